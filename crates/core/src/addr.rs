@@ -1,0 +1,214 @@
+//! Addresses as values: small, copied, never on the heap.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::{Endpoint, EndpointError, Place};
+
+/// The address of one end of a wire.
+///
+/// An inline value of fixed size, so that a datagram's sender costs no allocation. Never a made-up IP address: a wire
+/// without IP addresses has a variant of its own, and third-party transports use [`Addr::Named`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Addr {
+    /// An IP address and port. IPv4-mapped IPv6 addresses are written as IPv4 (see [`Addr::inet`]).
+    Inet(SocketAddr),
+    /// A Unix socket address.
+    Unix(UnixAddr),
+    /// A name that means something to one transport.
+    Named {
+        /// The scheme of that transport.
+        scheme: &'static str,
+        /// The name.
+        name: InlineName,
+    },
+}
+
+impl Addr {
+    /// An IP address in its one normal form: an IPv4 address mapped into IPv6 (`::ffff:1.2.3.4`) becomes plain IPv4.
+    pub fn inet(addr: SocketAddr) -> Self {
+        Self::Inet(SocketAddr::new(addr.ip().to_canonical(), addr.port()).with_scope_of(addr))
+    }
+
+    /// A name of at most [`InlineName::MAX`] bytes; `None` if it is longer.
+    pub fn named(scheme: &'static str, name: &str) -> Option<Self> {
+        InlineName::new(name.as_bytes()).map(|name| Self::Named { scheme, name })
+    }
+
+    /// The endpoint of `scheme` that dials this address.
+    ///
+    /// # Errors
+    /// An unnamed Unix socket has no endpoint.
+    pub fn to_endpoint(&self, scheme: &str) -> Result<Endpoint, EndpointError> {
+        let place = match self {
+            Self::Inet(addr) => {
+                let host = match addr {
+                    SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+                    _ => addr.ip().to_string(),
+                };
+                Place::Host { host, port: addr.port() }
+            }
+            Self::Unix(unix) => match unix.as_abstract() {
+                Some(name) => Place::Abstract(name.to_vec()),
+                None => Place::Path(unix.as_path().unwrap_or(Path::new("")).to_owned()),
+            },
+            Self::Named { name, .. } => Place::Name(String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        };
+        Endpoint::new(scheme, place)
+    }
+}
+
+trait ScopeOf {
+    fn with_scope_of(self, other: SocketAddr) -> SocketAddr;
+}
+
+impl ScopeOf for SocketAddr {
+    fn with_scope_of(mut self, other: SocketAddr) -> SocketAddr {
+        if let (Self::V6(this), Self::V6(other)) = (&mut self, other) {
+            this.set_scope_id(other.scope_id());
+        }
+        self
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(addr) => addr.fmt(f),
+            Self::Unix(addr) => addr.fmt(f),
+            Self::Named { scheme, name } => write!(f, "{scheme}:{name}"),
+        }
+    }
+}
+
+/// Up to 108 bytes, inline: the longest Unix socket address of Linux (`unix(7)`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InlineName {
+    len: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl InlineName {
+    /// The longest name, in bytes.
+    pub const MAX: usize = 108;
+
+    /// Copies `bytes`; `None` if there are more than [`InlineName::MAX`].
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let mut name = Self { len: u8::try_from(bytes.len()).ok()?, bytes: [0; Self::MAX] };
+        name.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(name)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Display for InlineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.as_bytes().utf8_chunks() {
+            write!(f, "{}", chunk.valid().escape_debug())?;
+            write!(f, "{}", chunk.invalid().escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for InlineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// A Unix socket address: a path, a name in Linux's abstract namespace, or none at all (`unix(7)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnixAddr(InlineName);
+
+impl UnixAddr {
+    /// A socket that was never bound, as most clients are.
+    pub const UNNAMED: Self = Self(InlineName { len: 0, bytes: [0; InlineName::MAX] });
+
+    /// A path; `None` if it is empty, starts with NUL, or is longer than 108 bytes.
+    #[cfg(unix)]
+    pub fn from_path(path: &Path) -> Option<Self> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.first().is_none_or(|byte| *byte == 0) {
+            return None;
+        }
+        InlineName::new(bytes).map(Self)
+    }
+
+    /// An abstract name, without its leading NUL; `None` if it is longer than 107 bytes.
+    pub fn from_abstract(name: &[u8]) -> Option<Self> {
+        let mut bytes = [0; InlineName::MAX];
+        bytes.get_mut(1..=name.len())?.copy_from_slice(name);
+        InlineName::new(&bytes[..=name.len()]).map(Self)
+    }
+
+    /// The path, if the address is one.
+    #[cfg(unix)]
+    pub fn as_path(&self) -> Option<&Path> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let bytes = self.0.as_bytes();
+        bytes.first().filter(|byte| **byte != 0).map(|_| Path::new(std::ffi::OsStr::from_bytes(bytes)))
+    }
+
+    /// The path, if the address is one.
+    #[cfg(not(unix))]
+    pub fn as_path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The abstract name without its leading NUL, if the address is one.
+    pub fn as_abstract(&self) -> Option<&[u8]> {
+        self.0.as_bytes().strip_prefix(&[0])
+    }
+
+    /// Whether the socket has no address, and so cannot be answered by a datagram.
+    pub fn is_unnamed(&self) -> bool {
+        self.0.as_bytes().is_empty()
+    }
+}
+
+impl fmt::Display for UnixAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_abstract() {
+            Some(name) => {
+                f.write_str("@")?;
+                InlineName::new(name).unwrap_or(Self::UNNAMED.0).fmt(f)
+            }
+            None if self.is_unnamed() => f.write_str("unnamed"),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_show_what_they_are() {
+        let mapped: SocketAddr = "[::ffff:127.0.0.1]:7".parse().unwrap();
+        assert_eq!(Addr::inet(mapped).to_string(), "127.0.0.1:7");
+        assert_eq!(Addr::Unix(UnixAddr::UNNAMED).to_string(), "unnamed");
+        assert_eq!(Addr::Unix(UnixAddr::from_abstract(b"x\x1b").unwrap()).to_string(), "@x\\u{1b}");
+        assert_eq!(Addr::named("mem", "chat").unwrap().to_string(), "mem:chat");
+        assert!(UnixAddr::from_abstract(&[b'x'; 108]).is_none());
+        assert!(InlineName::new(&[b'x'; 109]).is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn addresses_become_endpoints() {
+        let path = UnixAddr::from_path(Path::new("/run/x y")).unwrap();
+        assert_eq!(Addr::Unix(path).to_endpoint("unix").unwrap().to_string(), "unix:/run/x%20y");
+        assert!(Addr::Unix(UnixAddr::UNNAMED).to_endpoint("unix").is_err());
+        let v6 = Addr::inet("[::1]:9".parse().unwrap());
+        assert_eq!(v6.to_endpoint("udp").unwrap().to_string(), "udp://[::1]:9");
+    }
+}

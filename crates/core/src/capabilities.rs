@@ -1,0 +1,87 @@
+//! What a transport can do, as data.
+
+/// The three shapes of wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Shape {
+    /// Connected, ordered, no boundaries.
+    ByteStream,
+    /// Connected, with boundaries.
+    MessageStream,
+    /// Not connected on the server's side: messages from many peers.
+    Datagram,
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ByteStream => "byte stream",
+            Self::MessageStream => "message stream",
+            Self::Datagram => "datagram",
+        })
+    }
+}
+
+/// What the wires of one scheme can do. The conformance suite, the server and the command read it.
+///
+/// Start from the constructor of the shape and switch on what is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The shape of its wires.
+    pub shape: Shape,
+    /// What was sent arrives, or the sender learns that it did not.
+    pub reliable: bool,
+    /// What arrives, arrives in the order it was sent.
+    pub ordered: bool,
+    /// One direction can be closed while the other goes on.
+    pub half_close: bool,
+    /// The largest message in bytes; `None` where the wire sets no limit of its own.
+    pub max_message: Option<usize>,
+    /// Peers carry [`Credentials`](crate::Credentials).
+    pub peer_credentials: bool,
+    /// A sender's address can be forged, so a reply may hit somebody who never asked.
+    pub spoofable: bool,
+    /// A second bind of the same place fails while the first is open.
+    pub exclusive_bind: bool,
+}
+
+impl Capabilities {
+    /// A byte stream: reliable, ordered, with half-close.
+    pub const fn byte_stream() -> Self {
+        Self {
+            shape: Shape::ByteStream,
+            reliable: true,
+            ordered: true,
+            half_close: true,
+            max_message: None,
+            peer_credentials: false,
+            spoofable: false,
+            exclusive_bind: true,
+        }
+    }
+
+    /// A message stream: reliable, ordered, without half-close, messages of at most `max_message` bytes.
+    pub const fn message_stream(max_message: usize) -> Self {
+        Self { shape: Shape::MessageStream, half_close: false, max_message: Some(max_message), ..Self::byte_stream() }
+    }
+
+    /// Datagrams of at most `max_message` bytes that may be lost, reordered and forged.
+    pub const fn datagram(max_message: usize) -> Self {
+        Self {
+            shape: Shape::Datagram,
+            reliable: false,
+            ordered: false,
+            half_close: false,
+            max_message: Some(max_message),
+            peer_credentials: false,
+            spoofable: true,
+            exclusive_bind: true,
+        }
+    }
+
+    /// Whether messages keep their boundaries without a framing.
+    pub const fn boundaries(&self) -> bool {
+        !matches!(self.shape, Shape::ByteStream)
+    }
+}

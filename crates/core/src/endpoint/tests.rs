@@ -1,0 +1,86 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn normal(text: &str) -> String {
+    text.parse::<Endpoint>().unwrap_or_else(|e| panic!("{e}")).to_string()
+}
+
+#[test]
+fn one_normal_form() {
+    for (text, form) in [
+        ("tcp://127.0.0.1:8888", "tcp://127.0.0.1:8888"),
+        ("TCP://localhost:0/", "tcp://localhost:0"),
+        ("udp://[::1]:53?ttl=3", "udp://[::1]:53?ttl=3"),
+        ("unix:///run/x.sock", "unix:/run/x.sock"),
+        ("unix:/run/x y", "unix:/run/x%20y"),
+        ("unix:./x", "unix:./x"),
+        ("unix:@name", "unix:@name"),
+        ("unix:@%00%ff", "unix:@%00%FF"),
+        ("mem:chat?a=1&b=x%26y", "mem:chat?a=1&b=x%26y"),
+        ("mem:%2Fx", "mem:%2Fx"),
+    ] {
+        assert_eq!(normal(text), form);
+        assert_eq!(normal(form), form);
+    }
+}
+
+#[test]
+fn wrong_ones_say_what_would_be_right() {
+    for (text, part) in [
+        ("", "no scheme"),
+        ("127.0.0.1", "no scheme"),
+        ("127.0.0.1:8888", "not a scheme"),
+        ("tcp://127.0.0.1", "write tcp://127.0.0.1:PORT"),
+        ("tcp://:80", "no host"),
+        ("tcp://::1:80", "brackets"),
+        ("tcp://[::1]80", "PORT"),
+        ("tcp://h:65536", "too large"),
+        ("tcp://h:http", "not a port"),
+        ("tcp://a b:1", "cannot be in a host name"),
+        ("tcp:", "nothing after"),
+        ("unix:@", "empty"),
+        ("unix:/x?mode", "no value"),
+        ("unix:/x?a=1&a=2", "twice"),
+        ("unix:/x%zz", "hexadecimal"),
+        ("unix:/x%00y", "NUL"),
+        ("mem:x#y", "%23"),
+    ] {
+        let error = text.parse::<Endpoint>().expect_err(text).to_string();
+        assert!(error.contains(part), "{text}: {error}");
+        assert!(!error.contains('\n'));
+    }
+    assert!(format!("mem:{}", "x".repeat(5000)).parse::<Endpoint>().is_err());
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_written_is_refused() {
+    assert!(Endpoint::new("tcp", Place::Host { host: String::new(), port: 1 }).is_err());
+    assert!(Endpoint::new("unix", Place::Path("relative".into())).is_err());
+    assert!(Endpoint::new("unix", Place::Path("//double".into())).is_ok());
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn serde_is_the_text() {
+    let endpoint: Endpoint = "unix:@a?mode=600".parse().unwrap();
+    let json = serde_json::to_string(&endpoint).unwrap();
+    assert_eq!(json, "\"unix:@a?mode=600\"");
+    assert_eq!(serde_json::from_str::<Endpoint>(&json).unwrap(), endpoint);
+}
+
+proptest! {
+    #[test]
+    fn any_text_parses_or_fails_and_what_parses_round_trips(text in "[a-z]{1,5}:(//)?[/@.]{0,3}\\PC{0,20}(\\?[a-z]=\\PC{0,5})?") {
+        if let Ok(endpoint) = text.parse::<Endpoint>() {
+            let form = endpoint.to_string();
+            prop_assert_eq!(form.parse::<Endpoint>().unwrap(), endpoint);
+        }
+    }
+
+    #[test]
+    fn any_bytes_survive_in_a_name(name in proptest::collection::vec(any::<u8>(), 1..50)) {
+        let endpoint = Endpoint::new("unix", Place::Abstract(name)).unwrap();
+        prop_assert_eq!(endpoint.to_string().parse::<Endpoint>().unwrap(), endpoint);
+    }
+}

@@ -1,0 +1,81 @@
+//! Listeners: where connections arrive.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+
+use crate::class::classify_accept;
+use crate::{Endpoint, ErrorClass, Link, Peer};
+
+/// Takes connections, one at a time. Implemented by transports, called by the server's accept loop.
+///
+/// # Contract
+/// 1. [`Listener::local`] is what was really bound, and can be dialled (`testkit::laws::local_is_dialable`).
+/// 2. `accept` gives raw errors; it never sleeps, retries or logs. What an error means is [`Listener::classify`].
+/// 3. `accept` does no handshake: that is the [`Incoming`]'s part (`stalled_handshake`).
+/// 4. Dropping the listener closes it and frees the place (`bind_again`), and leaves accepted links alive
+///    (`listener_drop`).
+///
+/// # Cancel safety
+/// `accept` is cancel safe: if it is dropped, no connection was taken.
+#[async_trait]
+pub trait Listener: Send + 'static {
+    /// The endpoint that dials this listener; with the real port if 0 was asked for.
+    fn local(&self) -> Endpoint;
+
+    /// Waits for the next connection and takes it.
+    ///
+    /// # Errors
+    /// The system's error, as it is.
+    async fn accept(&mut self) -> io::Result<Incoming>;
+
+    /// What an error of `accept` means.
+    fn classify(&self, error: &io::Error) -> ErrorClass {
+        classify_accept(error)
+    }
+}
+
+/// A connection that was taken and may still have a handshake before it.
+///
+/// The server finishes it in the session's own task under a deadline, so that a stalled handshake stops nobody else.
+#[must_use = "a connection that is not established is closed"]
+pub struct Incoming {
+    peer: Peer,
+    link: Pin<Box<dyn Future<Output = io::Result<Link>> + Send>>,
+}
+
+impl Incoming {
+    /// A connection that needs no handshake.
+    pub fn ready(link: Link) -> Self {
+        Self { peer: link.info().peer.clone(), link: Box::pin(std::future::ready(Ok(link))) }
+    }
+
+    /// A connection of `peer` whose handshake is `link`.
+    pub fn pending(peer: Peer, link: impl Future<Output = io::Result<Link>> + Send + 'static) -> Self {
+        Self { peer, link: Box::pin(link) }
+    }
+
+    /// Who connects, as far as it is known before the handshake.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Runs the handshake.
+    ///
+    /// # Errors
+    /// The handshake failed: this connection is over.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping it closes the connection.
+    pub async fn establish(self) -> io::Result<Link> {
+        self.link.await
+    }
+}
+
+impl std::fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Incoming({})", self.peer)
+    }
+}

@@ -1,0 +1,228 @@
+//! Typed reading of an endpoint's options.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::Endpoint;
+
+/// On which side of a connection an option has a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// For binding and for connecting.
+    Both,
+    /// For binding only.
+    Bind,
+    /// For connecting only.
+    Connect,
+}
+
+/// What a transport says of one of its options; the command and the documentation read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OptionDoc {
+    /// The key in the endpoint's query.
+    pub name: &'static str,
+    /// What the value looks like and what holds without it: `bool, default true`.
+    pub value: &'static str,
+    /// One line about the effect.
+    pub help: &'static str,
+    /// Where it has a meaning.
+    pub side: Side,
+}
+
+impl OptionDoc {
+    /// Describes one option.
+    pub const fn new(name: &'static str, value: &'static str, help: &'static str, side: Side) -> Self {
+        Self { name, value, help, side }
+    }
+}
+
+/// Why the options of an endpoint were refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptionError {
+    /// Nobody knows this option.
+    #[error("unknown option {name:?}; known: {known}")]
+    Unknown {
+        /// The option as written.
+        name: String,
+        /// The options that would be understood here, or `none`.
+        known: String,
+    },
+    /// The option exists, but not for this operation.
+    #[error("option {name:?} is for {side} only")]
+    WrongSide {
+        /// The option as written.
+        name: String,
+        /// `binding` or `connecting`.
+        side: &'static str,
+    },
+    /// The value does not parse.
+    #[error("option {name}={value}: {reason}")]
+    Value {
+        /// The option's name.
+        name: String,
+        /// The value as written.
+        value: String,
+        /// What would be right.
+        reason: String,
+    },
+}
+
+/// Reads the options of an endpoint one by one, typed; what nobody asked for is an error.
+///
+/// ```
+/// use swapwire_core::{Endpoint, OptionDoc, Side};
+/// const OPTIONS: &[OptionDoc] = &[OptionDoc::new("nodelay", "bool, default true", "send small segments at once", Side::Both)];
+///
+/// let endpoint: Endpoint = "tcp://127.0.0.1:1?nodelay=off".parse()?;
+/// let options = endpoint.read_options();
+/// options.check(OPTIONS, Side::Bind)?;
+/// let nodelay: bool = options.get("nodelay")?.unwrap_or(true);
+/// assert!(!nodelay);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct OptionReader<'a> {
+    endpoint: &'a Endpoint,
+}
+
+impl<'a> OptionReader<'a> {
+    pub(crate) fn new(endpoint: &'a Endpoint) -> Self {
+        Self { endpoint }
+    }
+
+    /// Refuses options that are not in `known`, or not for `side` (`Side::Bind` or `Side::Connect`).
+    ///
+    /// # Errors
+    /// The first option that does not belong, with the list of those that do.
+    pub fn check(&self, known: &[OptionDoc], side: Side) -> Result<(), OptionError> {
+        for (name, _) in self.endpoint.options() {
+            let Some(doc) = known.iter().find(|doc| doc.name == name) else {
+                let names: Vec<_> =
+                    known.iter().filter(|doc| doc.side == side || doc.side == Side::Both).map(|doc| doc.name).collect();
+                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                return Err(OptionError::Unknown { name: name.clone(), known });
+            };
+            if doc.side != Side::Both && doc.side != side {
+                let side = if doc.side == Side::Bind { "binding" } else { "connecting" };
+                return Err(OptionError::WrongSide { name: name.clone(), side });
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of `name`, if it was given.
+    ///
+    /// # Errors
+    /// The value does not parse as `T`.
+    pub fn get<T: OptionValue>(&self, name: &str) -> Result<Option<T>, OptionError> {
+        let Some(value) = self.endpoint.option(name) else { return Ok(None) };
+        T::parse_option(value).map(Some).map_err(|reason| OptionError::Value {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reason: reason.to_string(),
+        })
+    }
+}
+
+/// A type that an option's value can have.
+pub trait OptionValue: Sized {
+    /// Parses the value.
+    ///
+    /// # Errors
+    /// What would be right, for people.
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display>;
+}
+
+impl OptionValue for bool {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        match value {
+            "true" | "on" | "yes" | "1" => Ok(true),
+            "false" | "off" | "no" | "0" => Ok(false),
+            _ => Err("write true or false"),
+        }
+    }
+}
+
+impl OptionValue for u32 {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        value.parse().map_err(|_| "write a whole number from 0 to 4294967295")
+    }
+}
+
+/// A number of bytes: `65536`, `64k`, `64KiB`, `1M`, `1MiB` (powers of 1024).
+impl OptionValue for usize {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        const HELP: &str = "write a number of bytes, as 65536, 64k or 1MiB";
+        let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        let (number, unit) = value.split_at(digits);
+        let shift = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(HELP),
+        };
+        number.parse::<usize>().ok().and_then(|n| n.checked_mul(1 << shift)).ok_or(HELP)
+    }
+}
+
+/// A time: `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.
+impl OptionValue for Duration {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        const HELP: &str = "write a time, as 500ms, 30s, 5m or 1h";
+        let digits = value.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(value.len());
+        let (number, unit) = value.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| HELP)?;
+        let seconds = match unit {
+            "us" | "µs" => number / 1e6,
+            "ms" => number / 1e3,
+            "" | "s" => number,
+            "m" | "min" => number * 60.0,
+            "h" => number * 3600.0,
+            _ => return Err(HELP),
+        };
+        Duration::try_from_secs_f64(seconds).map_err(|_| HELP)
+    }
+}
+
+impl OptionValue for String {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        Ok::<_, &str>(value.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &[OptionDoc] =
+        &[OptionDoc::new("a", "bool", "", Side::Both), OptionDoc::new("b", "number", "", Side::Bind)];
+
+    fn read(text: &str, side: Side) -> String {
+        let endpoint: Endpoint = text.parse().unwrap();
+        endpoint.read_options().check(KNOWN, side).map_or_else(|e| e.to_string(), |()| "ok".to_owned())
+    }
+
+    #[test]
+    fn unknown_and_misplaced_options_are_named() {
+        assert_eq!(read("x:y?a=1&b=2", Side::Bind), "ok");
+        assert_eq!(read("x:y?b=2", Side::Connect), "option \"b\" is for binding only");
+        assert_eq!(read("x:y?c=2", Side::Bind), "unknown option \"c\"; known: a, b");
+        assert_eq!(read("x:y?c=2", Side::Connect), "unknown option \"c\"; known: a");
+    }
+
+    #[test]
+    fn values_are_typed() {
+        let endpoint: Endpoint = "x:y?t=1.5s&s=64KiB&b=on&n=7&bad=maybe".parse().unwrap();
+        let options = endpoint.read_options();
+        assert_eq!(options.get("t"), Ok(Some(Duration::from_millis(1500))));
+        assert_eq!(options.get("s"), Ok(Some(65536_usize)));
+        assert_eq!(options.get("b"), Ok(Some(true)));
+        assert_eq!(options.get("n"), Ok(Some(7_u32)));
+        assert_eq!(options.get::<u32>("missing"), Ok(None));
+        assert_eq!(options.get::<bool>("bad").unwrap_err().to_string(), "option bad=maybe: write true or false");
+        assert!(options.get::<usize>("bad").is_err() && options.get::<Duration>("bad").is_err());
+    }
+}

@@ -1,0 +1,340 @@
+//! What a session's ends share: the wire, the bounded queue of outgoing messages, and what is known of their progress.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use futures::task::AtomicWaker;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::sync::Notify;
+
+use crate::{
+    ByteStream, ConnInfo, FrameEncoder, FrameError, Link, MessageStream, Progress, RecvError, SendError, SessionConfig,
+};
+
+/// What one queued message costs beside its bytes.
+const MESSAGE_COST: usize = 64;
+/// An empty queue keeps at most this much memory.
+const KEEP: usize = 16 * 1024;
+
+pub(crate) enum Io {
+    Bytes(Box<dyn ByteStream>),
+    Messages(Box<dyn MessageStream>),
+    Gone,
+}
+
+pub(crate) struct Inner {
+    io: Mutex<Io>,
+    out: Mutex<Out>,
+    /// Told whenever the queue gets room, and when it closes.
+    pub(crate) room: Notify,
+    /// The task that writes: told when another one queues a message.
+    driver: AtomicWaker,
+    pub(crate) counters: Counters,
+    pub(crate) info: ConnInfo,
+    /// A guard closes the wire; without one, dropping the session does.
+    pub(crate) guarded: AtomicBool,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) partial: AtomicBool,
+}
+
+struct Out {
+    bytes: Vec<u8>,
+    /// How much of `bytes` is written.
+    written: usize,
+    /// The lengths of the queued messages, on wires with boundaries.
+    lengths: VecDeque<usize>,
+    encoder: Option<FrameEncoder>,
+    limit: usize,
+    max_message: usize,
+    closed: bool,
+    /// An error about one message that nobody was told yet.
+    failed: Option<SendError>,
+}
+
+impl Out {
+    fn queued(&self) -> usize {
+        self.bytes.len() - self.written + MESSAGE_COST * self.lengths.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.queued() < self.limit
+    }
+
+    fn wrote(&mut self, len: usize) {
+        self.written += len;
+        if self.written == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEEP);
+            self.written = 0;
+        } else if self.written > self.bytes.len() / 2 {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    fn push(&mut self, message: &[u8]) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        if message.len() > self.max_message {
+            return Err(SendError::TooLarge { len: message.len(), max: self.max_message });
+        }
+        let start = self.bytes.len();
+        match &mut self.encoder {
+            Some(encoder) => {
+                encoder.begin(&mut self.bytes);
+                self.bytes.extend_from_slice(message);
+                encoder.finish(&mut self.bytes, start).map_err(|error| match error {
+                    FrameError::TooLarge { max, .. } => SendError::TooLarge { len: message.len(), max },
+                    error => SendError::Frame(error),
+                })
+            }
+            None => {
+                self.bytes.extend_from_slice(message);
+                self.lengths.push_back(message.len());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    pub(crate) fn new(link: Link, config: &SessionConfig) -> Self {
+        let (io, info, encoder, max_message) = match link {
+            Link::Bytes { io, info } => {
+                (Io::Bytes(io), info, Some(config.framing.encoder(config.max_message)), config.max_message)
+            }
+            Link::Messages { io, info } => {
+                let max = io.max_message().min(config.max_message);
+                (Io::Messages(io), info, None, max)
+            }
+        };
+        let out = Out {
+            bytes: Vec::new(),
+            written: 0,
+            lengths: VecDeque::new(),
+            encoder,
+            limit: config.out_queue.max(1),
+            max_message,
+            closed: false,
+            failed: None,
+        };
+        Self {
+            io: Mutex::new(io),
+            out: Mutex::new(out),
+            room: Notify::new(),
+            driver: AtomicWaker::new(),
+            counters: Counters::default(),
+            info,
+            guarded: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            received: self.counters.received.load(Relaxed),
+            sent: self.counters.sent.load(Relaxed),
+            unsent: lock(&self.out).queued(),
+            partial: self.counters.partial.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.out).closed
+    }
+
+    /// No more messages are taken; those in the queue may still go out.
+    pub(crate) fn close_queue(&self) {
+        lock(&self.out).closed = true;
+        self.room.notify_waiters();
+    }
+
+    /// Closes the wire at once.
+    pub(crate) fn abort(&self) {
+        self.close_queue();
+        *lock(&self.io) = Io::Gone;
+        self.driver.wake();
+    }
+
+    pub(crate) fn take_bytes(&self) -> Option<Box<dyn ByteStream>> {
+        let mut io = lock(&self.io);
+        match std::mem::replace(&mut *io, Io::Gone) {
+            Io::Bytes(stream) => Some(stream),
+            other => {
+                *io = other;
+                None
+            }
+        }
+    }
+
+    /// Queues without regard to the bound; the caller has a permit.
+    pub(crate) fn push(&self, message: &[u8]) -> Result<(), SendError> {
+        lock(&self.out).push(message)
+    }
+
+    /// Queues if there is room. `false`: there is none.
+    pub(crate) fn push_if_room(&self, message: &[u8]) -> Result<bool, SendError> {
+        let mut out = lock(&self.out);
+        if !out.closed && !out.has_room() {
+            return Ok(false);
+        }
+        out.push(message)?;
+        drop(out);
+        self.driver.wake();
+        Ok(true)
+    }
+
+    /// Ready when the queue has room, writing until it has.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let written = self.poll_write(cx);
+        let mut out = lock(&self.out);
+        if let Some(error) = out.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if out.closed {
+            return Poll::Ready(Err(SendError::Closed));
+        }
+        if out.has_room() { Poll::Ready(Ok(())) } else { written.map(|()| Ok(())) }
+    }
+
+    /// Writes the queue; ready when it is empty. Errors are kept for [`Inner::take_error`].
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.driver.register(cx.waker());
+        let mut out = lock(&self.out);
+        if out.queued() == 0 {
+            return Poll::Ready(());
+        }
+        let mut io = lock(&self.io);
+        let before = out.queued();
+        let result = loop {
+            if out.queued() == 0 {
+                break Poll::Ready(());
+            }
+            let step = match &mut *io {
+                Io::Bytes(stream) => {
+                    let wrote = ready_or_break!(Pin::new(stream).poll_write(cx, &out.bytes[out.written..]));
+                    wrote.map_err(SendError::Io)
+                }
+                Io::Messages(wire) => {
+                    let len = out.lengths.front().copied().unwrap_or(0);
+                    let message = &out.bytes[out.written..out.written + len];
+                    let sent = ready_or_break!(wire.poll_send(cx, message));
+                    out.lengths.pop_front();
+                    match sent {
+                        Err(error @ (SendError::Io(_) | SendError::Closed)) => Err(error),
+                        // This message is lost, the wire goes on.
+                        Err(error) => {
+                            out.failed = Some(error);
+                            Ok(len)
+                        }
+                        Ok(()) => Ok(len),
+                    }
+                }
+                Io::Gone => Err(SendError::Closed),
+            };
+            match step {
+                Ok(0) if matches!(*io, Io::Bytes(_)) => fail(&mut out, SendError::Io(io::ErrorKind::WriteZero.into())),
+                Ok(len) => {
+                    out.wrote(len);
+                    self.counters.sent.fetch_add(len as u64, Relaxed);
+                }
+                Err(error) => fail(&mut out, error),
+            }
+        };
+        if out.queued() < before {
+            self.room.notify_waiters();
+        }
+        result
+    }
+
+    pub(crate) fn take_error(&self) -> Result<(), SendError> {
+        lock(&self.out).failed.take().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        ready!(self.poll_write(cx));
+        self.take_error()?;
+        match &mut *lock(&self.io) {
+            Io::Bytes(stream) => Pin::new(stream).poll_flush(cx).map_err(SendError::Io),
+            Io::Messages(wire) => wire.poll_flush(cx),
+            Io::Gone => Poll::Ready(Err(SendError::Closed)),
+        }
+    }
+
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.close_queue();
+        ready!(self.poll_write(cx));
+        self.take_error()?;
+        match &mut *lock(&self.io) {
+            Io::Bytes(stream) => Pin::new(stream).poll_shutdown(cx).map_err(SendError::Io),
+            Io::Messages(wire) => wire.poll_shutdown(cx),
+            Io::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Reads bytes into `into`; 0 is the end.
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Received, RecvError>> {
+        match &mut *lock(&self.io) {
+            Io::Bytes(stream) => {
+                let len = ready!(tokio_util::io::poll_read_buf(Pin::new(stream), cx, into))?;
+                self.counters.received.fetch_add(len as u64, Relaxed);
+                Poll::Ready(Ok(Received::Bytes(len)))
+            }
+            Io::Messages(wire) => {
+                let len = ready!(wire.poll_recv(cx, into))?;
+                self.counters.received.fetch_add(len.map_or(0, |len| len.max(1)) as u64, Relaxed);
+                Poll::Ready(Ok(Received::Message(len)))
+            }
+            Io::Gone => Poll::Ready(Ok(Received::Bytes(0))),
+        }
+    }
+
+    /// Reads and forgets; ready with 0 at the end.
+    pub(crate) fn poll_discard(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &mut *lock(&self.io) {
+            Io::Bytes(stream) => {
+                let mut buf = ReadBuf::new(into);
+                ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+                Poll::Ready(Ok(buf.filled().len()))
+            }
+            Io::Messages(_) | Io::Gone => Poll::Ready(Ok(0)),
+        }
+    }
+}
+
+pub(crate) enum Received {
+    Bytes(usize),
+    Message(Option<usize>),
+}
+
+fn fail(out: &mut Out, error: SendError) {
+    out.bytes = Vec::new();
+    out.written = 0;
+    out.lengths.clear();
+    out.closed = true;
+    out.failed = Some(error);
+}
+
+macro_rules! ready_or_break {
+    ($poll:expr) => {
+        match $poll {
+            Poll::Ready(value) => value,
+            Poll::Pending => break Poll::Pending,
+        }
+    };
+}
+use ready_or_break;

@@ -1,0 +1,110 @@
+//! Who is at the other end.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Addr;
+
+/// Who is at the other end of a wire: an address and what else the transport learnt about it.
+///
+/// Cloning is cheap (the extensions are shared).
+#[derive(Clone, Debug)]
+pub struct Peer {
+    addr: Addr,
+    extensions: Option<Arc<Extensions>>,
+}
+
+impl Peer {
+    /// A peer of which only the address is known.
+    pub const fn new(addr: Addr) -> Self {
+        Self { addr, extensions: None }
+    }
+
+    /// The same peer with extensions.
+    #[must_use]
+    pub fn with_extensions(mut self, extensions: Extensions) -> Self {
+        self.extensions = Some(Arc::new(extensions));
+        self
+    }
+
+    /// Its address.
+    pub fn addr(&self) -> &Addr {
+        &self.addr
+    }
+
+    /// What the transport learnt of type `T`, for example [`Credentials`].
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.extensions.as_ref()?.get()
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.addr.fmt(f)
+    }
+}
+
+/// At most one value of each type, kept with a peer.
+#[derive(Default)]
+pub struct Extensions(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
+
+impl Extensions {
+    /// No values.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The same set with `value`, which replaces an earlier one of its type.
+    #[must_use]
+    pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.0.retain(|(id, _)| *id != TypeId::of::<T>());
+        self.0.push((TypeId::of::<T>(), Box::new(value)));
+        self
+    }
+
+    /// The value of type `T`.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.iter().find(|(id, _)| *id == TypeId::of::<T>()).and_then(|(_, value)| value.downcast_ref())
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extensions({})", self.0.len())
+    }
+}
+
+/// Who runs the process at the other end of a Unix socket, as of the moment it connected (`SO_PEERCRED`, `socket(7)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The effective user id.
+    pub uid: u32,
+    /// The effective group id.
+    pub gid: u32,
+    /// The process id, where the system tells. Advisory: it may be reused by another process.
+    pub pid: Option<i32>,
+}
+
+impl Credentials {
+    /// Credentials as the system reported them.
+    pub const fn new(uid: u32, gid: u32, pid: Option<i32>) -> Self {
+        Self { uid, gid, pid }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extensions_are_by_type() {
+        let extensions = Extensions::new().with(1_u8).with(2_u8).with("text");
+        let peer = Peer::new(Addr::named("mem", "a").unwrap()).with_extensions(extensions);
+        assert_eq!(peer.get::<u8>(), Some(&2));
+        assert_eq!(peer.get::<&str>(), Some(&"text"));
+        assert_eq!(peer.get::<u64>(), None);
+        assert_eq!(peer.to_string(), "mem:a");
+    }
+}

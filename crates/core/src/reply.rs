@@ -1,0 +1,251 @@
+//! Replies: where a handler puts its answers.
+
+use std::fmt;
+use std::io;
+
+use crate::{FrameEncoder, FrameError, Framing};
+
+/// One call's private, bounded sink for none, one or many reply messages.
+///
+/// Nothing here waits: `send` appends to a buffer, framed in place, and the server writes it when the call returns,
+/// together with the other replies of the same read.
+///
+/// Bound: at most [`Reply::limit`] bytes of messages per call (1 MiB unless configured; on wires whose senders may be
+/// forged, three times the request or 64 bytes, unless the handler declares that it
+/// [amplifies](crate::Handler::amplifies)).
+///
+/// Testing a handler needs no server:
+///
+/// ```
+/// use swapwire_core::{Addr, Reply, Request};
+/// # use swapwire_core::{Handler, handler_fn};
+/// # let handler = handler_fn(|request, reply| Ok(reply.send(request.message())?));
+/// # futures::FutureExt::now_or_never(async {
+/// let local = Addr::named("test", "here").unwrap();
+/// let mut reply = Reply::new(1024);
+/// handler.handle(Request::new(b"hello", None, &local), &mut reply).await?;
+/// assert_eq!(reply.messages().collect::<Vec<_>>(), [b"hello"]);
+/// # Ok::<(), swapwire_core::HandlerError>(())
+/// # }).unwrap().unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Reply {
+    buf: Vec<u8>,
+    /// Where each message ends in `buf`, framing included.
+    ends: Vec<usize>,
+    encoder: FrameEncoder,
+    limit: usize,
+    /// Message bytes in `buf`.
+    used: usize,
+    close: bool,
+    answerable: bool,
+}
+
+/// Why a reply was not taken. The call may go on and send something shorter.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The replies of this call would exceed its limit.
+    #[error("reply: {len} bytes more would exceed the limit of {limit} for one call")]
+    Full {
+        /// The length of the refused message, as far as it was written.
+        len: usize,
+        /// The limit for one call.
+        limit: usize,
+    },
+    /// The framing cannot carry this message.
+    #[error("reply: {0}")]
+    Frame(#[from] FrameError),
+    /// The sender has no address to answer to (an unbound Unix datagram socket).
+    #[error("reply: the sender has no address to answer to")]
+    NoReturnAddress,
+}
+
+impl Reply {
+    /// A reply of at most `limit` bytes, without framing.
+    pub fn new(limit: usize) -> Self {
+        Self::framed(limit, Framing::Chunks.encoder(usize::MAX))
+    }
+
+    /// A reply of at most `limit` bytes, framed by `encoder`.
+    pub fn framed(limit: usize, encoder: FrameEncoder) -> Self {
+        Self { buf: Vec::new(), ends: Vec::new(), encoder, limit, used: 0, close: false, answerable: true }
+    }
+
+    /// Appends one message.
+    ///
+    /// # Errors
+    /// The message was not taken; earlier ones stay.
+    pub fn send(&mut self, message: &[u8]) -> Result<(), ReplyError> {
+        self.write(|out| out.put(message))
+    }
+
+    /// Appends one message that `f` writes in place.
+    ///
+    /// ```
+    /// # use swapwire_core::Reply;
+    /// let mut reply = Reply::new(1024);
+    /// reply.write(|out| {
+    ///     out.put(b"hello");
+    ///     out.as_mut().make_ascii_uppercase();
+    /// })?;
+    /// assert_eq!(reply.messages().next(), Some(b"HELLO".as_slice()));
+    /// # Ok::<(), swapwire_core::ReplyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The message was not taken; earlier ones stay.
+    pub fn write(&mut self, f: impl FnOnce(&mut ReplyBuf<'_>)) -> Result<(), ReplyError> {
+        if !self.answerable {
+            return Err(ReplyError::NoReturnAddress);
+        }
+        let start = self.buf.len();
+        self.encoder.begin(&mut self.buf);
+        let from = self.buf.len();
+        let mut out = ReplyBuf { buf: &mut self.buf, from, room: self.limit - self.used, wanted: 0 };
+        f(&mut out);
+        let wanted = out.wanted;
+        let len = self.buf.len() - from;
+        if wanted > len {
+            self.buf.truncate(start);
+            return Err(ReplyError::Full { len: wanted, limit: self.limit });
+        }
+        self.encoder.finish(&mut self.buf, start)?;
+        self.ends.push(self.buf.len());
+        self.used += len;
+        Ok(())
+    }
+
+    /// Ends the session once these replies are sent. On a datagram socket it does nothing.
+    pub fn close(&mut self) {
+        self.close = true;
+    }
+
+    /// The bound of this call, in bytes of messages.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether the sender can be answered at all.
+    pub fn is_answerable(&self) -> bool {
+        self.answerable
+    }
+
+    /// How many messages it holds.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it holds no message.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The messages, framing included.
+    pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.buf[start..*end])
+    }
+
+    /// Whether [`Reply::close`] was called.
+    pub fn closes(&self) -> bool {
+        self.close
+    }
+
+    /// Empties it for the next call, whose limit is `limit`, and keeps the memory.
+    pub fn reset(&mut self, limit: usize, answerable: bool) {
+        self.buf.clear();
+        self.ends.clear();
+        (self.limit, self.used, self.close, self.answerable) = (limit, 0, false, answerable);
+    }
+
+    /// Moves the framed bytes of all messages to the end of `out`; swaps where `out` is empty, so that nothing is copied.
+    pub fn drain_into(&mut self, out: &mut Vec<u8>) {
+        if out.is_empty() {
+            std::mem::swap(out, &mut self.buf);
+        } else {
+            out.extend_from_slice(&self.buf);
+        }
+        self.buf.clear();
+        self.ends.clear();
+        self.used = 0;
+    }
+}
+
+/// The message that is being written in place; see [`Reply::write`]. Also an [`io::Write`] and a [`fmt::Write`].
+#[derive(Debug)]
+pub struct ReplyBuf<'a> {
+    buf: &'a mut Vec<u8>,
+    from: usize,
+    room: usize,
+    /// The length the message would have without the limit.
+    wanted: usize,
+}
+
+impl ReplyBuf<'_> {
+    /// Appends bytes. Above the limit it takes none, and the whole message is refused in the end.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.wanted = self.wanted.saturating_add(bytes.len());
+        if self.wanted <= self.room {
+            self.buf.extend_from_slice(bytes);
+        }
+    }
+}
+
+impl AsMut<[u8]> for ReplyBuf<'_> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.buf[self.from..]
+    }
+}
+
+impl io::Write for ReplyBuf<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Write for ReplyBuf<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_and_earlier_messages_stay() {
+        let mut reply = Reply::framed(5, Framing::Lines.encoder(100));
+        reply.send(b"abc").unwrap();
+        assert!(matches!(reply.send(b"def"), Err(ReplyError::Full { len: 3, limit: 5 })));
+        let partly = reply.write(|out| {
+            out.put(b"d");
+            out.put(b"ef");
+        });
+        assert!(matches!(partly, Err(ReplyError::Full { len: 3, .. })));
+        assert!(matches!(reply.send(b"\n"), Err(ReplyError::Frame(_))));
+        reply.send(b"de").unwrap();
+        let mut out = Vec::new();
+        reply.drain_into(&mut out);
+        assert_eq!(out, b"abc\nde\n");
+        reply.reset(1, false);
+        assert!(matches!(reply.send(b""), Err(ReplyError::NoReturnAddress)));
+    }
+
+    #[test]
+    fn messages_keep_their_boundaries() {
+        let mut reply = Reply::new(10);
+        for message in ["a", "", "bc"] {
+            reply.send(message.as_bytes()).unwrap();
+        }
+        assert_eq!(reply.messages().collect::<Vec<_>>(), [b"a".as_slice(), b"", b"bc"]);
+        assert_eq!(reply.len(), 3);
+    }
+}

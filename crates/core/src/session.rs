@@ -1,0 +1,440 @@
+//! Sessions: one conversation with one peer.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures::{Sink, Stream};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::outbox::{Inner, Received};
+use crate::{
+    Addr, ConnInfo, Decoded, FrameDecoder, Framing, Link, Peer, RawStream, RecvError, SendError, SessionReader,
+    SessionSender, SessionWriter, TrySendError,
+};
+
+/// A session's bounds and framing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// How a byte stream is cut into messages; ignored where the wire has boundaries. Default: chunks.
+    pub framing: Framing,
+    /// The largest message in either direction, in bytes. Default: 1 MiB.
+    pub max_message: usize,
+    /// How many bytes may be queued before `send` waits; each message counts 64 bytes more on wires with boundaries.
+    /// Default: 256 KiB.
+    pub out_queue: usize,
+    /// Told when the server drains; see [`Session::draining`]. Default: never.
+    pub draining: Option<CancellationToken>,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { framing: Framing::Chunks, max_message: 1 << 20, out_queue: 256 << 10, draining: None }
+    }
+}
+
+impl SessionConfig {
+    /// The defaults with another framing.
+    #[must_use]
+    pub fn framed(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+}
+
+/// How far a session has come, for deadlines and statistics. Core reads no clock: who enforces a deadline compares two of
+/// these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes received; an empty message counts 1.
+    pub received: u64,
+    /// Bytes written to the wire.
+    pub sent: u64,
+    /// What is queued and not yet written, in bytes with overhead.
+    pub unsent: usize,
+    /// A frame has begun and not ended.
+    pub partial: bool,
+}
+
+/// One conversation with one peer, on the server's or the client's side, over a byte stream with a [`Framing`] or over a
+/// wire with boundaries of its own.
+///
+/// # Contract
+/// 1. Messages arrive and leave in order, whole.
+/// 2. `Ok` from [`send`](Self::send) means queued within the bound, from [`flush`](Self::flush) given to the system.
+///    Nothing here means that the peer has it.
+/// 3. Nothing is spawned: queued messages are written while `recv`, `send`, `reserve`, `flush` or `shutdown` is being
+///    awaited. After [`split`](Self::split), the writing half alone writes.
+/// 4. A failed receive does not disturb sends, and the reverse.
+/// 5. Dropping a client's session closes it at once: [`shutdown`](Self::shutdown) first, if what was sent matters. The
+///    server flushes and closes gracefully after the handler returned.
+///
+/// # Bounds
+/// One partial message of at most `max_message`, and a queue of at most `out_queue` plus one message for each concurrent
+/// permit ([`SessionConfig`]).
+///
+/// # Backpressure
+/// A peer that does not read fills the queue; then `send` waits and `try_send` says full.
+pub struct Session {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) read: ReadState,
+}
+
+/// Closes the wire when the last half of a session is dropped.
+pub(crate) struct Owner(pub(crate) Arc<Inner>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if self.0.guarded.load(Relaxed) { self.0.close_queue() } else { self.0.abort() }
+    }
+}
+
+/// The receiving half's own state.
+pub(crate) struct ReadState {
+    buf: BytesMut,
+    decoder: FrameDecoder,
+    max_message: usize,
+    ended: bool,
+    draining: Option<(CancellationToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
+}
+
+/// The room a read of a byte stream has at least.
+const READ_ROOM: usize = 8 * 1024;
+
+impl Session {
+    /// A session over `link`.
+    pub fn new(link: Link, config: SessionConfig) -> Self {
+        let read = ReadState {
+            buf: BytesMut::new(),
+            decoder: config.framing.decoder(config.max_message),
+            max_message: config.max_message,
+            ended: false,
+            draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.cancelled_owned()))),
+        };
+        Self { owner: Arc::new(Owner(Arc::new(Inner::new(link, &config)))), read }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.owner.0
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.inner().info.peer
+    }
+
+    /// This end.
+    pub fn local(&self) -> &Addr {
+        &self.inner().info.local
+    }
+
+    /// Both ends.
+    pub fn info(&self) -> &ConnInfo {
+        &self.inner().info
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        self.inner().progress()
+    }
+
+    /// Receives the next message; `None` is the end: the peer has ended its sending, or the server drains and no message
+    /// is waiting. Writes what is queued meanwhile.
+    ///
+    /// # Errors
+    /// See [`RecvError`]: after [`RecvError::TooLarge`] and [`RecvError::PeerNoise`] of a message wire the session goes
+    /// on; after others the next call gives `None`. Sending is not affected.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a partial message stays in the session.
+    pub async fn recv(&mut self) -> Result<Option<Bytes>, RecvError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
+        let _ = self.owner.0.poll_write(cx);
+        self.read.poll_recv(&self.owner.0, cx)
+    }
+
+    /// Waits until the queue has room and reserves it for one message.
+    ///
+    /// # Errors
+    /// The session is closed, or an earlier message could not be sent.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is queued before [`Permit::send`].
+    pub async fn reserve(&mut self) -> Result<Permit<'_>, SendError> {
+        poll_fn(|cx| self.owner.0.poll_room(cx)).await?;
+        Ok(Permit { inner: &self.owner.0 })
+    }
+
+    /// Queues one message, waiting for room: [`reserve`](Self::reserve) and [`Permit::send`].
+    ///
+    /// # Errors
+    /// See [`SendError`]; also an error of an earlier message that nobody was told.
+    ///
+    /// # Cancel safety
+    /// If it is dropped before it is done, the message was not queued; it is never torn.
+    pub async fn send(&mut self, message: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.reserve().await?.send(message.as_ref())
+    }
+
+    /// Queues one message if there is room.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`] if there is none.
+    pub fn try_send(&mut self, message: impl AsRef<[u8]>) -> Result<(), TrySendError> {
+        if self.inner().push_if_room(message.as_ref())? { Ok(()) } else { Err(TrySendError::Full) }
+    }
+
+    /// Gives everything queued to the system.
+    ///
+    /// # Errors
+    /// The connection is over, or an earlier message could not be sent.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: what was not yet written stays queued.
+    pub async fn flush(&mut self) -> Result<(), SendError> {
+        poll_fn(|cx| self.owner.0.poll_flush(cx)).await
+    }
+
+    /// Flushes and ends the sending half; receiving goes on. A wire without half-close just flushes.
+    ///
+    /// # Errors
+    /// The connection is over, or an earlier message could not be sent.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a second call continues.
+    pub async fn shutdown(&mut self) -> Result<(), SendError> {
+        poll_fn(|cx| self.owner.0.poll_shutdown(cx)).await
+    }
+
+    /// A sender that other tasks can keep to push messages; bounded by the session's queue.
+    pub fn sender(&self) -> SessionSender {
+        SessionSender::new(Arc::clone(self.inner()))
+    }
+
+    /// Two halves for two tasks. From then on the writing half alone writes.
+    pub fn split(self) -> (SessionReader, SessionWriter) {
+        (SessionReader::new(Arc::clone(&self.owner), self.read), SessionWriter::new(self.owner))
+    }
+
+    /// Waits until the server drains: finish what is begun and return. A client's session never drains.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        let token = self.read.draining.as_ref().map(|(token, _)| token.clone());
+        async move {
+            match token {
+                Some(token) => token.cancelled_owned().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The raw byte stream, after what is queued was written; bytes that were received and not yet taken are read first.
+    ///
+    /// # Errors
+    /// The wire has boundaries ([`io::ErrorKind::Unsupported`]), or the queue could not be written.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: dropping it closes the session.
+    pub async fn into_byte_stream(mut self) -> io::Result<RawStream> {
+        self.flush().await.map_err(io::Error::other)?;
+        let Some(io) = self.inner().take_bytes() else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this wire has messages, not a byte stream"));
+        };
+        Ok(RawStream::new(io, std::mem::take(&mut self.read.buf), Arc::clone(self.inner())))
+    }
+
+    /// For servers: keeps the wire when the session is dropped, to flush and close it gracefully.
+    pub fn guard(&self) -> SessionGuard {
+        self.inner().guarded.store(true, Relaxed);
+        SessionGuard { inner: Arc::clone(self.inner()) }
+    }
+}
+
+impl ReadState {
+    pub(crate) fn poll_recv(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
+        loop {
+            if let Some(message) = self.buffered(inner)? {
+                return Poll::Ready(Ok(Some(message)));
+            }
+            if self.ended {
+                return Poll::Ready(Ok(None));
+            }
+            if self.buf.capacity() - self.buf.len() < READ_ROOM / 2 {
+                self.buf.reserve(READ_ROOM);
+            }
+            match inner.poll_read(cx, &mut self.buf) {
+                Poll::Ready(Ok(Received::Bytes(0))) => self.ended = true,
+                Poll::Ready(Ok(Received::Bytes(_))) => {}
+                Poll::Ready(Ok(Received::Message(None))) => {
+                    self.ended = true;
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(Ok(Received::Message(Some(len)))) if len > self.max_message => {
+                    self.buf.clear();
+                    return Poll::Ready(Err(RecvError::TooLarge { len, max: self.max_message }));
+                }
+                Poll::Ready(Ok(Received::Message(Some(len)))) => {
+                    return Poll::Ready(Ok(Some(self.buf.split_to(len).freeze())));
+                }
+                Poll::Ready(Err(error)) => {
+                    if matches!(error, RecvError::Io(_) | RecvError::Frame(_)) {
+                        self.end();
+                    }
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => {
+                    let drained = self.draining.as_mut().is_some_and(|(_, drain)| drain.as_mut().poll(cx).is_ready());
+                    return if drained && self.buf.is_empty() { Poll::Ready(Ok(None)) } else { Poll::Pending };
+                }
+            }
+        }
+    }
+
+    /// A whole message that was received already.
+    fn buffered(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
+        match self.decoder.decode(&self.buf, self.ended) {
+            Ok(Decoded::Frame { message, consumed }) => {
+                let mut frame = self.buf.split_to(consumed);
+                frame.truncate(message.end);
+                frame.advance(message.start);
+                Ok(Some(frame.freeze()))
+            }
+            Ok(Decoded::Owned { message, consumed }) => {
+                self.buf.advance(consumed);
+                Ok(Some(message))
+            }
+            Ok(Decoded::Need { consumed, partial }) => {
+                self.buf.advance(consumed);
+                inner.counters.partial.store(partial || !self.buf.is_empty(), Relaxed);
+                Ok(None)
+            }
+            Err(error) => {
+                self.end();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.buf = BytesMut::new();
+        self.decoder = Framing::Chunks.decoder(self.max_message);
+        self.ended = true;
+    }
+}
+
+impl Stream for Session {
+    type Item = Result<Bytes, RecvError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx).map(Result::transpose)
+    }
+}
+
+impl<T: AsRef<[u8]>> Sink<T> for Session {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.inner().poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: T) -> Result<(), SendError> {
+        self.inner().push(message.as_ref())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.inner().poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.inner().poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({} -> {})", self.local(), self.peer())
+    }
+}
+
+/// Room for one message in a session's queue.
+#[must_use = "a permit that is not used gives its room back"]
+pub struct Permit<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+impl Permit<'_> {
+    /// Queues one message. Does not wait and cannot be torn.
+    ///
+    /// # Errors
+    /// The message is too large or cannot be framed, or the session was closed meanwhile.
+    pub fn send(self, message: &[u8]) -> Result<(), SendError> {
+        self.inner.push(message)
+    }
+}
+
+impl fmt::Debug for Permit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}
+
+/// What a server keeps of a session that it handed to a handler: its progress, and the wire after the handler returned.
+/// Dropping it closes the wire.
+pub struct SessionGuard {
+    inner: Arc<Inner>,
+}
+
+impl SessionGuard {
+    /// How far the session has come.
+    pub fn progress(&self) -> Progress {
+        self.inner.progress()
+    }
+
+    /// Closes gracefully: writes the queue, ends the sending half, then reads and forgets up to `discard` bytes until the
+    /// peer ends too. (A `close` with unread input makes the system drop what the peer has not yet received.)
+    ///
+    /// # Errors
+    /// The connection is over.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; dropping the guard then closes at once.
+    pub async fn close(&self, discard: usize) -> Result<(), SendError> {
+        poll_fn(|cx| self.inner.poll_shutdown(cx)).await?;
+        let mut left = discard;
+        let mut scratch = [0; 1024];
+        poll_fn(|cx| {
+            while left > 0 {
+                let len = ready!(self.inner.poll_discard(cx, &mut scratch))?;
+                left = if len == 0 { 0 } else { left.saturating_sub(len) };
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.inner.abort();
+    }
+}
+
+impl fmt::Debug for SessionGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionGuard({})", self.inner.info.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Transports: the plugins.
+
+use async_trait::async_trait;
+
+use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc};
+
+/// Knows how to bind and connect the endpoints of its schemes.
+///
+/// Implemented by transport crates and by third parties; called through a [`Registry`](crate::Registry).
+///
+/// # Contract
+/// 1. `bind` and `connect` do nothing before the first poll: callers may race several (`testkit::laws::lazy_connect`).
+/// 2. Dropping either half-way leaks nothing.
+/// 3. An option that is not in [`Transport::options`] is an error that lists the known ones (`unknown_option`).
+/// 4. Connecting to nobody fails and names the endpoint; a datagram transport may succeed (`connect_to_nobody`).
+/// 5. A second bind of a bound place is [`BindError::AddrInUse`] (`second_bind`), and after the first is closed the
+///    place can be bound again (`bind_again`).
+///
+/// # Implementing
+/// `examples/custom_transport.rs` of the `swapwire` package is a whole one in about a hundred lines.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// The schemes it serves, in lower case.
+    fn schemes(&self) -> &[&'static str];
+
+    /// What the wires of `scheme` (one of its own) can do.
+    fn capabilities(&self, scheme: &str) -> Capabilities;
+
+    /// The options of `scheme`.
+    fn options(&self, scheme: &str) -> &[OptionDoc] {
+        let _ = scheme;
+        &[]
+    }
+
+    /// Binds an endpoint.
+    ///
+    /// # Errors
+    /// The endpoint does not fit, is taken, or the system refuses; nothing stays bound.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing bound.
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError>;
+
+    /// Connects to an endpoint.
+    ///
+    /// # Errors
+    /// The endpoint does not fit, nobody listens there, or the system refuses.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing open.
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError>;
+}
+
+/// What a bind gives: connections arrive at a listener, datagrams at a socket.
+#[non_exhaustive]
+pub enum Bound {
+    /// For byte streams and message streams.
+    Listener(Box<dyn Listener>),
+    /// For datagrams.
+    Socket(Box<dyn DatagramSocket>),
+}
+
+impl Bound {
+    /// What was really bound.
+    pub fn local(&self) -> Endpoint {
+        match self {
+            Self::Listener(listener) => listener.local(),
+            Self::Socket(socket) => socket.local(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bound({})", self.local())
+    }
+}

@@ -1,0 +1,1 @@
+//! Handlers that every swapwire server can use: uppercase-echo and the classic small services.

@@ -1,0 +1,1 @@
+//! Layers for swapwire handlers: timeout, concurrency, rate, trace, catch-panic.

@@ -1,0 +1,1 @@
+//! The in-memory transport of swapwire, in all three shapes: the reference implementation.

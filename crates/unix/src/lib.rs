@@ -1,0 +1,1 @@
+//! Unix sockets for swapwire: byte streams and datagrams.

@@ -1,0 +1,1 @@
+//! Swap the wire, keep the handler.
