@@ -17,13 +17,8 @@ pub enum Addr {
     Inet(SocketAddr),
     /// A Unix socket address.
     Unix(UnixAddr),
-    /// A name that means something to one transport.
-    Named {
-        /// The scheme of that transport.
-        scheme: &'static str,
-        /// The name.
-        name: InlineName,
-    },
+    /// A name that means something to one transport, behind its scheme: `scheme:name` (see [`Addr::named`]).
+    Named(InlineName),
 }
 
 impl Addr {
@@ -32,9 +27,22 @@ impl Addr {
         Self::Inet(SocketAddr::new(addr.ip().to_canonical(), addr.port()).with_scope_of(addr))
     }
 
-    /// A name of at most [`InlineName::MAX`] bytes; `None` if it is longer.
-    pub fn named(scheme: &'static str, name: &str) -> Option<Self> {
-        InlineName::new(name.as_bytes()).map(|name| Self::Named { scheme, name })
+    /// A transport's own kind of address; `None` if `scheme:name` is longer than [`InlineName::MAX`] bytes.
+    pub fn named(scheme: &str, name: &str) -> Option<Self> {
+        InlineName::new(format!("{scheme}:{name}").as_bytes()).map(Self::Named)
+    }
+
+    /// The address that an endpoint says by itself, without asking a resolver; `None` for a host name.
+    pub fn of_endpoint(endpoint: &Endpoint) -> Option<Self> {
+        match endpoint.place() {
+            Place::Host { host, port } => Some(Self::inet(SocketAddr::new(host.parse().ok()?, *port))),
+            #[cfg(unix)]
+            Place::Path(path) => UnixAddr::from_path(path).map(Self::Unix),
+            Place::Abstract(name) => UnixAddr::from_abstract(name).map(Self::Unix),
+            Place::Name(name) => Self::named(endpoint.scheme(), name),
+            #[cfg(not(unix))]
+            Place::Path(_) => None,
+        }
     }
 
     /// The endpoint of `scheme` that dials this address.
@@ -54,7 +62,10 @@ impl Addr {
                 Some(name) => Place::Abstract(name.to_vec()),
                 None => Place::Path(unix.as_path().unwrap_or(Path::new("")).to_owned()),
             },
-            Self::Named { name, .. } => Place::Name(String::from_utf8_lossy(name.as_bytes()).into_owned()),
+            Self::Named(name) => {
+                let text = String::from_utf8_lossy(name.as_bytes());
+                Place::Name(text.split_once(':').map_or(text.as_ref(), |(_, name)| name).to_owned())
+            }
         };
         Endpoint::new(scheme, place)
     }
@@ -78,7 +89,7 @@ impl fmt::Display for Addr {
         match self {
             Self::Inet(addr) => addr.fmt(f),
             Self::Unix(addr) => addr.fmt(f),
-            Self::Named { scheme, name } => write!(f, "{scheme}:{name}"),
+            Self::Named(name) => name.fmt(f),
         }
     }
 }
@@ -210,5 +221,9 @@ mod tests {
         assert!(Addr::Unix(UnixAddr::UNNAMED).to_endpoint("unix").is_err());
         let v6 = Addr::inet("[::1]:9".parse().unwrap());
         assert_eq!(v6.to_endpoint("udp").unwrap().to_string(), "udp://[::1]:9");
+        for text in ["udp://[::1]:9", "unix:/run/x%20y", "unix:@a", "mem:chat"] {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(Addr::of_endpoint(&endpoint).unwrap().to_endpoint(endpoint.scheme()).unwrap(), endpoint);
+        }
     }
 }

@@ -26,6 +26,11 @@ pub trait DatagramSocket: Send + 'static {
     /// The endpoint that reaches this socket; with the real port if 0 was asked for.
     fn local(&self) -> Endpoint;
 
+    /// The same as an address, as requests carry it.
+    fn local_addr(&self) -> Option<Addr> {
+        Addr::of_endpoint(&self.local())
+    }
+
     /// Receives up to a batch of datagrams into `batch`, which the caller has cleared.
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>>;
 

@@ -43,6 +43,7 @@ pub(crate) struct Inner {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) received: AtomicU64,
+    pub(crate) messages: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) partial: AtomicBool,
 }
@@ -147,6 +148,7 @@ impl Inner {
     pub(crate) fn progress(&self) -> Progress {
         Progress {
             received: self.counters.received.load(Relaxed),
+            messages: self.counters.messages.load(Relaxed),
             sent: self.counters.sent.load(Relaxed),
             unsent: lock(&self.out).queued(),
             partial: self.counters.partial.load(Relaxed),

@@ -54,6 +54,8 @@ impl SessionConfig {
 pub struct Progress {
     /// Bytes received; an empty message counts 1.
     pub received: u64,
+    /// Messages received.
+    pub messages: u64,
     /// Bytes written to the wire.
     pub sent: u64,
     /// What is queued and not yet written, in bytes with overhead.
@@ -265,6 +267,7 @@ impl ReadState {
     pub(crate) fn poll_recv(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
         loop {
             if let Some(message) = self.buffered(inner)? {
+                inner.counters.messages.fetch_add(1, Relaxed);
                 return Poll::Ready(Ok(Some(message)));
             }
             if self.ended {
@@ -285,6 +288,7 @@ impl ReadState {
                     return Poll::Ready(Err(RecvError::TooLarge { len, max: self.max_message }));
                 }
                 Poll::Ready(Ok(Received::Message(Some(len)))) => {
+                    inner.counters.messages.fetch_add(1, Relaxed);
                     return Poll::Ready(Ok(Some(self.buf.split_to(len).freeze())));
                 }
                 Poll::Ready(Err(error)) => {
