@@ -145,6 +145,42 @@ impl FromStr for Endpoint {
     }
 }
 
+impl TryFrom<&str> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &str) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: &String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl From<&Endpoint> for Endpoint {
+    fn from(endpoint: &Endpoint) -> Self {
+        endpoint.clone()
+    }
+}
+
+impl From<std::convert::Infallible> for EndpointError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 fn parse(text: &str) -> Result<Endpoint, String> {
     if text.len() > MAX_LEN {
         return Err(format!("{} bytes long; the limit is {MAX_LEN}", text.len()));

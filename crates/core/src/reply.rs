@@ -159,6 +159,13 @@ impl Reply {
         (self.limit, self.used, self.close, self.answerable) = (limit, 0, false, answerable);
     }
 
+    /// Exchanges its empty buffer for another one, so that a server can lend buffers from a pool.
+    pub fn replace_buffer(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        let old = std::mem::replace(&mut self.buf, buffer);
+        self.reset(self.limit, self.answerable);
+        old
+    }
+
     /// Moves the framed bytes of all messages to the end of `out`; swaps where `out` is empty, so that nothing is copied.
     pub fn drain_into(&mut self, out: &mut Vec<u8>) {
         if out.is_empty() {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::outbox::Inner;
 use crate::session::{Owner, ReadState};
-use crate::{ByteStream, ConnInfo, Permit, RecvError, SendError, TrySendError};
+use crate::{ByteStream, ConnInfo, Permit, Progress, RecvError, SendError, TrySendError};
 
 /// The receiving half of a session. It does not write: that is the [`SessionWriter`]'s part.
 pub struct SessionReader {
@@ -156,6 +156,11 @@ impl SessionSender {
             }
             room.await;
         }
+    }
+
+    /// How far the session has come.
+    pub fn progress(&self) -> Progress {
+        self.inner.progress()
     }
 
     /// Whether the session takes no more messages.

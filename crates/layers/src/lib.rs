@@ -1,1 +1,55 @@
-//! Layers for swapwire handlers: timeout, concurrency, rate, trace, catch-panic.
+//! Layers for swapwire handlers: what wraps a handler and is one.
+//!
+//! | layer | a call of a [`Handler`] | a session of a [`SessionHandler`] |
+//! | --- | --- | --- |
+//! | [`TimeoutLayer`] | ends after a limit | ends after a limit, in whole |
+//! | [`ConcurrencyLayer`] | at most N at once, others wait | at most N at once, others wait |
+//! | [`RateLayer`] | at most N per period; others wait or are refused | as many begin per period; the same |
+//! | [`TraceLayer`] | a `tracing` span | a `tracing` span |
+//! | [`CatchPanicLayer`] | a panic becomes an error | a panic becomes an error |
+//!
+//! [`Handler`]: swapwire_core::Handler
+//! [`SessionHandler`]: swapwire_core::SessionHandler
+//!
+//! Layers are added with [`HandlerExt::with_layer`](swapwire_core::HandlerExt::with_layer); the last one added runs
+//! first. A handler that is both kinds stays both. Every layer forwards `input` and `amplifies`, and none allocates for
+//! a message.
+//!
+//! ```
+//! use std::time::Duration;
+//! use swapwire_core::{Addr, Handler, HandlerExt, Reply, Request, handler_fn};
+//! use swapwire_layers::{CatchPanicLayer, ConcurrencyLayer, RateLayer, TimeoutLayer, TraceLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), swapwire_core::HandlerError> {
+//! # let local = Addr::named("test", "here").unwrap();
+//! let handler = handler_fn(|request, reply| Ok(reply.send(request.message())?))
+//!     .with_layer(CatchPanicLayer)
+//!     .with_layer(TimeoutLayer::new(Duration::from_secs(5)))
+//!     .with_layer(ConcurrencyLayer::new(100))
+//!     .with_layer(RateLayer::refuse(1000, Duration::from_secs(1)))
+//!     .with_layer(TraceLayer);
+//!
+//! let mut reply = Reply::new(1024);
+//! handler.handle(Request::new(b"hello", None, &local), &mut reply).await?;
+//! assert_eq!(reply.messages().next(), Some(b"hello".as_slice()));
+//! # Ok(())
+//! # }
+//! ```
+
+mod catch_panic;
+mod concurrency;
+mod rate;
+mod timeout;
+mod trace;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use catch_panic::{CatchPanic, CatchPanicLayer, Panicked};
+pub use concurrency::{Concurrency, ConcurrencyLayer};
+pub use rate::{Rate, RateExceeded, RateLayer};
+pub use timeout::{TimedOut, Timeout, TimeoutLayer};
+pub use trace::{Trace, TraceLayer};

@@ -1,1 +1,61 @@
-//! The swapwire server: builder, accept loop, stream and datagram loops, sessions per peer, limits, deadlines, drain.
+//! The swapwire server: composes handlers and endpoints, and serves them until told to stop.
+//!
+//! * [`Server`] and [`ServerBuilder`]: many endpoints and handlers in one server; all binds before anything is served.
+//! * [`Limits`]: every bound and deadline, with its default.
+//! * [`Service`]: a handler of either kind behind one object-safe face; [`IntoService`] makes it.
+//! * [`HandlerRegistry`]: handlers by name.
+//! * [`DrainReport`]: what happened, in numbers.
+//!
+//! ```
+//! use swapwire_core::{Registry, handler_fn};
+//! use swapwire_mem::MemNetwork;
+//! use swapwire_server::Server;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let network = MemNetwork::new();
+//! let server = Server::builder()
+//!     .registry(Registry::new().with(network))
+//!     .listen("mem:echo")
+//!     .handler(handler_fn(|request, reply| Ok(reply.send(request.message())?)).any_slicing())
+//!     .bind()
+//!     .await?;
+//! let report = server.run_until(async { /* until a signal comes */ }).await;
+//! assert!(report.is_clean());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crate knows no transport by name, installs no signal handler and no logger, and leaves no task behind: dropping
+//! the future of [`Server::run_until`] closes everything.
+
+mod builder;
+mod context;
+mod handlers;
+mod limits;
+mod server;
+mod service;
+mod stats;
+
+mod accept;
+mod close;
+mod deadline;
+mod session_loop;
+
+mod byte_loop;
+mod input;
+mod message_loop;
+mod pool;
+
+mod datagram_loop;
+mod outlet;
+mod peers;
+mod runner;
+
+pub use builder::{BuildError, ServerBuilder};
+pub use context::ServeContext;
+pub use handlers::{HandlerEntry, HandlerRegistry, UnknownHandler};
+pub use limits::Limits;
+pub use server::{Running, Server};
+pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};
+pub use stats::{DrainReport, SessionEnd, Snapshot};

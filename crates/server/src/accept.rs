@@ -1,0 +1,209 @@
+//! The accept loop: takes connections, classifies every error, and never exits, spins or parks.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use swapwire_core::{ErrorClass, Incoming, Listener};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet, yield_now};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::stats::Stats;
+use crate::{ServeContext, Service, SessionEnd};
+
+/// The first pause after an accept that failed for want of a resource; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After so many accepts, or failures, in a row, other tasks run.
+const TURN: u32 = 16;
+/// During a drain the queue counts as empty after this long without a connection.
+const QUIET: Duration = Duration::from_millis(10);
+/// During a drain at most so many waiting connections are taken.
+const LAST_CALL: usize = 4096;
+/// After the sessions were cut they have this long to be gone.
+const LAST_GASP: Duration = Duration::from_millis(100);
+
+/// The room for connections that all listeners of a server share.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    pub(crate) permits: Arc<Semaphore>,
+    /// Told when a connection closes: descriptors are free again.
+    pub(crate) closed: Arc<Notify>,
+}
+
+/// Serves one listener until the drain is over. Returns how many sessions were cut.
+pub(crate) async fn serve_listener(
+    listener: Box<dyn Listener>,
+    service: Arc<dyn Service>,
+    cx: Arc<ServeContext>,
+    room: Room,
+) -> io::Result<u64> {
+    let mut acceptor =
+        Acceptor { service, cx, room, sessions: JoinSet::new(), pause: FIRST_PAUSE, row: 0, last_log: None };
+    let result = acceptor.accept_until_drain(listener).await;
+    let cut = acceptor.drain().await;
+    result.map(|()| cut)
+}
+
+struct Acceptor {
+    service: Arc<dyn Service>,
+    cx: Arc<ServeContext>,
+    room: Room,
+    /// At most `max_connections`, by the permit that each holds.
+    sessions: JoinSet<SessionEnd>,
+    pause: Duration,
+    row: u32,
+    last_log: Option<Instant>,
+}
+
+impl Acceptor {
+    async fn accept_until_drain(&mut self, mut listener: Box<dyn Listener>) -> io::Result<()> {
+        let drain = self.cx.drain.token.clone();
+        let mut permit = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => break,
+                Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
+                accepted = next(&mut *listener, &mut permit, &self.room.permits) => match accepted {
+                    Ok(incoming) => self.admit(incoming, permit.take()).await,
+                    Err(error) => self.failed(listener.classify(&error), error).await?,
+                },
+            }
+        }
+        // Those that already wait in the system's queue are served once; closing would reset them.
+        let end = Instant::now() + self.cx.limits.drain_grace;
+        for _ in 0..LAST_CALL {
+            let quiet = (Instant::now() + QUIET).min(end);
+            match timeout_at(quiet, next(&mut *listener, &mut permit, &self.room.permits)).await {
+                Ok(Ok(incoming)) => self.admit(incoming, permit.take()).await,
+                Ok(Err(_)) => Stats::one(&self.cx.stats.accept_errors),
+                Err(_) if permit.is_some() || Instant::now() >= end => break,
+                // Full: sessions that end make room.
+                Err(_) => {}
+            }
+            while let Some(ended) = self.sessions.try_join_next() {
+                self.reap(ended);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts the session in a task of its own; a handshake runs there, under its deadline.
+    async fn admit(&mut self, incoming: Incoming, permit: Option<OwnedSemaphorePermit>) {
+        self.pause = FIRST_PAUSE;
+        Stats::one(&self.cx.stats.sessions);
+        let (service, cx, closed) = (Arc::clone(&self.service), Arc::clone(&self.cx), Arc::clone(&self.room.closed));
+        self.sessions.spawn(async move {
+            let _closing = NotifyOnDrop(closed, permit);
+            let peer = incoming.peer().clone();
+            let established = match cx.limits.handshake_timeout {
+                Some(limit) => {
+                    timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+                }
+                None => incoming.establish().await,
+            };
+            match established {
+                Ok(link) => service.serve_link(link, &cx).await,
+                Err(error) => {
+                    tracing::debug!(endpoint = %cx.endpoint, %peer, %error, "handshake failed");
+                    SessionEnd::Handshake
+                }
+            }
+        });
+        self.let_others_run().await;
+    }
+
+    async fn let_others_run(&mut self) {
+        self.row += 1;
+        if self.row.is_multiple_of(TURN) {
+            yield_now().await;
+        }
+    }
+
+    /// Waits as long as the error's class asks for; only a listener that can never work again is an error.
+    async fn failed(&mut self, class: ErrorClass, error: io::Error) -> io::Result<()> {
+        Stats::one(&self.cx.stats.accept_errors);
+        match class {
+            ErrorClass::ListenerTransient | ErrorClass::Retryable | ErrorClass::ConnectionFatal => {
+                self.let_others_run().await;
+                return Ok(());
+            }
+            ErrorClass::ListenerFatal => {
+                tracing::error!(endpoint = %self.cx.endpoint, %error, "the listener failed for good");
+                return Err(error);
+            }
+            _ => {}
+        }
+        let due = self.last_log.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
+        if due {
+            let failures = self.cx.stats.snapshot().accept_errors;
+            tracing::warn!(endpoint = %self.cx.endpoint, %error, failures, pause = ?self.pause, "cannot accept");
+            self.last_log = Some(Instant::now());
+        }
+        let drain = self.cx.drain.token.clone();
+        tokio::select! {
+            () = sleep(self.pause) => {}
+            () = self.room.closed.notified() => {}
+            Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
+            () = drain.cancelled() => {}
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+
+    fn reap(&self, ended: Result<SessionEnd, JoinError>) {
+        self.cx.ended(match ended {
+            Ok(end) => end,
+            Err(error) if error.is_panic() => SessionEnd::Panicked,
+            Err(_) => SessionEnd::Cut,
+        });
+    }
+
+    /// Waits for the sessions, cuts what is left at the drain deadline, and says how many that were.
+    async fn drain(&mut self) -> u64 {
+        let abort = self.cx.abort.clone();
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.sessions.join_next() => match ended {
+                    Some(ended) => self.reap(ended),
+                    None => return 0,
+                },
+                () = abort.cancelled() => break,
+            }
+        }
+        let cut = self.sessions.len() as u64;
+        self.sessions.abort_all();
+        // A handler that blocks its thread cannot be stopped; the server does not wait for it.
+        let _ = timeout(LAST_GASP, async {
+            while let Some(ended) = self.sessions.join_next().await {
+                self.reap(ended);
+            }
+        })
+        .await;
+        cut
+    }
+}
+
+/// Waits for room first, so that what is over the limit stays in the system's queue.
+async fn next(
+    listener: &mut dyn Listener,
+    permit: &mut Option<OwnedSemaphorePermit>,
+    permits: &Arc<Semaphore>,
+) -> io::Result<Incoming> {
+    if permit.is_none() {
+        *permit = Arc::clone(permits).acquire_owned().await.ok();
+    }
+    listener.accept().await
+}
+
+struct NotifyOnDrop(Arc<Notify>, Option<OwnedSemaphorePermit>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.1.take();
+        self.0.notify_one();
+    }
+}

@@ -1,0 +1,210 @@
+//! Composing a server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use swapwire_core::{BindError, Bound, Endpoint, EndpointError, ErrorClass, Framing, Registry, Transport};
+
+use crate::datagram_loop::is_exposed;
+use crate::server::Served;
+use crate::{IntoService, Limits, Server, Service};
+
+/// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
+///
+/// Mistakes are collected and reported together by `bind`.
+#[must_use = "a builder does nothing before `bind`"]
+#[derive(Default)]
+pub struct ServerBuilder {
+    registry: Registry,
+    routes: Vec<Route>,
+    service: Option<Arc<dyn Service>>,
+    framing: Option<Framing>,
+    limits: Limits,
+    amplification: bool,
+}
+
+struct Route {
+    endpoint: Result<Endpoint, EndpointError>,
+    service: Option<Arc<dyn Service>>,
+    framing: Option<Framing>,
+}
+
+impl ServerBuilder {
+    /// The transports to choose from by scheme; replaces an earlier registry.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// Adds one transport to the registry.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.registry.register(transport);
+        self
+    }
+
+    /// Serves the server's handler on `endpoint`: a text or an [`Endpoint`].
+    pub fn listen<E: TryInto<Endpoint, Error: Into<EndpointError>>>(mut self, endpoint: E) -> Self {
+        self.routes.push(Route { endpoint: endpoint.try_into().map_err(Into::into), service: None, framing: None });
+        self
+    }
+
+    /// Serves a handler of its own on `endpoint`.
+    pub fn listen_with<E, K>(mut self, endpoint: E, handler: impl IntoService<K>) -> Self
+    where
+        E: TryInto<Endpoint, Error: Into<EndpointError>>,
+    {
+        let service = Some(handler.into_service());
+        self.routes.push(Route { endpoint: endpoint.try_into().map_err(Into::into), service, framing: None });
+        self
+    }
+
+    /// Gives the endpoint that was added last a framing of its own.
+    pub fn framed(mut self, framing: Framing) -> Self {
+        if let Some(route) = self.routes.last_mut() {
+            route.framing = Some(framing);
+        }
+        self
+    }
+
+    /// The handler of all endpoints that have none of their own.
+    pub fn handler<K>(mut self, handler: impl IntoService<K>) -> Self {
+        self.service = Some(handler.into_service());
+        self
+    }
+
+    /// The framing of all byte streams that have none of their own. Default: chunks.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = Some(framing);
+        self
+    }
+
+    /// Bounds and deadlines.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Lets handlers that [amplify](swapwire_core::Handler::amplifies) be reached from other hosts over wires whose
+    /// senders can be forged. Off by default: such a server can be made to flood somebody who never asked.
+    pub fn allow_amplification(mut self, allow: bool) -> Self {
+        self.amplification = allow;
+        self
+    }
+
+    /// Binds every endpoint. Nothing is served yet; connections wait in the system's queues.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the composition at once, before anything is bound; then the first endpoint that
+    /// cannot be bound. Nothing stays bound.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing bound.
+    pub async fn bind(self) -> Result<Server, BuildError> {
+        let mut problems: Vec<Problem> = self.limits.problems().into_iter().map(Problem::Limits).collect();
+        let mut checked = Vec::new();
+        if self.routes.is_empty() {
+            problems.push(Problem::NoEndpoint);
+        }
+        for route in self.routes {
+            let endpoint = match route.endpoint {
+                Ok(endpoint) => endpoint,
+                Err(error) => {
+                    problems.push(Problem::Endpoint(error));
+                    continue;
+                }
+            };
+            let framing = route.framing.or_else(|| self.framing.clone()).unwrap_or(Framing::Chunks);
+            let Some(service) = route.service.or_else(|| self.service.clone()) else {
+                problems.push(Problem::Composition { endpoint, reason: "no handler".to_owned() });
+                continue;
+            };
+            let capabilities = match self.registry.transport(&endpoint) {
+                Ok(transport) => transport.capabilities(endpoint.scheme()),
+                Err(source) => {
+                    problems.push(Problem::Bind(BindError::Registry { endpoint, source }));
+                    continue;
+                }
+            };
+            match service.check(&capabilities, &framing) {
+                Ok(()) => checked.push((endpoint, service, framing, capabilities)),
+                Err(reason) => problems.push(Problem::Composition { endpoint, reason }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(BuildError { problems });
+        }
+        let one = |problem| BuildError { problems: vec![problem] };
+        let mut served = Vec::new();
+        for (endpoint, service, framing, capabilities) in checked {
+            let bound = self.registry.bind(&endpoint).await.map_err(|error| one(Problem::Bind(error)))?;
+            if let Bound::Socket(socket) = &bound
+                && capabilities.spoofable
+                && service.amplifies()
+                && !self.amplification
+                && is_exposed(socket.local_addr())
+            {
+                let reason = "this handler answers with more than it is asked, and forged senders could turn it against \
+                              others: bind it to a loopback address, or allow amplification";
+                return Err(one(Problem::Composition { endpoint, reason: reason.to_owned() }));
+            }
+            served.push(Served { local: bound.local(), bound, service, framing, capabilities });
+        }
+        Ok(Server::new(served, self.limits))
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.routes.iter().map(|route| &route.endpoint)).finish()
+    }
+}
+
+/// Why a server could not be made: every mistake of the composition, or the bind that failed.
+#[derive(Debug)]
+pub struct BuildError {
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("no endpoint to listen on")]
+    NoEndpoint,
+    #[error("limits: {0}")]
+    Limits(String),
+    #[error(transparent)]
+    Endpoint(EndpointError),
+    #[error("serve {endpoint}: {reason}")]
+    Composition { endpoint: Endpoint, reason: String },
+    #[error(transparent)]
+    Bind(BindError),
+}
+
+impl BuildError {
+    /// One line for each problem, at least one.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(ToString::to_string)
+    }
+
+    /// Whether the composition is at fault ([`ErrorClass::Configuration`]), or the system refused a bind
+    /// ([`ErrorClass::ListenerFatal`]).
+    pub fn class(&self) -> ErrorClass {
+        let refused =
+            |problem: &Problem| matches!(problem, Problem::Bind(BindError::AddrInUse { .. } | BindError::Io { .. }));
+        if self.problems.iter().all(refused) { ErrorClass::ListenerFatal } else { ErrorClass::Configuration }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.problems.first().map(|problem| problem as _)
+    }
+}

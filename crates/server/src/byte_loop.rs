@@ -1,0 +1,250 @@
+//! One byte stream, one message handler: read, cut, handle, write.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use swapwire_core::{ByteStream, ConnInfo, Decoded, FrameDecoder, Handler, HandlerError, Reply, Request};
+use tokio::io::AsyncWrite as _;
+use tokio::time::Instant;
+
+use crate::close::linger;
+use crate::context::DrainWatch;
+use crate::deadline::{Deadlines, from_now};
+use crate::input::{Input, Turn};
+use crate::stats::Stats;
+use crate::{ServeContext, SessionEnd, pool};
+
+/// After so many bytes without a wait, the task lets others run.
+const TURN_BUDGET: usize = 256 * 1024;
+
+/// Serves one connection to its end.
+///
+/// One read, every whole message of it handled in order, one write. While a call waits, the replies of the calls before
+/// it are written.
+pub(crate) async fn serve_bytes<H: Handler>(
+    handler: &H,
+    io: Box<dyn ByteStream>,
+    info: ConnInfo,
+    cx: &ServeContext,
+) -> SessionEnd {
+    let mut conn = Connection {
+        io,
+        out: Vec::new(),
+        written: 0,
+        stuck_since: None,
+        deadlines: Deadlines::new(&cx.limits),
+        drain: cx.drain.watch(),
+        cx,
+    };
+    let end = conn.serve(handler, &info).await;
+    match end {
+        SessionEnd::WriteTimeout | SessionEnd::Broken => {}
+        _ => {
+            if conn.write_all().await.is_ok() {
+                linger(conn.io).await;
+            }
+        }
+    }
+    end
+}
+
+struct Connection<'a> {
+    io: Box<dyn ByteStream>,
+    /// Framed replies; `out[..written]` is gone.
+    out: Vec<u8>,
+    written: usize,
+    /// Since when the peer has taken nothing.
+    stuck_since: Option<Instant>,
+    deadlines: Deadlines,
+    drain: DrainWatch,
+    cx: &'a ServeContext,
+}
+
+enum Read {
+    Turn(Turn, usize),
+    End(SessionEnd),
+}
+
+impl Connection<'_> {
+    async fn serve<H: Handler>(&mut self, handler: &H, info: &ConnInfo) -> SessionEnd {
+        let limits = &*self.cx.limits;
+        let mut decoder = self.cx.framing.decoder(limits.max_message);
+        let mut reply = Reply::framed(limits.max_reply, self.cx.framing.encoder(limits.max_reply));
+        let mut input = Input::default();
+        let mut frame_deadline = None;
+        let mut served = false;
+        let mut budget = TURN_BUDGET;
+        loop {
+            let (mut turn, new) = match self.read(&mut input, frame_deadline, served).await {
+                Read::Turn(turn, new) => (turn, new),
+                Read::End(end) => return end,
+            };
+            reply.replace_buffer(pool::take_out());
+            let (messages, end) = self.handle_all(handler, info, &mut decoder, &mut reply, &mut turn, new == 0).await;
+            pool::give_out(reply.replace_buffer(Vec::new()));
+            Stats::add(&self.cx.stats.messages, messages);
+            served |= messages > 0;
+            input.keep(turn);
+            if let Err(end) = self.write_all().await {
+                return end;
+            }
+            match end {
+                Err(end) => return end,
+                Ok(()) if new == 0 => return SessionEnd::Done,
+                Ok(()) => {}
+            }
+            frame_deadline = match frame_deadline {
+                _ if !input.is_partial() => None,
+                Some(deadline) if messages == 0 => Some(deadline),
+                _ => from_now(limits.frame_timeout),
+            };
+            budget = budget.saturating_sub(new);
+            if budget == 0 {
+                budget = TURN_BUDGET;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Waits for bytes, a deadline, or the drain.
+    async fn read(&mut self, input: &mut Input, frame_deadline: Option<Instant>, served: bool) -> Read {
+        let limits = &*self.cx.limits;
+        let partial = input.is_partial();
+        let (deadline, late) = match frame_deadline {
+            Some(deadline) => (Some(deadline), SessionEnd::FrameTimeout),
+            None if partial => (None, SessionEnd::FrameTimeout),
+            None => (from_now(limits.idle_timeout), SessionEnd::IdleTimeout),
+        };
+        let mut grace: Option<Instant> = None;
+        let mut looked_again = false;
+        poll_fn(|cx| {
+            match input.poll_turn(cx, &mut self.io) {
+                Poll::Ready(Ok((turn, new))) => return Poll::Ready(Read::Turn(turn, new)),
+                Poll::Ready(Err(_)) => return Poll::Ready(Read::End(SessionEnd::Broken)),
+                Poll::Pending => {}
+            }
+            let mut deadline = deadline;
+            let mut late = late;
+            if self.drain.poll(cx) {
+                if served && !partial {
+                    // What the reactor has not yet reported may be waiting in the system: let it run once.
+                    if std::mem::replace(&mut looked_again, true) {
+                        return Poll::Ready(Read::End(SessionEnd::Drained));
+                    }
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let grace = *grace.get_or_insert_with(|| Instant::now() + limits.drain_grace);
+                deadline = Some(deadline.map_or(grace, |deadline| deadline.min(grace)));
+                late = SessionEnd::Drained;
+            }
+            self.deadlines.poll(cx, deadline).map(|()| Read::End(late))
+        })
+        .await
+    }
+
+    /// Handles every whole message of the turn.
+    async fn handle_all<H: Handler>(
+        &mut self,
+        handler: &H,
+        info: &ConnInfo,
+        decoder: &mut FrameDecoder,
+        reply: &mut Reply,
+        turn: &mut Turn,
+        eof: bool,
+    ) -> (u64, Result<(), SessionEnd>) {
+        let limits = &*self.cx.limits;
+        let mut messages = 0;
+        let result = loop {
+            let owned;
+            let (message, consumed) = match decoder.decode(turn.unread(), eof) {
+                Ok(Decoded::Frame { message, consumed }) => (&turn.unread()[message], consumed),
+                Ok(Decoded::Owned { message, consumed }) => {
+                    owned = message;
+                    (&owned[..], consumed)
+                }
+                Ok(Decoded::Need { consumed, .. }) => {
+                    turn.consume(consumed);
+                    break Ok(());
+                }
+                Err(error) => {
+                    tracing::debug!(peer = %info.peer, %error, "bad frame");
+                    break Err(SessionEnd::BadFrame);
+                }
+            };
+            messages += 1;
+            reply.reset(limits.max_reply, true);
+            let call = handler.handle(Request::new(message, Some(&info.peer), &info.local), reply);
+            let result = self.call(call).await;
+            turn.consume(consumed);
+            match result {
+                Err(end) => break Err(end),
+                // A failed call replies nothing: what it left may be half a message.
+                Ok(Err(error)) => {
+                    tracing::debug!(peer = %info.peer, %error, "handler error");
+                    break Err(SessionEnd::HandlerError);
+                }
+                Ok(Ok(())) => reply.drain_into(&mut self.out),
+            }
+            if reply.closes() {
+                break Err(SessionEnd::Done);
+            }
+            if self.out.len() - self.written >= limits.out_queue
+                && let Err(end) = self.write_all().await
+            {
+                break Err(end);
+            }
+        };
+        (messages, result)
+    }
+
+    /// Runs one call; while it waits, writes the earlier replies.
+    async fn call(
+        &mut self,
+        call: impl Future<Output = Result<(), HandlerError>>,
+    ) -> Result<Result<(), HandlerError>, SessionEnd> {
+        let mut call = pin!(call);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = call.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            match self.poll_write(cx) {
+                Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn write_all(&mut self) -> Result<(), SessionEnd> {
+        poll_fn(|cx| self.poll_write(cx)).await
+    }
+
+    /// Writes the replies; ready when they are gone, or when the peer took nothing for too long.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
+        if self.out.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.written < self.out.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..]) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
+                Poll::Ready(Ok(len)) => {
+                    self.written += len;
+                    self.stuck_since = None;
+                }
+                Poll::Pending => {
+                    let since = *self.stuck_since.get_or_insert_with(Instant::now);
+                    let deadline = self.cx.limits.write_timeout.and_then(|timeout| since.checked_add(timeout));
+                    return self.deadlines.poll(cx, deadline).map(|()| Err(SessionEnd::WriteTimeout));
+                }
+            }
+        }
+        if ready!(Pin::new(&mut self.io).poll_flush(cx)).is_err() {
+            return Poll::Ready(Err(SessionEnd::Broken));
+        }
+        pool::give_out(std::mem::take(&mut self.out));
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,40 @@
+//! Closing a byte stream so that the last reply survives.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use swapwire_core::ByteStream;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::time::timeout;
+
+use crate::pool;
+
+/// Input that is read and forgotten while closing, at the most.
+pub(crate) const DISCARD: usize = 1 << 20;
+/// How long closing waits for the peer to end, at the most.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
+/// peer has not yet received.
+pub(crate) async fn linger(mut io: Box<dyn ByteStream>) {
+    let _ = timeout(LINGER, async {
+        io.shutdown().await?;
+        let mut left = DISCARD;
+        poll_fn(|cx| {
+            while left > 0 {
+                let mut buf = pool::take();
+                let mut into = ReadBuf::new(&mut buf);
+                let read = Pin::new(&mut io).poll_read(cx, &mut into);
+                let len = into.filled().len();
+                pool::give(buf);
+                ready!(read)?;
+                left = if len == 0 { 0 } else { left.saturating_sub(len) };
+            }
+            Poll::Ready(Ok::<_, std::io::Error>(()))
+        })
+        .await
+    })
+    .await;
+}

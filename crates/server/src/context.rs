@@ -1,0 +1,107 @@
+//! What the loops of one endpoint share.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Context;
+
+use swapwire_core::{Capabilities, Endpoint, Framing, SessionConfig};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::stats::Stats;
+use crate::{Limits, SessionEnd};
+
+/// What a [`Service`](crate::Service) needs to serve one endpoint: bounds, framing, counters, and word of the drain.
+#[derive(Clone, Debug)]
+pub struct ServeContext {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) framing: Framing,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) drain: Drain,
+    /// Told at the drain deadline.
+    pub(crate) abort: CancellationToken,
+}
+
+impl ServeContext {
+    /// The endpoint that is served, as it was really bound.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What its wires can do.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// How its byte streams are cut into messages.
+    pub fn framing(&self) -> &Framing {
+        &self.framing
+    }
+
+    /// The bounds and deadlines.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Resolves when the server drains.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.drain.token.clone().cancelled_owned()
+    }
+
+    pub(crate) fn session_config(&self) -> SessionConfig {
+        let mut config = SessionConfig::framed(self.framing.clone());
+        config.max_message = self.limits.max_message;
+        config.out_queue = self.limits.out_queue;
+        config.draining = Some(self.drain.token.clone());
+        config
+    }
+
+    pub(crate) fn ended(&self, end: SessionEnd) {
+        self.stats.ended(end);
+    }
+}
+
+/// Word of the drain: a token for those who wait, a flag for those who look.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drain {
+    pub(crate) token: CancellationToken,
+    flag: Arc<AtomicBool>,
+}
+
+impl Drain {
+    pub(crate) fn begin(&self) {
+        self.flag.store(true, Relaxed);
+        self.token.cancel();
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.flag.load(Relaxed)
+    }
+
+    pub(crate) fn watch(&self) -> DrainWatch {
+        DrainWatch { flag: Arc::clone(&self.flag), wait: Some(Box::pin(self.token.clone().cancelled_owned())) }
+    }
+}
+
+/// Lets one task wait for the drain without asking the token at every wait.
+pub(crate) struct DrainWatch {
+    flag: Arc<AtomicBool>,
+    /// Taken once it is registered with the task, whose waker stays the same.
+    wait: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl DrainWatch {
+    /// Whether the drain has begun; if not, the task is woken when it does.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.flag.load(Relaxed) {
+            return true;
+        }
+        match &mut self.wait {
+            Some(wait) => wait.as_mut().poll(cx).is_ready(),
+            None => false,
+        }
+    }
+}

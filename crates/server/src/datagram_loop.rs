@@ -1,0 +1,220 @@
+//! One datagram socket, one message handler: receive a batch, handle it in place, send a batch.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use swapwire_core::{Addr, DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
+
+use crate::ServeContext;
+use crate::context::DrainWatch;
+use crate::outlet::Outlet;
+use crate::runner::{Desk, Late, Work, run};
+use crate::stats::Stats;
+
+/// Datagrams received at once.
+pub(crate) const BATCH: usize = 32;
+/// Receive batches that waiting calls may keep; when they keep so many, further calls get copies.
+const LENT: usize = 4;
+/// Batches handled before other tasks run.
+const TURNS: usize = 8;
+/// Batches received in a row during a drain, at most.
+const DRAIN_TURNS: usize = 4096;
+
+type Runner = Pin<Box<dyn Future<Output = Late> + Send>>;
+
+/// Serves one socket until the drain. Returns how many calls were cut.
+pub(crate) async fn serve_datagrams<H: Handler>(
+    handler: Arc<H>,
+    socket: Box<dyn DatagramSocket>,
+    cx: &ServeContext,
+) -> io::Result<u64> {
+    let shared = Arc::new(cx.clone());
+    let desk = Arc::new(Desk::default());
+    let own = socket.local_addr();
+    let max = socket.max_message();
+    let fresh = {
+        let (desk, shared) = (Arc::clone(&desk), Arc::clone(&shared));
+        move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), own, max)) }
+    };
+    let mut this = Loop {
+        socket,
+        desk,
+        runner: fresh(),
+        fresh,
+        waiting: FuturesUnordered::new(),
+        work: None,
+        spare: None,
+        lent: Vec::new(),
+        outlet: Outlet::new(&shared.limits),
+        drain: shared.drain.watch(),
+        drain_turns: 0,
+        cx: shared,
+    };
+    tokio::select! {
+        result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
+        () = cx.abort.cancelled() => Ok(this.waiting.len() as u64),
+    }
+}
+
+struct Loop<F> {
+    socket: Box<dyn DatagramSocket>,
+    desk: Arc<Desk>,
+    runner: Runner,
+    fresh: F,
+    /// Runners left behind with a call that waits; at most `max_waiting`.
+    waiting: FuturesUnordered<Runner>,
+    /// A batch that is not wholly handled.
+    work: Option<Box<Work>>,
+    /// A work that can be used again.
+    spare: Option<Box<Work>>,
+    /// Batches that waiting calls keep; at most [`LENT`].
+    lent: Vec<Arc<RecvBatch>>,
+    outlet: Outlet,
+    drain: DrainWatch,
+    drain_turns: usize,
+    cx: Arc<ServeContext>,
+}
+
+impl<F: Fn() -> Runner> Loop<F> {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for _ in 0..TURNS {
+            if self.outlet.poll(task, &mut *self.socket, &self.cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.collect_late(task);
+            if !self.outlet.batch.is_empty() {
+                continue;
+            }
+            if let Some(work) = self.work.take() {
+                self.handle(task, work);
+                continue;
+            }
+            if self.waiting.len() >= self.cx.limits.max_waiting {
+                Stats::one(&self.cx.stats.stalls);
+                return Poll::Pending;
+            }
+            match self.receive(task) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if self.drain.poll(task) => {
+                    let idle = self.waiting.is_empty() && self.outlet.is_empty();
+                    // What the reactor has not yet reported may be waiting in the system: let it run once.
+                    self.drain_turns += 1;
+                    if idle && self.drain_turns > 1 {
+                        return Poll::Ready(Ok(()));
+                    }
+                    if idle {
+                        task.waker().wake_by_ref();
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes the replies of calls that had to wait, until the batch is full.
+    fn collect_late(&mut self, task: &mut Context<'_>) {
+        while self.outlet.batch.bytes() < self.cx.limits.out_queue {
+            let Poll::Ready(Some(late)) = self.waiting.poll_next_unpin(task) else { break };
+            if let Some(to) = late.to {
+                for message in late.reply.messages() {
+                    self.outlet.batch.push(message, to, late.local);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.cx.drain.has_begun() && self.drain_turns > DRAIN_TURNS {
+            return Poll::Pending;
+        }
+        let mut work = self.spare.take().unwrap_or_else(|| {
+            let slot = self.socket.max_message() + 1;
+            Box::new(Work {
+                batch: Arc::new(RecvBatch::new(BATCH, slot)),
+                lend: true,
+                next: 0,
+                offset: 0,
+                out: SendBatch::new(),
+                handled: 0,
+            })
+        });
+        let received = match Arc::get_mut(&mut work.batch) {
+            Some(batch) => {
+                batch.clear();
+                self.socket.poll_recv(task, batch)
+            }
+            None => Poll::Ready(Err(io::Error::other("the receive batch is in use"))),
+        };
+        match received {
+            Poll::Ready(Ok(())) => {
+                (work.next, work.offset) = (0, 0);
+                work.lend = self.lent.iter().filter(|batch| Arc::strong_count(batch) > 1).count() < LENT;
+                if self.cx.drain.has_begun() {
+                    self.drain_turns += 1;
+                }
+                self.work = Some(work);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.spare = Some(work);
+                match self.socket.classify(&error) {
+                    ErrorClass::ListenerFatal => Poll::Ready(Err(error)),
+                    _ => {
+                        Stats::one(&self.cx.stats.peer_noise);
+                        Poll::Ready(Ok(()))
+                    }
+                }
+            }
+            Poll::Pending => {
+                self.spare = Some(work);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Lets the runner handle the work, or a part of it.
+    fn handle(&mut self, task: &mut Context<'_>, work: Box<Work>) {
+        self.desk.put(work);
+        let polled = self.runner.as_mut().poll(task);
+        let Some((mut work, waits)) = self.desk.take_back() else {
+            // Only a runner that lost its work gets here; its batch is lost with it.
+            self.runner = (self.fresh)();
+            return;
+        };
+        if waits || polled.is_ready() {
+            let runner = std::mem::replace(&mut self.runner, (self.fresh)());
+            if waits {
+                self.waiting.push(runner);
+            }
+        }
+        std::mem::swap(&mut work.out, &mut self.outlet.batch);
+        if !work.is_done() {
+            self.work = Some(work);
+            return;
+        }
+        Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
+        if Arc::strong_count(&work.batch) > 1 {
+            let free = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
+            let next = match free {
+                Some(free) => self.lent.swap_remove(free),
+                None => Arc::new(RecvBatch::new(BATCH, self.socket.max_message() + 1)),
+            };
+            self.lent.push(std::mem::replace(&mut work.batch, next));
+        }
+        self.spare = Some(work);
+    }
+}
+
+/// Whether a datagram endpoint is reachable from other hosts.
+pub(crate) fn is_exposed(local: Option<Addr>) -> bool {
+    matches!(local, Some(Addr::Inet(addr)) if !addr.ip().is_loopback())
+}

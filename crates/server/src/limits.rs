@@ -1,0 +1,102 @@
+//! Bounds and deadlines.
+
+use std::time::Duration;
+
+/// Every bound and deadline of a server. Deadlines are switched off by `None`.
+///
+/// Worst-case memory of a session: `max_message` (one partial frame) + `out_queue` + `max_reply` + 64 KiB (the read that
+/// is being handled). Of a datagram socket with a message handler: five receive batches of 32 slots of the largest
+/// datagram, of which only what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram +
+/// `max_reply`) + 1 MiB of replies that wait for a full peer. With a session handler: `max_peers` sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Open connections over all listeners; further ones wait in the system's queue. Default: 0.8 × the soft limit on
+    /// descriptors, at least 16.
+    pub max_connections: usize,
+    /// The largest message, in bytes. Default: 1 MiB.
+    pub max_message: usize,
+    /// The most that one call of a message handler may reply, in bytes. Default: 1 MiB.
+    pub max_reply: usize,
+    /// Bytes queued for a peer before the sender waits. Default: 256 KiB.
+    pub out_queue: usize,
+    /// For a whole frame, from its first byte. Default: 30 s.
+    pub frame_timeout: Option<Duration>,
+    /// Without any progress in writing what is queued. Default: 30 s.
+    pub write_timeout: Option<Duration>,
+    /// Without a byte in either direction. Default: 5 min.
+    pub idle_timeout: Option<Duration>,
+    /// For a handshake before a session. Default: 10 s.
+    pub handshake_timeout: Option<Duration>,
+    /// For a drain as a whole; what is not done then is cut. Default: 30 s.
+    pub drain_timeout: Duration,
+    /// For the first message of a connection that was still waiting when the drain began, and for the rest of a frame
+    /// that had begun. Default: 1 s.
+    pub drain_grace: Duration,
+    /// Sessions on one datagram socket, for session handlers. Default: 65,536.
+    pub max_peers: usize,
+    /// Messages waiting for one such session; more are dropped and counted. Default: 64.
+    pub peer_queue: usize,
+    /// Calls of a message handler that wait, on one datagram socket; when they are that many, receiving stops.
+    /// Default: 1,024.
+    pub max_waiting: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: (soft_descriptor_limit() / 5 * 4).max(16),
+            max_message: 1 << 20,
+            max_reply: 1 << 20,
+            out_queue: 256 << 10,
+            frame_timeout: Some(Duration::from_secs(30)),
+            write_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(300)),
+            handshake_timeout: Some(Duration::from_secs(10)),
+            drain_timeout: Duration::from_secs(30),
+            drain_grace: Duration::from_secs(1),
+            max_peers: 65_536,
+            peer_queue: 64,
+            max_waiting: 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// What contradicts itself, for people; empty if nothing does.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let zero = |name: &str, value: usize| (value == 0).then(|| format!("{name} must be at least 1"));
+        let instant = |name: &str, value: Option<Duration>| {
+            (value == Some(Duration::ZERO)).then(|| format!("{name} must be longer than 0; none switches it off"))
+        };
+        [
+            zero("max_connections", self.max_connections),
+            zero("max_message", self.max_message),
+            zero("max_reply", self.max_reply),
+            zero("out_queue", self.out_queue),
+            zero("max_peers", self.max_peers),
+            zero("peer_queue", self.peer_queue),
+            zero("max_waiting", self.max_waiting),
+            instant("frame_timeout", self.frame_timeout),
+            instant("write_timeout", self.write_timeout),
+            instant("idle_timeout", self.idle_timeout),
+            instant("handshake_timeout", self.handshake_timeout),
+            (self.max_connections > tokio::sync::Semaphore::MAX_PERMITS)
+                .then(|| "max_connections is too large".to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+#[cfg(unix)]
+fn soft_descriptor_limit() -> usize {
+    use nix::sys::resource::{Resource, getrlimit};
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| usize::try_from(soft).unwrap_or(1 << 20).min(1 << 20))
+}
+
+#[cfg(not(unix))]
+fn soft_descriptor_limit() -> usize {
+    8192
+}

@@ -1,0 +1,169 @@
+//! One message stream, one message handler.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use swapwire_core::{ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError};
+use tokio::time::Instant;
+
+use crate::context::DrainWatch;
+use crate::deadline::{Deadlines, from_now};
+use crate::stats::Stats;
+use crate::{ServeContext, SessionEnd};
+
+/// Serves one connection to its end: receive, handle, send.
+pub(crate) async fn serve_messages<H: Handler>(
+    handler: &H,
+    io: Box<dyn MessageStream>,
+    info: ConnInfo,
+    cx: &ServeContext,
+) -> SessionEnd {
+    let limits = &*cx.limits;
+    let max = io.max_message().min(limits.max_message);
+    let mut conn = Connection {
+        io,
+        queue: Queue::default(),
+        stuck_since: None,
+        deadlines: Deadlines::new(limits),
+        drain: cx.drain.watch(),
+        cx,
+    };
+    let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
+    let mut message = BytesMut::new();
+    let mut served = false;
+    let end = loop {
+        message.clear();
+        match conn.recv(&mut message, served).await {
+            Ok(Some(len)) if len > limits.max_message => continue,
+            Ok(Some(_)) => {}
+            Ok(None) => break SessionEnd::Done,
+            Err(end) => break end,
+        }
+        served = true;
+        Stats::one(&cx.stats.messages);
+        reply.reset(limits.max_reply, true);
+        let call = handler.handle(Request::new(&message, Some(&info.peer), &info.local), &mut reply);
+        match conn.call(call).await {
+            Ok(()) => {}
+            Err(end) => break end,
+        }
+        conn.queue.push(&reply);
+        if reply.closes() {
+            break SessionEnd::Done;
+        }
+        if conn.queue.bytes.len() >= limits.out_queue
+            && let Err(end) = poll_fn(|cx| conn.poll_send(cx)).await
+        {
+            break end;
+        }
+    };
+    if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) && poll_fn(|cx| conn.poll_send(cx)).await.is_ok() {
+        let _ = tokio::time::timeout(crate::close::LINGER, poll_fn(|cx| conn.io.poll_shutdown(cx))).await;
+    }
+    end
+}
+
+/// Replies that wait to be sent: at most `out_queue` and the replies of one call.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    sent: usize,
+}
+
+impl Queue {
+    fn push(&mut self, reply: &Reply) {
+        for message in reply.messages() {
+            self.bytes.extend_from_slice(message);
+            self.ends.push(self.bytes.len());
+        }
+    }
+}
+
+struct Connection<'a> {
+    io: Box<dyn MessageStream>,
+    queue: Queue,
+    stuck_since: Option<Instant>,
+    deadlines: Deadlines,
+    drain: DrainWatch,
+    cx: &'a ServeContext,
+}
+
+impl Connection<'_> {
+    /// Receives a message, sending the queued replies first.
+    async fn recv(&mut self, into: &mut BytesMut, served: bool) -> Result<Option<usize>, SessionEnd> {
+        let limits = &*self.cx.limits;
+        let idle = from_now(limits.idle_timeout);
+        let mut grace = None;
+        poll_fn(|cx| {
+            ready!(self.poll_send(cx))?;
+            loop {
+                match self.io.poll_recv(cx, into) {
+                    Poll::Ready(Ok(len)) => return Poll::Ready(Ok(len)),
+                    Poll::Ready(Err(RecvError::TooLarge { .. } | RecvError::PeerNoise(_))) => {
+                        Stats::one(&self.cx.stats.peer_noise);
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
+                    Poll::Pending => break,
+                }
+            }
+            let (mut deadline, mut late) = (idle, SessionEnd::IdleTimeout);
+            if self.drain.poll(cx) {
+                if served {
+                    return Poll::Ready(Err(SessionEnd::Drained));
+                }
+                deadline = Some(*grace.get_or_insert_with(|| Instant::now() + limits.drain_grace));
+                late = SessionEnd::Drained;
+            }
+            self.deadlines.poll(cx, deadline).map(|()| Err(late))
+        })
+        .await
+    }
+
+    /// Runs one call; while it waits, sends the earlier replies.
+    async fn call(&mut self, call: impl Future<Output = Result<(), HandlerError>>) -> Result<(), SessionEnd> {
+        let mut call = pin!(call);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = call.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(|error| {
+                    tracing::debug!(%error, "handler error");
+                    SessionEnd::HandlerError
+                }));
+            }
+            match self.poll_send(cx) {
+                Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
+        let queue = &mut self.queue;
+        while let Some(&end) = queue.ends.get(queue.sent) {
+            let start = queue.sent.checked_sub(1).map_or(0, |before| queue.ends[before]);
+            match self.io.poll_send(cx, &queue.bytes[start..end]) {
+                Poll::Ready(result) => {
+                    match result {
+                        Ok(()) => {}
+                        Err(SendError::Io(_) | SendError::Closed) => return Poll::Ready(Err(SessionEnd::Broken)),
+                        Err(_) => Stats::one(&self.cx.stats.failed_replies),
+                    }
+                    queue.sent += 1;
+                    self.stuck_since = None;
+                }
+                Poll::Pending => {
+                    let since = *self.stuck_since.get_or_insert_with(Instant::now);
+                    let deadline = self.cx.limits.write_timeout.and_then(|timeout| since.checked_add(timeout));
+                    return self.deadlines.poll(cx, deadline).map(|()| Err(SessionEnd::WriteTimeout));
+                }
+            }
+        }
+        queue.bytes.clear();
+        queue.ends.clear();
+        queue.sent = 0;
+        self.io.poll_flush(cx).map_err(|_| SessionEnd::Broken)
+    }
+}

@@ -1,0 +1,205 @@
+//! Handlers of either kind behind one object-safe face.
+//!
+//! Erasure happens around the loop, not inside it: a virtual call for each connection or socket, none for each message.
+
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use swapwire_core::{Capabilities, DatagramSocket, Framing, Handler, Input, Link, SessionHandler, Shape};
+
+use crate::byte_loop::serve_bytes;
+use crate::datagram_loop::serve_datagrams;
+use crate::message_loop::serve_messages;
+use crate::peers::serve_peers;
+use crate::session_loop::serve_session;
+use crate::{ServeContext, SessionEnd};
+
+/// Serves whole links and sockets: the object-safe twin of [`Handler`] and [`SessionHandler`].
+///
+/// [`IntoService`] makes one of every handler; write your own only to serve a wire in another way.
+#[async_trait]
+pub trait Service: Send + Sync + 'static {
+    /// Whether it can serve such wires with such a framing. Asked before the first connection.
+    ///
+    /// # Errors
+    /// What is wrong and what would be right, for people.
+    fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String>;
+
+    /// As [`Handler::amplifies`].
+    fn amplifies(&self) -> bool;
+
+    /// Serves one connection to its end, and closes it.
+    ///
+    /// # Cancel safety
+    /// Dropping it cuts the session.
+    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd;
+
+    /// Serves one datagram socket until the drain is over, and returns how many calls or sessions were cut.
+    ///
+    /// # Errors
+    /// The socket can never work again.
+    ///
+    /// # Cancel safety
+    /// Dropping it cuts what is under way.
+    async fn serve_socket(&self, socket: Box<dyn DatagramSocket>, cx: &ServeContext) -> io::Result<u64>;
+}
+
+/// A message handler as a [`Service`].
+#[derive(Debug)]
+pub struct PerMessage<H>(Arc<H>);
+
+/// A session handler as a [`Service`].
+#[derive(Debug)]
+pub struct PerSession<H>(Arc<H>);
+
+impl<H> PerMessage<H> {
+    /// Wraps `handler`.
+    pub fn new(handler: H) -> Self {
+        Self(Arc::new(handler))
+    }
+}
+
+impl<H> PerSession<H> {
+    /// Wraps `handler`.
+    pub fn new(handler: H) -> Self {
+        Self(Arc::new(handler))
+    }
+}
+
+fn check_input(input: Input, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
+    if input == Input::Messages && capabilities.shape == Shape::ByteStream && !framing.boundaries() {
+        return Err(
+            "the handler needs whole messages, and a byte stream has none: choose a framing (lines, length, …)"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<H: Handler> Service for PerMessage<H> {
+    fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
+        check_input(self.0.input(), capabilities, framing)
+    }
+
+    fn amplifies(&self) -> bool {
+        self.0.amplifies()
+    }
+
+    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd {
+        match link {
+            Link::Bytes { io, info, .. } => serve_bytes(&*self.0, io, info, cx).await,
+            Link::Messages { io, info, .. } => serve_messages(&*self.0, io, info, cx).await,
+            _ => SessionEnd::Handshake,
+        }
+    }
+
+    async fn serve_socket(&self, socket: Box<dyn DatagramSocket>, cx: &ServeContext) -> io::Result<u64> {
+        serve_datagrams(Arc::clone(&self.0), socket, cx).await
+    }
+}
+
+#[async_trait]
+impl<H: SessionHandler> Service for PerSession<H> {
+    fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
+        check_input(self.0.input(), capabilities, framing)
+    }
+
+    fn amplifies(&self) -> bool {
+        self.0.amplifies()
+    }
+
+    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd {
+        serve_session(&*self.0, link, cx).await
+    }
+
+    async fn serve_socket(&self, socket: Box<dyn DatagramSocket>, cx: &ServeContext) -> io::Result<u64> {
+        serve_peers(Arc::clone(&self.0), socket, cx).await
+    }
+}
+
+/// Two services under one name: one for connections, one for datagram sockets. For protocols that speak first on a stream
+/// and answer on a datagram, as daytime (RFC 867).
+pub struct Split {
+    stream: Arc<dyn Service>,
+    datagram: Arc<dyn Service>,
+}
+
+impl Split {
+    /// `stream` serves connections, `datagram` serves datagram sockets.
+    pub fn new<K, L>(stream: impl IntoService<K>, datagram: impl IntoService<L>) -> Self {
+        Self { stream: stream.into_service(), datagram: datagram.into_service() }
+    }
+}
+
+#[async_trait]
+impl Service for Split {
+    fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
+        match capabilities.shape {
+            Shape::Datagram => self.datagram.check(capabilities, framing),
+            _ => self.stream.check(capabilities, framing),
+        }
+    }
+
+    fn amplifies(&self) -> bool {
+        self.datagram.amplifies()
+    }
+
+    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd {
+        self.stream.serve_link(link, cx).await
+    }
+
+    async fn serve_socket(&self, socket: Box<dyn DatagramSocket>, cx: &ServeContext) -> io::Result<u64> {
+        self.datagram.serve_socket(socket, cx).await
+    }
+}
+
+impl std::fmt::Debug for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Split")
+    }
+}
+
+/// Every [`Handler`], every [`SessionHandler`] and every `Arc<dyn Service>`. `Kind` tells the compiler which; a type that
+/// is both kinds of handler needs [`PerMessage`] or [`PerSession`] around it.
+pub trait IntoService<Kind> {
+    /// The service.
+    fn into_service(self) -> Arc<dyn Service>;
+}
+
+/// The kind of [`Handler`]s.
+#[derive(Debug)]
+pub enum MessageKind {}
+
+/// The kind of [`SessionHandler`]s.
+#[derive(Debug)]
+pub enum SessionKind {}
+
+/// The kind of what is a [`Service`] already.
+#[derive(Debug)]
+pub enum ServiceKind {}
+
+impl<H: Handler> IntoService<MessageKind> for H {
+    fn into_service(self) -> Arc<dyn Service> {
+        Arc::new(PerMessage::new(self))
+    }
+}
+
+impl<H: SessionHandler> IntoService<SessionKind> for H {
+    fn into_service(self) -> Arc<dyn Service> {
+        Arc::new(PerSession::new(self))
+    }
+}
+
+impl<S: Service> IntoService<ServiceKind> for S {
+    fn into_service(self) -> Arc<dyn Service> {
+        Arc::new(self)
+    }
+}
+
+impl IntoService<ServiceKind> for Arc<dyn Service> {
+    fn into_service(self) -> Arc<dyn Service> {
+        self
+    }
+}

@@ -1,0 +1,116 @@
+//! One link, one session handler: the handler has the session, the server keeps the clock.
+
+use std::future::{Future as _, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
+
+use futures::FutureExt as _;
+use swapwire_core::{Link, Progress, Session, SessionGuard, SessionHandler};
+use tokio::time::{Instant, timeout};
+
+use crate::close::{DISCARD, LINGER};
+use crate::deadline::Deadlines;
+use crate::stats::Stats;
+use crate::{Limits, ServeContext, SessionEnd};
+
+/// Runs the handler to its end or a deadline, then flushes and closes the session.
+pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
+    let session = Session::new(link, cx.session_config());
+    let guard = session.guard();
+    let end = run(handler, session, &guard, cx).await;
+    Stats::add(&cx.stats.messages, guard.progress().messages);
+    if !matches!(end, SessionEnd::WriteTimeout) {
+        // Writing may take as long as it makes progress; the reading behind it only a little.
+        let mut watch = Watch::new(guard.progress());
+        let mut deadlines = Deadlines::new(&cx.limits);
+        let mut close = pin!(async {
+            guard.close(0).await?;
+            timeout(LINGER, guard.close(DISCARD)).await.unwrap_or(Ok(()))
+        });
+        let _ = poll_fn(|task| {
+            if let Poll::Ready(result) = close.as_mut().poll(task) {
+                return Poll::Ready(result.is_ok());
+            }
+            watch.observe(guard.progress());
+            deadlines.poll(task, watch.write_deadline(&cx.limits)).map(|()| false)
+        })
+        .await;
+    }
+    end
+}
+
+async fn run<H: SessionHandler>(handler: &H, session: Session, guard: &SessionGuard, cx: &ServeContext) -> SessionEnd {
+    let mut watch = Watch::new(guard.progress());
+    let mut deadlines = Deadlines::new(&cx.limits);
+    let mut run = pin!(AssertUnwindSafe(handler.run(session)).catch_unwind());
+    poll_fn(|task| {
+        if let Poll::Ready(result) = run.as_mut().poll(task) {
+            return Poll::Ready(match result {
+                Ok(Ok(())) if cx.drain.has_begun() => SessionEnd::Drained,
+                Ok(Ok(())) => SessionEnd::Done,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "handler error");
+                    SessionEnd::HandlerError
+                }
+                Err(_) => SessionEnd::Panicked,
+            });
+        }
+        watch.observe(guard.progress());
+        let (deadline, late) = watch.deadline(&cx.limits);
+        deadlines.poll(task, deadline).map(|()| late)
+    })
+    .await
+}
+
+/// Notes when a session's progress changed, as it is seen after each poll of its task.
+struct Watch {
+    last: Progress,
+    active_at: Instant,
+    frame_at: Option<Instant>,
+    stuck_at: Option<Instant>,
+}
+
+impl Watch {
+    fn new(progress: Progress) -> Self {
+        Self { last: progress, active_at: Instant::now(), frame_at: None, stuck_at: None }
+    }
+
+    fn observe(&mut self, now: Progress) {
+        if now == self.last {
+            return;
+        }
+        let at = Instant::now();
+        if (now.received, now.sent) != (self.last.received, self.last.sent) {
+            self.active_at = at;
+        }
+        self.frame_at = match self.frame_at {
+            _ if !now.partial => None,
+            Some(begun) if now.messages == self.last.messages => Some(begun),
+            _ => Some(at),
+        };
+        self.stuck_at = match self.stuck_at {
+            _ if now.unsent == 0 => None,
+            Some(since) if now.sent == self.last.sent => Some(since),
+            _ => Some(at),
+        };
+        self.last = now;
+    }
+
+    fn write_deadline(&self, limits: &Limits) -> Option<Instant> {
+        self.stuck_at?.checked_add(limits.write_timeout?)
+    }
+
+    fn deadline(&self, limits: &Limits) -> (Option<Instant>, SessionEnd) {
+        let after = |since: Option<Instant>, timeout: Option<_>| since?.checked_add(timeout?);
+        [
+            (self.write_deadline(limits), SessionEnd::WriteTimeout),
+            (after(self.frame_at, limits.frame_timeout), SessionEnd::FrameTimeout),
+            (after(Some(self.active_at), limits.idle_timeout), SessionEnd::IdleTimeout),
+        ]
+        .into_iter()
+        .filter_map(|(deadline, late)| Some((deadline?, late)))
+        .min_by_key(|(deadline, _)| *deadline)
+        .map_or((None, SessionEnd::IdleTimeout), |(deadline, late)| (Some(deadline), late))
+    }
+}

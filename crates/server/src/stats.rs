@@ -1,0 +1,186 @@
+//! Numbers: what a server has done.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use swapwire_core::Endpoint;
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionEnd {
+    /// The peer ended, or the handler closed: as it should be.
+    Done,
+    /// The server drained and nothing was left to do.
+    Drained,
+    /// Nothing was said for too long.
+    IdleTimeout,
+    /// A frame took too long to arrive.
+    FrameTimeout,
+    /// The peer did not read for too long.
+    WriteTimeout,
+    /// The handshake failed or took too long.
+    Handshake,
+    /// The connection broke.
+    Broken,
+    /// The peer sent what is no frame, or one that is too large.
+    BadFrame,
+    /// The handler gave up.
+    HandlerError,
+    /// The handler panicked.
+    Panicked,
+    /// Cut at the drain deadline.
+    Cut,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[derive(Debug, Default)]
+        pub(crate) struct Stats {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        /// What a server has done so far. Counters only rise.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Snapshot {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            pub(crate) fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.load(Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Sessions begun, on connections and on datagram sockets.
+    sessions,
+    /// Messages received, on all wires.
+    messages,
+    /// Sessions that ended as they should.
+    done,
+    /// Sessions that ended because the server drained.
+    drained,
+    /// Sessions ended by the idle deadline.
+    idle_timeouts,
+    /// Sessions ended by the frame deadline.
+    frame_timeouts,
+    /// Sessions ended by the write deadline.
+    write_timeouts,
+    /// Handshakes that failed or took too long.
+    handshakes_failed,
+    /// Connections that broke.
+    broken,
+    /// Sessions ended because of bytes that are no frame.
+    bad_frames,
+    /// Calls or sessions that a handler gave up.
+    handler_errors,
+    /// Calls or sessions in which a handler panicked.
+    panics,
+    /// Sessions cut at the drain deadline.
+    cut,
+    /// Failed accepts.
+    accept_errors,
+    /// Datagrams larger than the receive buffer, dropped.
+    truncated,
+    /// Datagrams dropped because a session's queue, or the table of sessions, was full.
+    dropped_requests,
+    /// Replies dropped because the peer's queue stayed full.
+    dropped_replies,
+    /// Replies that could not be sent for another reason, or had nowhere to go.
+    failed_replies,
+    /// Errors that peers provoked on a datagram socket.
+    peer_noise,
+    /// How often receiving stopped because too many calls were waiting.
+    stalls,
+}
+
+impl Stats {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Relaxed);
+    }
+
+    pub(crate) fn one(counter: &AtomicU64) {
+        Self::add(counter, 1);
+    }
+
+    pub(crate) fn ended(&self, end: SessionEnd) {
+        Self::one(match end {
+            SessionEnd::Done => &self.done,
+            SessionEnd::Drained => &self.drained,
+            SessionEnd::IdleTimeout => &self.idle_timeouts,
+            SessionEnd::FrameTimeout => &self.frame_timeouts,
+            SessionEnd::WriteTimeout => &self.write_timeouts,
+            SessionEnd::Handshake => &self.handshakes_failed,
+            SessionEnd::Broken => &self.broken,
+            SessionEnd::BadFrame => &self.bad_frames,
+            SessionEnd::HandlerError => &self.handler_errors,
+            SessionEnd::Panicked => &self.panics,
+            SessionEnd::Cut => &self.cut,
+        });
+    }
+}
+
+/// What a server did, and how its drain went.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// The counters at the end.
+    pub stats: Snapshot,
+    /// Sessions and calls that were still running at the deadline and were cut.
+    pub cut: u64,
+    /// How long the drain took.
+    pub drain: Duration,
+    /// Endpoints that had failed before the drain, with the error.
+    pub failed: Vec<(Endpoint, io::Error)>,
+}
+
+impl DrainReport {
+    /// Whether nothing was cut and no endpoint had failed.
+    pub fn is_clean(&self) -> bool {
+        self.cut == 0 && self.failed.is_empty()
+    }
+}
+
+impl fmt::Display for DrainReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Snapshot { sessions, messages, .. } = self.stats;
+        write!(
+            f,
+            "drained in {:.1} s: {sessions} sessions, {messages} messages, {} cut at the deadline",
+            self.drain.as_secs_f64(),
+            self.cut
+        )?;
+        let stats = &self.stats;
+        for (count, what) in [
+            (stats.idle_timeouts, "idle"),
+            (stats.frame_timeouts, "frame deadline"),
+            (stats.write_timeouts, "write deadline"),
+            (stats.handshakes_failed, "failed handshakes"),
+            (stats.broken, "broken"),
+            (stats.bad_frames, "bad frames"),
+            (stats.handler_errors, "handler errors"),
+            (stats.panics, "panics"),
+            (stats.accept_errors, "accept errors"),
+            (stats.truncated, "truncated datagrams"),
+            (stats.dropped_requests, "dropped requests"),
+            (stats.dropped_replies, "dropped replies"),
+            (stats.failed_replies, "failed replies"),
+            (stats.peer_noise, "network errors from peers"),
+            (stats.stalls, "stalls"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        for (endpoint, error) in &self.failed {
+            write!(f, "; {endpoint} failed: {error}")?;
+        }
+        Ok(())
+    }
+}

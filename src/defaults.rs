@@ -1,0 +1,83 @@
+//! What is there without asking: every transport and handler that the features switch on.
+
+use swapwire_core::{ConnectError, Endpoint, EndpointError, Framing, Registry, Session, SessionConfig};
+use swapwire_handlers::{Chargen, Chat, Daytime, Discard, Echo, Time, UppercaseEcho};
+use swapwire_server::{HandlerRegistry, PerMessage, PerSession, Server, ServerBuilder, Split};
+
+/// Every transport that the features switch on. The `mem` network in it is its own: only this value and its clones reach
+/// it.
+pub fn default_registry() -> Registry {
+    let registry = Registry::new();
+    #[cfg(feature = "mem")]
+    let registry = registry.with(swapwire_mem::MemNetwork::new());
+    #[cfg(feature = "tcp")]
+    let registry = registry.with(swapwire_tcp::Tcp::new());
+    #[cfg(feature = "udp")]
+    let registry = registry.with(swapwire_udp::Udp::new());
+    #[cfg(all(feature = "unix", unix))]
+    let registry = registry.with(swapwire_unix::Unix::new());
+    registry
+}
+
+/// The handlers of [`swapwire_handlers`] by name.
+pub fn default_handlers() -> HandlerRegistry {
+    HandlerRegistry::new()
+        .with(UppercaseEcho::NAME, UppercaseEcho::DESCRIPTION, UppercaseEcho::default)
+        .with(Echo::NAME, Echo::DESCRIPTION, Echo::default)
+        .with(Discard::NAME, Discard::DESCRIPTION, Discard::default)
+        .with(Chargen::NAME, Chargen::DESCRIPTION, || both(Chargen::default))
+        .with(Daytime::NAME, Daytime::DESCRIPTION, || both(Daytime::default))
+        .with(Time::NAME, Time::DESCRIPTION, || both(Time::default))
+        .with(Chat::NAME, Chat::DESCRIPTION, Chat::default)
+        .framed(Chat::NAME, Framing::Lines)
+}
+
+/// A protocol that speaks first on a stream and answers on a datagram.
+fn both<H: swapwire_core::Handler + swapwire_core::SessionHandler>(make: fn() -> H) -> Split {
+    Split::new(PerSession::new(make()), PerMessage::new(make()))
+}
+
+/// Starts composing a server with [`default_registry`].
+pub fn server() -> ServerBuilder {
+    Server::builder().registry(default_registry())
+}
+
+/// Connects to `endpoint` with [`default_registry`] and the default [`SessionConfig`]: byte streams arrive in chunks.
+///
+/// # Errors
+/// The endpoint is malformed, nobody listens there, or the system refuses.
+///
+/// # Cancel safety
+/// Dropping it leaves nothing open.
+pub async fn connect<E: TryInto<Endpoint, Error: Into<EndpointError>>>(endpoint: E) -> Result<Session, Error> {
+    connect_with(&default_registry(), endpoint, SessionConfig::default()).await
+}
+
+/// Connects to `endpoint` with a registry and a configuration of your own.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Cancel safety
+/// Dropping it leaves nothing open.
+pub async fn connect_with<E: TryInto<Endpoint, Error: Into<EndpointError>>>(
+    registry: &Registry,
+    endpoint: E,
+    config: SessionConfig,
+) -> Result<Session, Error> {
+    let endpoint = endpoint.try_into().map_err(|error| Error::Endpoint(error.into()))?;
+    let link = registry.connect(&endpoint).await?;
+    Ok(Session::new(link, config))
+}
+
+/// Why [`connect`] failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is not an endpoint.
+    #[error(transparent)]
+    Endpoint(EndpointError),
+    /// The connection failed.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+}
