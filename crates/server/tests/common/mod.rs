@@ -1,5 +1,6 @@
 //! A server on a memory network, and its clients.
 #![allow(
+    clippy::unwrap_used,
     dead_code,
     unreachable_pub,
     missing_docs,
