@@ -1,6 +1,6 @@
 //! The sending side of a datagram socket: batches, and bounded patience with full peers.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
@@ -13,10 +13,12 @@ use crate::deadline::Deadlines;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext};
 
-/// Replies that wait for full peers: at most so many, and so many bytes.
-const WAITING: usize = 1024;
+/// Replies that wait for one full peer, at most.
+const WAITING_EACH: usize = 64;
+/// Bytes of replies that wait for full peers, at most; each counts [`COST`] more.
 const WAITING_BYTES: usize = 1 << 20;
-/// A full peer is tried again after this, doubling up to 32 times it.
+const COST: usize = 256;
+/// Full peers are tried again after this, doubling up to 32 times it.
 const RETRY: Duration = Duration::from_millis(1);
 /// A reply that waited this long is dropped.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,18 +26,25 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Outlet {
     pub(crate) batch: SendBatch,
     sent: usize,
-    waiting: VecDeque<Waiting>,
+    /// Full peers, each with the replies that wait for it, in order.
+    full: HashMap<Addr, VecDeque<Waiting>>,
     waiting_bytes: usize,
-    retry_at: Option<Instant>,
+    retry_at: Instant,
     retry_after: Duration,
     deadlines: Deadlines,
 }
 
 struct Waiting {
     message: Vec<u8>,
-    to: Addr,
     local: Option<IpAddr>,
     since: Instant,
+}
+
+/// What became of one reply.
+enum Sent {
+    Done,
+    PeerFull,
+    NoRoom,
 }
 
 impl Outlet {
@@ -43,9 +52,9 @@ impl Outlet {
         Self {
             batch: SendBatch::new(),
             sent: 0,
-            waiting: VecDeque::new(),
+            full: HashMap::new(),
             waiting_bytes: 0,
-            retry_at: None,
+            retry_at: Instant::now(),
             retry_after: RETRY,
             deadlines: Deadlines::new(limits),
         }
@@ -53,7 +62,7 @@ impl Outlet {
 
     /// Whether nothing waits to be sent.
     pub(crate) fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.waiting.is_empty()
+        self.batch.is_empty() && self.full.is_empty()
     }
 
     /// Sends the batch; ready when it is empty. Replies to full peers move to the side, and are tried again in time.
@@ -63,12 +72,11 @@ impl Outlet {
         socket: &mut dyn DatagramSocket,
         cx: &ServeContext,
     ) -> Poll<()> {
-        if !self.waiting.is_empty() {
+        if !self.full.is_empty() && Instant::now() >= self.retry_at {
             self.retry(task, socket, cx);
         }
         while let Some(entry) = self.batch.get(self.sent) {
-            let queued_behind = !self.waiting.is_empty() && self.waiting.iter().any(|waiting| waiting.to == *entry.to);
-            if queued_behind {
+            if !self.full.is_empty() && self.full.contains_key(entry.to) {
                 self.set_aside(cx);
                 continue;
             }
@@ -85,64 +93,65 @@ impl Outlet {
         }
         self.batch.clear();
         self.sent = 0;
-        if !self.waiting.is_empty() {
-            let at = *self.retry_at.get_or_insert_with(|| Instant::now() + self.retry_after);
-            if self.deadlines.poll(task, Some(at)).is_ready() {
-                task.waker().wake_by_ref();
-            }
+        if !self.full.is_empty() && self.deadlines.poll(task, Some(self.retry_at)).is_ready() {
+            task.waker().wake_by_ref();
         }
         Poll::Ready(())
     }
 
     /// Moves the current reply aside; drops it if too much waits.
     fn set_aside(&mut self, cx: &ServeContext) {
-        if let Some(entry) = self.batch.get(self.sent) {
-            if self.waiting.len() < WAITING && self.waiting_bytes + entry.message.len() <= WAITING_BYTES {
-                self.waiting_bytes += entry.message.len();
-                let (message, to, local) = (entry.message.to_vec(), *entry.to, entry.local);
-                self.waiting.push_back(Waiting { message, to, local, since: Instant::now() });
-            } else {
-                Stats::one(&cx.stats.dropped_replies);
+        let Some(entry) = self.batch.get(self.sent) else { return };
+        let cost = entry.message.len() + COST;
+        if self.full.is_empty() {
+            self.retry_after = RETRY;
+            self.retry_at = Instant::now() + RETRY;
+        }
+        let queue = self.full.entry(*entry.to).or_default();
+        if queue.len() < WAITING_EACH && self.waiting_bytes + cost <= WAITING_BYTES {
+            self.waiting_bytes += cost;
+            queue.push_back(Waiting { message: entry.message.to_vec(), local: entry.local, since: Instant::now() });
+        } else {
+            Stats::one(&cx.stats.dropped_replies);
+            if queue.is_empty() {
+                self.full.remove(entry.to);
             }
         }
         self.sent += 1;
     }
 
-    /// Tries every full peer's oldest reply again, if it is time.
+    /// Sends each full peer what it takes now, and drops what waited too long.
     fn retry(&mut self, task: &mut Context<'_>, socket: &mut dyn DatagramSocket, cx: &ServeContext) {
         let now = Instant::now();
-        if self.retry_at.is_some_and(|at| now < at) {
-            return;
-        }
-        let mut still_full: Vec<Addr> = Vec::new();
         let mut progress = false;
-        for _ in 0..self.waiting.len() {
-            let Some(waiting) = self.waiting.pop_front() else { break };
-            if now.duration_since(waiting.since) > PATIENCE {
-                self.waiting_bytes -= waiting.message.len();
-                Stats::one(&cx.stats.dropped_replies);
-                continue;
-            }
-            if !still_full.contains(&waiting.to) {
-                let mut one = SendBatch::new();
-                one.push(&waiting.message, waiting.to, waiting.local);
-                match socket.poll_send(task, &one, 0) {
-                    Poll::Ready(Ok(_)) => {
-                        self.waiting_bytes -= waiting.message.len();
-                        progress = true;
-                        continue;
-                    }
-                    Poll::Ready(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                        self.waiting_bytes -= waiting.message.len();
+        let mut one = SendBatch::new();
+        let mut freed = 0;
+        self.full.retain(|to, queue| {
+            while let Some(waiting) = queue.front() {
+                one.clear();
+                one.push(&waiting.message, *to, waiting.local);
+                let sent = match socket.poll_send(task, &one, 0) {
+                    Poll::Ready(Ok(_)) => Sent::Done,
+                    Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => Sent::PeerFull,
+                    Poll::Ready(Err(_)) => {
                         Stats::one(&cx.stats.failed_replies);
-                        continue;
+                        Sent::Done
                     }
-                    Poll::Ready(Err(_)) | Poll::Pending => still_full.push(waiting.to),
+                    Poll::Pending => Sent::NoRoom,
+                };
+                match sent {
+                    Sent::Done => progress = true,
+                    Sent::PeerFull if now.duration_since(waiting.since) > PATIENCE => {
+                        Stats::one(&cx.stats.dropped_replies);
+                    }
+                    Sent::PeerFull | Sent::NoRoom => break,
                 }
+                freed += queue.pop_front().map_or(0, |waiting| waiting.message.len() + COST);
             }
-            self.waiting.push_back(waiting);
-        }
+            !queue.is_empty()
+        });
+        self.waiting_bytes -= freed;
         self.retry_after = if progress { RETRY } else { (self.retry_after * 2).min(RETRY * 32) };
-        self.retry_at = None;
+        self.retry_at = now + self.retry_after;
     }
 }

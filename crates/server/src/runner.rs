@@ -68,7 +68,7 @@ impl Work {
                 Stats::one(&cx.stats.truncated);
                 continue;
             }
-            if meta.peer.is_some() && meta.peer == own {
+            if meta.peer.is_some() && meta.peer == local_addr(own, meta.local) {
                 // Two servers, or one with itself, would answer each other for ever.
                 Stats::one(&cx.stats.dropped_requests);
                 continue;
