@@ -42,6 +42,8 @@ pub struct Capabilities {
     pub peer_credentials: bool,
     /// A sender's address can be forged, so a reply may hit somebody who never asked.
     pub spoofable: bool,
+    /// A peer that does not read holds up nobody else's messages on a shared socket.
+    pub isolated_peers: bool,
     /// A second bind of the same place fails while the first is open.
     pub exclusive_bind: bool,
 }
@@ -57,6 +59,7 @@ impl Capabilities {
             max_message: None,
             peer_credentials: false,
             spoofable: false,
+            isolated_peers: true,
             exclusive_bind: true,
         }
     }
@@ -76,6 +79,7 @@ impl Capabilities {
             max_message: Some(max_message),
             peer_credentials: false,
             spoofable: true,
+            isolated_peers: true,
             exclusive_bind: true,
         }
     }

@@ -1,1 +1,87 @@
 //! Unix sockets for swapwire: byte streams and datagrams.
+//!
+//! * [`Unix`]: the transport of the schemes `unix` (byte streams) and `unix-dgram` (datagrams).
+//! * [`OPTIONS`] and [`DATAGRAM_OPTIONS`]: what can stand in the query of an endpoint.
+//! * [`MAX_MESSAGE`]: the largest datagram.
+//!
+//! ```
+//! use swapwire_core::{Bound, Registry};
+//! use swapwire_unix::Unix;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("upper.sock").display().to_string();
+//! let registry = Registry::new().with(Unix::new());
+//! let Bound::Listener(mut listener) = registry.bind(&format!("unix:{path}?mode=660").parse()?).await? else { panic!() };
+//! let client = registry.connect(&listener.local()).await?;
+//! let server = listener.accept().await?.establish().await?;
+//! assert_eq!(client.info().peer.addr(), &server.info().local);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Places
+//!
+//! `unix:/absolute/path`, `unix:./relative/path` (made absolute at once, so that a later change of directory changes
+//! nothing) and, on Linux, `unix:@name` in the abstract namespace. A path has at most 107 bytes after it was made
+//! absolute (103 where `sun_path` is shorter than Linux's, `unix(7)`).
+//!
+//! # Binding to a path
+//!
+//! 1. A lock, `<path>.lock`, is held from before the bind until after the socket's file is gone. Who finds it held gets
+//!    `AddrInUse`. It is empty, has mode 600, and is removed at the end; one that a crash left behind does no harm.
+//! 2. What is at the path is looked at: a live socket is never stolen (`AddrInUse`), a stale one of this user is
+//!    replaced, and everything else (a file, a directory, a symbolic link, another user's socket) is refused and stays.
+//! 3. The socket gets its mode, 600 unless the option `mode` says otherwise, before it is bound, so that on Linux its
+//!    file is never open to more than was asked for. (Elsewhere the mode is set just after the bind.)
+//! 4. A stream socket is bound under a temporary name in the same directory, listens, and is then renamed into place: a
+//!    client that sees the path can connect. Tools that show the kernel's own record of the name, as `ss -xl`, show the
+//!    temporary one. A datagram socket is bound in place, because the kernel writes the name it was bound under into
+//!    every reply as the sender's address; so is a stream socket where the temporary name would be too long.
+//! 5. At the end the path is unlinked only if it still is the inode that was bound.
+//!
+//! The directory must exist and must not be writable by everybody without the sticky bit.
+//!
+//! # Abstract names have no permissions
+//!
+//! Any process in the same network namespace can connect to them (`unix(7)`): check the
+//! [`Credentials`](swapwire_core::Credentials) of the peer. They vanish with the socket.
+//!
+//! # Datagrams
+//!
+//! Reliable and ordered on Linux (`unix(7)`), with four properties that UDP does not have:
+//!
+//! * A receiver's queue holds few datagrams (`net.unix.max_dgram_qlen`, often 10). A client then waits; a server gets
+//!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) for that one reply.
+//! * What a receiver has not read yet counts against the *sender's* send buffer, and that is the only limit of what a
+//!   connected client leaves unread (the kernel's `unix_dgram_sendmsg`): a client that asks and never reads can use up the
+//!   server's send buffer, and then all replies fail with `WouldBlock` until it reads or goes. `send_buffer` sets how much
+//!   that takes: 1 MiB holds 2,731 replies of one byte, or 31 of 64 KiB.
+//! * A sender without a name cannot be answered. The client side names itself: on Linux with a name that the kernel
+//!   chooses, which is abstract and so unknown in other network namespaces; elsewhere with a path in the temporary
+//!   directory.
+//! * A client is connected to a socket, not to its path. When the server was replaced, the next send connects anew.
+//!
+//! # Runtime
+//!
+//! Needs a tokio runtime with I/O, and with time when a listener's queue is full.
+
+#![cfg(unix)]
+
+mod address;
+mod failure;
+mod options;
+
+mod lock;
+mod path;
+
+mod client;
+mod connect;
+mod datagram;
+mod listener;
+mod transport;
+
+pub use datagram::MAX_MESSAGE;
+pub use options::{DATAGRAM_OPTIONS, OPTIONS};
+pub use transport::Unix;

@@ -1,0 +1,194 @@
+//! Datagram sockets that are connected: the client's side.
+
+use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use socket2::{SockAddr, SockRef, Socket};
+use swapwire_core::{
+    Addr, ConnInfo, Endpoint, ErrorClass, Link, MessageStream, Peer, RecvError, SendError, Side, classify_datagram,
+};
+use tokio::net::UnixDatagram;
+
+use crate::address::{from_system, resolve, to_system};
+use crate::datagram::{MAX_MESSAGE, new_socket};
+use crate::failure::Failure;
+use crate::options::{DATAGRAM_OPTIONS, Options};
+
+/// How many datagrams of strangers are thrown away at most when connecting anew; a queue holds far fewer.
+const DRAIN: usize = 4096;
+
+struct Client {
+    socket: UnixDatagram,
+    server: SockAddr,
+    // Whether the server is gone. Then the kernel has disconnected the socket, and anybody may write to it.
+    lost: bool,
+    // One byte more than a message may have. Messages are copied out of it: a message that the caller keeps costs its own
+    // length and not the largest one's.
+    inbox: Vec<u8>,
+    _name: Option<OwnName>,
+}
+
+/// A path that a client is bound to, unlinked at the end.
+struct OwnName(PathBuf);
+
+pub(crate) fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
+    let options = Options::read(endpoint, DATAGRAM_OPTIONS, Side::Connect)?;
+    let addr = resolve(endpoint)?;
+    let server = to_system(&addr)?;
+    let socket = new_socket(options.buffers)?;
+    // Before it has a name: then nobody but the server ever writes to it.
+    socket.connect(&server)?;
+    let name = name(&socket)?;
+    let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
+    let local = from_system(&socket.local_addr()?);
+    let client = Client { socket, server, lost: false, inbox: vec![0; MAX_MESSAGE + 1], _name: name };
+    Ok(Link::messages(client, ConnInfo::new(Peer::new(Addr::Unix(addr)), Addr::Unix(local))))
+}
+
+/// Gives the socket a name that it can be answered at.
+fn name(socket: &Socket) -> io::Result<Option<OwnName>> {
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        // unix(7), "Autobind feature": the kernel chooses an abstract name.
+        socket.bind(&SockAddr::unix("")?)?;
+        return Ok(None);
+    }
+    bind_somewhere(socket).map(Some)
+}
+
+fn bind_somewhere(socket: &Socket) -> io::Result<OwnName> {
+    let random = RandomState::new();
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for n in 0..16 {
+        let path = std::env::temp_dir().join(format!("swapwire-{:016x}.sock", random.hash_one(n)));
+        result = socket.bind(&SockAddr::unix(&path)?).map(|()| OwnName(path));
+        if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+    }
+    result
+}
+
+impl Client {
+    /// Connects to the server that is there now; what strangers wrote in between is thrown away.
+    fn reconnect(&mut self) -> io::Result<()> {
+        let socket = SockRef::from(&self.socket);
+        socket.connect(&self.server)?;
+        for _ in 0..DRAIN {
+            if socket.recv(&mut [MaybeUninit::uninit()]).is_err() {
+                break;
+            }
+        }
+        self.lost = false;
+        Ok(())
+    }
+}
+
+/// Whether the error says that the server's socket was closed.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn recv_error(error: io::Error) -> RecvError {
+    match classify_datagram(&error) {
+        ErrorClass::ListenerFatal => RecvError::Io(error),
+        _ => RecvError::PeerNoise(error),
+    }
+}
+
+fn send_error(error: io::Error) -> SendError {
+    match classify_datagram(&error) {
+        ErrorClass::Retryable => SendError::Congested,
+        ErrorClass::ListenerFatal => SendError::Io(error),
+        _ => SendError::PeerNoise(error),
+    }
+}
+
+impl MessageStream for Client {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
+        loop {
+            ready!(self.socket.poll_recv_ready(cx))?;
+            match self.socket.try_recv(&mut self.inbox) {
+                Ok(_) if self.lost => {}
+                Ok(len) if len > MAX_MESSAGE => {
+                    return Poll::Ready(Err(RecvError::TooLarge { len, max: MAX_MESSAGE }));
+                }
+                Ok(len) => {
+                    into.extend_from_slice(&self.inbox[..len]);
+                    return Poll::Ready(Ok(Some(len)));
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    _ => return Poll::Ready(Err(recv_error(error))),
+                },
+            }
+        }
+    }
+
+    /// Waits while the server's queue is full: for a connected socket the kernel reports its room as writability
+    /// (`unix_dgram_poll`).
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {
+        if message.len() > MAX_MESSAGE {
+            return Poll::Ready(Err(SendError::TooLarge { len: message.len(), max: MAX_MESSAGE }));
+        }
+        let mut tried_again = false;
+        loop {
+            if self.lost {
+                tried_again = true;
+                if let Err(error) = self.reconnect() {
+                    return Poll::Ready(Err(SendError::PeerNoise(error)));
+                }
+            }
+            ready!(self.socket.poll_send_ready(cx))?;
+            match self.socket.try_send(message) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) if is_gone(&error) => {
+                    self.lost = true;
+                    if tried_again {
+                        return Poll::Ready(Err(SendError::PeerNoise(error)));
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    _ => return Poll::Ready(Err(send_error(error))),
+                },
+            }
+        }
+    }
+
+    fn max_message(&self) -> usize {
+        MAX_MESSAGE
+    }
+}
+
+impl Drop for OwnName {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Buffers;
+
+    #[test]
+    fn a_path_of_its_own_goes_with_the_client() {
+        let socket = new_socket(Buffers { recv: None, send: None }).unwrap();
+        let name = bind_somewhere(&socket).unwrap();
+        let path = name.0.clone();
+        assert_eq!(socket.local_addr().unwrap().as_pathname(), Some(path.as_path()));
+        assert!(path.exists());
+        drop(name);
+        assert!(!path.exists());
+    }
+}

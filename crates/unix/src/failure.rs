@@ -1,0 +1,44 @@
+//! Why something was not bound or connected; the endpoint is added at the transport.
+
+use std::io;
+
+use swapwire_core::{BindError, ConnectError, Endpoint, OptionError};
+
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Option(OptionError),
+    Refused(String),
+    InUse(String),
+    Io(io::Error),
+}
+
+impl Failure {
+    pub(crate) fn into_bind(self, endpoint: &Endpoint) -> BindError {
+        match self {
+            Self::Option(source) => BindError::option(endpoint, source),
+            Self::Refused(reason) => BindError::invalid(endpoint, reason),
+            Self::InUse(reason) => BindError::AddrInUse { endpoint: endpoint.clone(), reason },
+            Self::Io(source) => BindError::from_io(endpoint, source),
+        }
+    }
+
+    pub(crate) fn into_connect(self, endpoint: &Endpoint) -> ConnectError {
+        match self {
+            Self::Option(source) => ConnectError::option(endpoint, source),
+            Self::Refused(reason) | Self::InUse(reason) => ConnectError::invalid(endpoint, reason),
+            Self::Io(source) => ConnectError::from_io(endpoint, source),
+        }
+    }
+}
+
+impl From<OptionError> for Failure {
+    fn from(error: OptionError) -> Self {
+        Self::Option(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

@@ -1,0 +1,88 @@
+//! The transport.
+
+use async_trait::async_trait;
+use swapwire_core::{BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Transport};
+
+use crate::datagram::MAX_MESSAGE;
+use crate::failure::Failure;
+use crate::options::{DATAGRAM_OPTIONS, OPTIONS};
+use crate::{client, connect, datagram, listener};
+
+const STREAM: &str = "unix";
+const DATAGRAM: &str = "unix-dgram";
+
+/// Serves the schemes `unix` (byte streams) and `unix-dgram` (datagrams of at most [`MAX_MESSAGE`] bytes).
+///
+/// Binding and connecting make a few system calls and do not wait, except that connecting a stream waits up to
+/// `connect_timeout` while the listener's queue is full. What is bound shows its path as absolute and without the options
+/// of the bind.
+///
+/// # Errors
+/// Binding a path: [`BindError::AddrInUse`] if a server lives there or is about to; [`BindError::Invalid`] if something
+/// else is there, the directory is missing or open to everybody, or the path is too long; [`BindError::Io`] if the
+/// system refuses. Connecting a stream: [`ConnectError::Refused`] if the socket's file is stale, [`ConnectError::Busy`]
+/// if the queue stayed full, [`ConnectError::Io`] with `ENOENT` if there is no such file.
+///
+/// # Cancel safety
+/// Dropping a bind or a connect leaves nothing bound and nothing open.
+///
+/// # Panics
+/// When used outside a tokio runtime with I/O; a connect that has to wait also needs time.
+#[derive(Clone, Debug, Default)]
+pub struct Unix(());
+
+impl Unix {
+    /// The transport; it has no state.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+fn foreign(scheme: &str) -> Failure {
+    Failure::Refused(format!("{scheme:?} is not a scheme of Unix sockets; write {STREAM} or {DATAGRAM}"))
+}
+
+#[async_trait]
+impl Transport for Unix {
+    fn schemes(&self) -> &[&'static str] {
+        &[STREAM, DATAGRAM]
+    }
+
+    fn capabilities(&self, scheme: &str) -> Capabilities {
+        if scheme == DATAGRAM {
+            let mut capabilities = Capabilities::datagram(MAX_MESSAGE);
+            // unix(7), for Linux: "reliable and don't reorder datagrams".
+            capabilities.reliable = cfg!(target_os = "linux");
+            capabilities.ordered = cfg!(target_os = "linux");
+            capabilities.spoofable = false;
+            capabilities.isolated_peers = !cfg!(target_os = "linux");
+            capabilities
+        } else {
+            let mut capabilities = Capabilities::byte_stream();
+            capabilities.peer_credentials = true;
+            capabilities
+        }
+    }
+
+    fn options(&self, scheme: &str) -> &[OptionDoc] {
+        if scheme == DATAGRAM { DATAGRAM_OPTIONS } else { OPTIONS }
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        let bound = match endpoint.scheme() {
+            STREAM => listener::bind(endpoint).map(Bound::Listener),
+            DATAGRAM => datagram::bind(endpoint).map(Bound::Socket),
+            scheme => Err(foreign(scheme)),
+        };
+        bound.map_err(|failure| failure.into_bind(endpoint))
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        let link = match endpoint.scheme() {
+            STREAM => connect::connect(endpoint).await,
+            DATAGRAM => client::connect(endpoint),
+            scheme => Err(foreign(scheme)),
+        };
+        link.map_err(|failure| failure.into_connect(endpoint))
+    }
+}
