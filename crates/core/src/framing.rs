@@ -1,13 +1,18 @@
 //! Framing: how a byte stream is cut into messages.
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use memchr::{memchr, memmem};
+use bytes::Bytes;
 use tokio_util::codec::{Decoder, Encoder};
+
+mod codec;
+mod decode;
+mod encode;
+
+pub use codec::{CodecFactory, FrameIo};
+pub use decode::{Decoded, FrameDecoder};
+pub use encode::FrameEncoder;
 
 /// How a byte stream is cut into messages. Belongs to the composition of a server or client, not to the handler, and is
 /// ignored where the wire has boundaries of its own.
@@ -48,7 +53,7 @@ impl Framing {
     where
         C: Decoder<Item: AsRef<[u8]>, Error: fmt::Display> + Encoder<Bytes, Error: fmt::Display> + Send + 'static,
     {
-        Self::Codec(CodecFactory(Arc::new(move || Box::new(Codec { codec: make(), input: BytesMut::new() }))))
+        Self::Codec(CodecFactory::new(make))
     }
 
     /// Whether messages keep their boundaries: everything but [`Framing::Chunks`].
@@ -58,7 +63,16 @@ impl Framing {
 
     /// The state that cuts one connection's incoming bytes; messages above `max` bytes are refused.
     pub fn decoder(&self, max: usize) -> FrameDecoder {
-        let kind = match self {
+        FrameDecoder::new(self.kind(), max)
+    }
+
+    /// The state that frames one connection's outgoing messages; messages above `max` bytes are refused.
+    pub fn encoder(&self, max: usize) -> FrameEncoder {
+        FrameEncoder::new(self.kind(), max)
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
             Self::Chunks => Kind::Chunks,
             Self::Lines => Kind::Lines,
             Self::LengthPrefixed { width, little_endian } => {
@@ -66,25 +80,20 @@ impl Framing {
             }
             Self::Delimited(delimiter) => Kind::Delimited(delimiter.clone()),
             Self::Fixed(len) => Kind::Fixed((*len).max(1)),
-            Self::Codec(factory) => Kind::Codec((factory.0)()),
-        };
-        FrameDecoder { kind, max, scanned: 0 }
-    }
-
-    /// The state that frames one connection's outgoing messages; messages above `max` bytes are refused.
-    pub fn encoder(&self, max: usize) -> FrameEncoder {
-        FrameEncoder { kind: self.decoder(max).kind, max }
+            Self::Codec(factory) => Kind::Codec(factory.make()),
+        }
     }
 }
 
-/// Makes codecs for [`Framing::Codec`].
-#[derive(Clone)]
-pub struct CodecFactory(Arc<dyn Fn() -> Box<dyn FrameIo> + Send + Sync>);
-
-impl fmt::Debug for CodecFactory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CodecFactory")
-    }
+/// A framing with the state of one direction.
+#[derive(Debug)]
+enum Kind {
+    Chunks,
+    Lines,
+    Length { width: usize, little_endian: bool },
+    Delimited(Bytes),
+    Fixed(usize),
+    Codec(Box<dyn FrameIo>),
 }
 
 impl fmt::Debug for Framing {
@@ -202,266 +211,6 @@ pub enum FrameError {
     /// A codec's own error.
     #[error("codec: {0}")]
     Codec(String),
-}
-
-/// What a decoder found at the front of the unread bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decoded {
-    /// A whole message: `message` is its range in the bytes given, `consumed` counts the frame with its overhead.
-    Frame {
-        /// The message, as a range of the bytes given.
-        message: Range<usize>,
-        /// Bytes to drop from the front, before the next call.
-        consumed: usize,
-    },
-    /// A whole message that the codec made; `consumed` bytes of the input are done with.
-    Owned {
-        /// The message.
-        message: Bytes,
-        /// Bytes to drop from the front, before the next call.
-        consumed: usize,
-    },
-    /// More bytes are needed; `consumed` bytes of the input are done with. A partial frame is open if unread bytes
-    /// remain or `partial` is true.
-    Need {
-        /// Bytes to drop from the front, before the next call.
-        consumed: usize,
-        /// The decoder itself holds a part of a frame.
-        partial: bool,
-    },
-}
-
-/// Cuts one connection's incoming bytes into messages. Remembers how far it searched, so that a frame that arrives byte
-/// by byte costs linear time.
-#[derive(Debug)]
-pub struct FrameDecoder {
-    kind: Kind,
-    max: usize,
-    scanned: usize,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Chunks,
-    Lines,
-    Length { width: usize, little_endian: bool },
-    Delimited(Bytes),
-    Fixed(usize),
-    Codec(Box<dyn FrameIo>),
-}
-
-impl FrameDecoder {
-    /// Looks at `unread`, all the bytes that arrived and were not yet consumed; `eof` says that no more will come.
-    /// Call again with the rest until it says [`Decoded::Need`].
-    ///
-    /// # Errors
-    /// The connection cannot go on: a frame is too large, or the stream ended inside one.
-    pub fn decode(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
-        let max = self.max;
-        let need = Decoded::Need { consumed: 0, partial: false };
-        if unread.is_empty() && !matches!(self.kind, Kind::Codec(_)) {
-            return Ok(need);
-        }
-        let found = match &mut self.kind {
-            Kind::Chunks => {
-                let len = unread.len().min(max);
-                return Ok(Decoded::Frame { message: 0..len, consumed: len });
-            }
-            Kind::Lines => memchr(b'\n', &unread[self.scanned..]).map(|at| {
-                let end = self.scanned + at;
-                (end - usize::from(end > 0 && unread[end - 1] == b'\r'), end + 1)
-            }),
-            Kind::Delimited(delimiter) => memmem::find(&unread[self.scanned..], delimiter).map(|at| {
-                let end = self.scanned + at;
-                (end, end + delimiter.len())
-            }),
-            Kind::Length { width, little_endian } => {
-                return decode_length(unread, *width, *little_endian, max, eof).map(|found| found.unwrap_or(need));
-            }
-            Kind::Fixed(len) if *len > max => return Err(FrameError::TooLarge { len: *len as u64, max }),
-            Kind::Fixed(len) => match unread.len() {
-                have if have >= *len => return Ok(Decoded::Frame { message: 0..*len, consumed: *len }),
-                have if eof => return Err(FrameError::Truncated { have }),
-                _ => return Ok(need),
-            },
-            Kind::Codec(codec) => return codec.decode(unread, eof, max),
-        };
-        let tail = match &self.kind {
-            Kind::Delimited(delimiter) => delimiter.len(),
-            _ => 2,
-        };
-        match found {
-            Some((end, _)) if end > max => Err(FrameError::TooLarge { len: end as u64, max }),
-            Some((end, consumed)) => {
-                self.scanned = 0;
-                Ok(Decoded::Frame { message: 0..end, consumed })
-            }
-            None if unread.len() > max + tail => Err(FrameError::TooLarge { len: unread.len() as u64, max }),
-            None if eof && matches!(self.kind, Kind::Lines) && unread.len() <= max => {
-                self.scanned = 0;
-                Ok(Decoded::Frame { message: 0..unread.len(), consumed: unread.len() })
-            }
-            None if eof => Err(FrameError::Truncated { have: unread.len() }),
-            None => {
-                self.scanned = unread.len().saturating_sub(tail - 1);
-                Ok(need)
-            }
-        }
-    }
-}
-
-fn decode_length(
-    unread: &[u8],
-    width: usize,
-    little_endian: bool,
-    max: usize,
-    eof: bool,
-) -> Result<Option<Decoded>, FrameError> {
-    let incomplete = || if eof { Err(FrameError::Truncated { have: unread.len() }) } else { Ok(None) };
-    let Some(header) = unread.get(..width) else { return incomplete() };
-    let mut wide = [0; 8];
-    let len = if little_endian {
-        wide[..width].copy_from_slice(header);
-        u64::from_le_bytes(wide)
-    } else {
-        wide[8 - width..].copy_from_slice(header);
-        u64::from_be_bytes(wide)
-    };
-    let Some(size) = usize::try_from(len).ok().filter(|size| *size <= max) else {
-        return Err(FrameError::TooLarge { len, max });
-    };
-    let consumed = width + size;
-    if unread.len() < consumed { incomplete() } else { Ok(Some(Decoded::Frame { message: width..consumed, consumed })) }
-}
-
-/// Frames one connection's outgoing messages, in place: [`begin`](Self::begin), append the message,
-/// [`finish`](Self::finish).
-#[derive(Debug)]
-pub struct FrameEncoder {
-    kind: Kind,
-    max: usize,
-}
-
-impl FrameEncoder {
-    /// The largest message it frames.
-    pub fn max(&self) -> usize {
-        self.max
-    }
-
-    /// Starts a frame at the end of `out`; the message is appended behind what this adds.
-    pub fn begin(&self, out: &mut Vec<u8>) {
-        if let Kind::Length { width, .. } = self.kind {
-            out.extend_from_slice(&[0; 8][..width]);
-        }
-    }
-
-    /// Ends the frame that was begun when `out` was `start` bytes long.
-    ///
-    /// # Errors
-    /// The message is too large or cannot be framed; `out` is cut back to `start`.
-    pub fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        let result = self.try_finish(out, start);
-        if result.is_err() {
-            out.truncate(start);
-        }
-        result
-    }
-
-    fn try_finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        let message = start + if let Kind::Length { width, .. } = self.kind { width } else { 0 };
-        let len = out.len() - message;
-        if len > self.max {
-            return Err(FrameError::TooLarge { len: len as u64, max: self.max });
-        }
-        match &mut self.kind {
-            Kind::Chunks => {}
-            Kind::Lines => {
-                if memchr(b'\n', &out[message..]).is_some() {
-                    return Err(FrameError::Unframeable("a message that contains a line feed is not one line"));
-                }
-                out.push(b'\n');
-            }
-            Kind::Length { width, little_endian } => {
-                let wide = len as u64;
-                if *width < 8 && wide >> (8 * *width) != 0 {
-                    return Err(FrameError::Unframeable("the message is longer than the length field can say"));
-                }
-                let header = &mut out[start..message];
-                if *little_endian {
-                    header.copy_from_slice(&wide.to_le_bytes()[..*width]);
-                } else {
-                    header.copy_from_slice(&wide.to_be_bytes()[8 - *width..]);
-                }
-            }
-            Kind::Delimited(delimiter) => {
-                if memmem::find(&out[message..], delimiter).is_some() {
-                    return Err(FrameError::Unframeable("the message contains the delimiter"));
-                }
-                out.extend_from_slice(delimiter);
-            }
-            Kind::Fixed(size) if *size != len => {
-                return Err(FrameError::Unframeable("the message does not have the fixed length"));
-            }
-            Kind::Fixed(_) => {}
-            Kind::Codec(codec) => {
-                let message = Bytes::copy_from_slice(&out[message..]);
-                out.truncate(start);
-                codec.encode(message, out)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A codec behind [`Framing::Codec`], both directions.
-pub trait FrameIo: Send {
-    /// As [`FrameDecoder::decode`].
-    ///
-    /// # Errors
-    /// The connection cannot go on.
-    fn decode(&mut self, unread: &[u8], eof: bool, max: usize) -> Result<Decoded, FrameError>;
-
-    /// Appends the frame of `message` to `out`.
-    ///
-    /// # Errors
-    /// The message cannot be framed.
-    fn encode(&mut self, message: Bytes, out: &mut Vec<u8>) -> Result<(), FrameError>;
-}
-
-impl fmt::Debug for dyn FrameIo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FrameIo")
-    }
-}
-
-struct Codec<C> {
-    codec: C,
-    input: BytesMut,
-}
-
-impl<C> FrameIo for Codec<C>
-where
-    C: Decoder<Item: AsRef<[u8]>, Error: fmt::Display> + Encoder<Bytes, Error: fmt::Display> + Send,
-{
-    fn decode(&mut self, unread: &[u8], eof: bool, max: usize) -> Result<Decoded, FrameError> {
-        self.input.extend_from_slice(unread);
-        let decode = if eof { C::decode_eof } else { C::decode };
-        let item = decode(&mut self.codec, &mut self.input).map_err(|error| FrameError::Codec(error.to_string()))?;
-        match item {
-            Some(item) if item.as_ref().len() > max => {
-                Err(FrameError::TooLarge { len: item.as_ref().len() as u64, max })
-            }
-            Some(item) => Ok(Decoded::Owned { message: Bytes::copy_from_slice(item.as_ref()), consumed: unread.len() }),
-            None => Ok(Decoded::Need { consumed: unread.len(), partial: !self.input.is_empty() }),
-        }
-    }
-
-    fn encode(&mut self, message: Bytes, out: &mut Vec<u8>) -> Result<(), FrameError> {
-        let mut frame = BytesMut::new();
-        self.codec.encode(message, &mut frame).map_err(|error| FrameError::Codec(error.to_string()))?;
-        out.extend_from_slice(&frame);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

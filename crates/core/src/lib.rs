@@ -55,7 +55,7 @@ pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream}
 pub use datagram::{DatagramSocket, RecvBatch, RecvMeta, SendBatch, SendEntry};
 pub use endpoint::{Endpoint, EndpointError, Place};
 pub use error::{BindError, BoxError, ConnectError, RecvError, RegistryError, SendError, TrySendError};
-pub use framing::{Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError};
+pub use framing::{CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError};
 pub use handler::{Handler, HandlerError, HandlerExt, Input, Request, SessionHandler};
 pub use handler_fn::{AsyncHandlerFn, HandlerFn, handler_fn, handler_fn_async};
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};

@@ -1,21 +1,27 @@
 //! Sessions: one conversation with one peer.
 
+mod guard;
+mod read;
+
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{Sink, Stream};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
-use crate::outbox::{Inner, Received};
+pub use guard::SessionGuard;
+pub(crate) use read::ReadState;
+
+use crate::outbox::Inner;
 use crate::{
-    Addr, ConnInfo, Decoded, FrameDecoder, Framing, Link, Peer, RawStream, RecvError, SendError, SessionReader,
-    SessionSender, SessionWriter, TrySendError,
+    Addr, ConnInfo, Framing, Link, Peer, RawStream, RecvError, SendError, SessionReader, SessionSender, SessionWriter,
+    TrySendError,
 };
 
 /// A session's bounds and framing.
@@ -97,28 +103,10 @@ impl Drop for Owner {
     }
 }
 
-/// The receiving half's own state.
-pub(crate) struct ReadState {
-    buf: BytesMut,
-    decoder: FrameDecoder,
-    max_message: usize,
-    ended: bool,
-    draining: Option<(CancellationToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
-}
-
-/// The room a read of a byte stream has at least.
-const READ_ROOM: usize = 8 * 1024;
-
 impl Session {
     /// A session over `link`.
     pub fn new(link: Link, config: SessionConfig) -> Self {
-        let read = ReadState {
-            buf: BytesMut::new(),
-            decoder: config.framing.decoder(config.max_message),
-            max_message: config.max_message,
-            ended: false,
-            draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.cancelled_owned()))),
-        };
+        let read = ReadState::new(&config);
         Self { owner: Arc::new(Owner(Arc::new(Inner::new(link, &config)))), read }
     }
 
@@ -232,7 +220,7 @@ impl Session {
     /// # Cancel safety
     /// Cancel safe.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
-        let token = self.read.draining.as_ref().map(|(token, _)| token.clone());
+        let token = self.read.draining();
         async move {
             match token {
                 Some(token) => token.cancelled_owned().await,
@@ -253,87 +241,13 @@ impl Session {
         let Some(io) = self.inner().take_bytes() else {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this wire has messages, not a byte stream"));
         };
-        Ok(RawStream::new(io, std::mem::take(&mut self.read.buf), Arc::clone(self.inner())))
+        Ok(RawStream::new(io, self.read.take_ahead(), Arc::clone(self.inner())))
     }
 
     /// For servers: keeps the wire when the session is dropped, to flush and close it gracefully.
     pub fn guard(&self) -> SessionGuard {
         self.inner().guarded.store(true, Relaxed);
-        SessionGuard { inner: Arc::clone(self.inner()) }
-    }
-}
-
-impl ReadState {
-    pub(crate) fn poll_recv(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
-        loop {
-            if let Some(message) = self.buffered(inner)? {
-                inner.counters.messages.fetch_add(1, Relaxed);
-                return Poll::Ready(Ok(Some(message)));
-            }
-            if self.ended {
-                return Poll::Ready(Ok(None));
-            }
-            if self.buf.capacity() - self.buf.len() < READ_ROOM / 2 {
-                self.buf.reserve(READ_ROOM);
-            }
-            match inner.poll_read(cx, &mut self.buf) {
-                Poll::Ready(Ok(Received::Bytes(0))) => self.ended = true,
-                Poll::Ready(Ok(Received::Bytes(_))) => {}
-                Poll::Ready(Ok(Received::Message(None))) => {
-                    self.ended = true;
-                    return Poll::Ready(Ok(None));
-                }
-                Poll::Ready(Ok(Received::Message(Some(len)))) if len > self.max_message => {
-                    self.buf.clear();
-                    return Poll::Ready(Err(RecvError::TooLarge { len, max: self.max_message }));
-                }
-                Poll::Ready(Ok(Received::Message(Some(len)))) => {
-                    inner.counters.messages.fetch_add(1, Relaxed);
-                    return Poll::Ready(Ok(Some(self.buf.split_to(len).freeze())));
-                }
-                Poll::Ready(Err(error)) => {
-                    if matches!(error, RecvError::Io(_) | RecvError::Frame(_)) {
-                        self.end();
-                    }
-                    return Poll::Ready(Err(error));
-                }
-                Poll::Pending => {
-                    let drained = self.draining.as_mut().is_some_and(|(_, drain)| drain.as_mut().poll(cx).is_ready());
-                    return if drained && self.buf.is_empty() { Poll::Ready(Ok(None)) } else { Poll::Pending };
-                }
-            }
-        }
-    }
-
-    /// A whole message that was received already.
-    fn buffered(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
-        match self.decoder.decode(&self.buf, self.ended) {
-            Ok(Decoded::Frame { message, consumed }) => {
-                let mut frame = self.buf.split_to(consumed);
-                frame.truncate(message.end);
-                frame.advance(message.start);
-                Ok(Some(frame.freeze()))
-            }
-            Ok(Decoded::Owned { message, consumed }) => {
-                self.buf.advance(consumed);
-                Ok(Some(message))
-            }
-            Ok(Decoded::Need { consumed, partial }) => {
-                self.buf.advance(consumed);
-                inner.counters.partial.store(partial || !self.buf.is_empty(), Relaxed);
-                Ok(None)
-            }
-            Err(error) => {
-                self.end();
-                Err(error.into())
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        self.buf = BytesMut::new();
-        self.decoder = Framing::Chunks.decoder(self.max_message);
-        self.ended = true;
+        SessionGuard::new(Arc::clone(self.inner()))
     }
 }
 
@@ -390,53 +304,6 @@ impl Permit<'_> {
 impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Permit")
-    }
-}
-
-/// What a server keeps of a session that it handed to a handler: its progress, and the wire after the handler returned.
-/// Dropping it closes the wire.
-pub struct SessionGuard {
-    inner: Arc<Inner>,
-}
-
-impl SessionGuard {
-    /// How far the session has come.
-    pub fn progress(&self) -> Progress {
-        self.inner.progress()
-    }
-
-    /// Closes gracefully: writes the queue, ends the sending half, then reads and forgets up to `discard` bytes until the
-    /// peer ends too. (A `close` with unread input makes the system drop what the peer has not yet received.)
-    ///
-    /// # Errors
-    /// The connection is over.
-    ///
-    /// # Cancel safety
-    /// Cancel safe; dropping the guard then closes at once.
-    pub async fn close(&self, discard: usize) -> Result<(), SendError> {
-        poll_fn(|cx| self.inner.poll_shutdown(cx)).await?;
-        let mut left = discard;
-        let mut scratch = [0; 1024];
-        poll_fn(|cx| {
-            while left > 0 {
-                let len = ready!(self.inner.poll_discard(cx, &mut scratch))?;
-                left = if len == 0 { 0 } else { left.saturating_sub(len) };
-            }
-            Poll::Ready(Ok(()))
-        })
-        .await
-    }
-}
-
-impl Drop for SessionGuard {
-    fn drop(&mut self) {
-        self.inner.abort();
-    }
-}
-
-impl fmt::Debug for SessionGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionGuard({})", self.inner.info.peer)
     }
 }
 

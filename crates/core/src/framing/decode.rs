@@ -1,0 +1,132 @@
+//! Cutting bytes into messages.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use memchr::{memchr, memmem};
+
+use super::{FrameError, Kind};
+
+/// What a decoder found at the front of the unread bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A whole message: `message` is its range in the bytes given, `consumed` counts the frame with its overhead.
+    Frame {
+        /// The message, as a range of the bytes given.
+        message: Range<usize>,
+        /// Bytes to drop from the front, before the next call.
+        consumed: usize,
+    },
+    /// A whole message that the codec made; `consumed` bytes of the input are done with.
+    Owned {
+        /// The message.
+        message: Bytes,
+        /// Bytes to drop from the front, before the next call.
+        consumed: usize,
+    },
+    /// More bytes are needed; `consumed` bytes of the input are done with. A partial frame is open if unread bytes
+    /// remain or `partial` is true.
+    Need {
+        /// Bytes to drop from the front, before the next call.
+        consumed: usize,
+        /// The decoder itself holds a part of a frame.
+        partial: bool,
+    },
+}
+
+/// Cuts one connection's incoming bytes into messages. Remembers how far it searched, so that a frame that arrives byte
+/// by byte costs linear time.
+#[derive(Debug)]
+pub struct FrameDecoder {
+    kind: Kind,
+    max: usize,
+    pub(super) scanned: usize,
+}
+
+impl FrameDecoder {
+    pub(super) fn new(kind: Kind, max: usize) -> Self {
+        Self { kind, max, scanned: 0 }
+    }
+
+    /// Looks at `unread`, all the bytes that arrived and were not yet consumed; `eof` says that no more will come.
+    /// Call again with the rest until it says [`Decoded::Need`].
+    ///
+    /// # Errors
+    /// The connection cannot go on: a frame is too large, or the stream ended inside one.
+    pub fn decode(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
+        let max = self.max;
+        let need = Decoded::Need { consumed: 0, partial: false };
+        if unread.is_empty() && !matches!(self.kind, Kind::Codec(_)) {
+            return Ok(need);
+        }
+        let found = match &mut self.kind {
+            Kind::Chunks => {
+                let len = unread.len().min(max);
+                return Ok(Decoded::Frame { message: 0..len, consumed: len });
+            }
+            Kind::Lines => memchr(b'\n', &unread[self.scanned..]).map(|at| {
+                let end = self.scanned + at;
+                (end - usize::from(end > 0 && unread[end - 1] == b'\r'), end + 1)
+            }),
+            Kind::Delimited(delimiter) => memmem::find(&unread[self.scanned..], delimiter).map(|at| {
+                let end = self.scanned + at;
+                (end, end + delimiter.len())
+            }),
+            Kind::Length { width, little_endian } => {
+                return decode_length(unread, *width, *little_endian, max, eof).map(|found| found.unwrap_or(need));
+            }
+            Kind::Fixed(len) if *len > max => return Err(FrameError::TooLarge { len: *len as u64, max }),
+            Kind::Fixed(len) => match unread.len() {
+                have if have >= *len => return Ok(Decoded::Frame { message: 0..*len, consumed: *len }),
+                have if eof => return Err(FrameError::Truncated { have }),
+                _ => return Ok(need),
+            },
+            Kind::Codec(codec) => return codec.decode(unread, eof, max),
+        };
+        let tail = match &self.kind {
+            Kind::Delimited(delimiter) => delimiter.len(),
+            _ => 2,
+        };
+        match found {
+            Some((end, _)) if end > max => Err(FrameError::TooLarge { len: end as u64, max }),
+            Some((end, consumed)) => {
+                self.scanned = 0;
+                Ok(Decoded::Frame { message: 0..end, consumed })
+            }
+            None if unread.len() > max + tail => Err(FrameError::TooLarge { len: unread.len() as u64, max }),
+            None if eof && matches!(self.kind, Kind::Lines) && unread.len() <= max => {
+                self.scanned = 0;
+                Ok(Decoded::Frame { message: 0..unread.len(), consumed: unread.len() })
+            }
+            None if eof => Err(FrameError::Truncated { have: unread.len() }),
+            None => {
+                self.scanned = unread.len().saturating_sub(tail - 1);
+                Ok(need)
+            }
+        }
+    }
+}
+
+fn decode_length(
+    unread: &[u8],
+    width: usize,
+    little_endian: bool,
+    max: usize,
+    eof: bool,
+) -> Result<Option<Decoded>, FrameError> {
+    let incomplete = || if eof { Err(FrameError::Truncated { have: unread.len() }) } else { Ok(None) };
+    let Some(header) = unread.get(..width) else { return incomplete() };
+    let mut wide = [0; 8];
+    let len = if little_endian {
+        wide[..width].copy_from_slice(header);
+        u64::from_le_bytes(wide)
+    } else {
+        wide[8 - width..].copy_from_slice(header);
+        u64::from_be_bytes(wide)
+    };
+    let Some(size) = usize::try_from(len).ok().filter(|size| *size <= max) else {
+        return Err(FrameError::TooLarge { len, max });
+    };
+    let consumed = width + size;
+    if unread.len() < consumed { incomplete() } else { Ok(Some(Decoded::Frame { message: width..consumed, consumed })) }
+}

@@ -1,0 +1,89 @@
+//! Framing messages in place.
+
+use bytes::Bytes;
+use memchr::{memchr, memmem};
+
+use super::{FrameError, Kind};
+
+/// Frames one connection's outgoing messages, in place: [`begin`](Self::begin), append the message,
+/// [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct FrameEncoder {
+    kind: Kind,
+    max: usize,
+}
+
+impl FrameEncoder {
+    pub(super) fn new(kind: Kind, max: usize) -> Self {
+        Self { kind, max }
+    }
+
+    /// The largest message it frames.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Starts a frame at the end of `out`; the message is appended behind what this adds.
+    pub fn begin(&self, out: &mut Vec<u8>) {
+        if let Kind::Length { width, .. } = self.kind {
+            out.extend_from_slice(&[0; 8][..width]);
+        }
+    }
+
+    /// Ends the frame that was begun when `out` was `start` bytes long.
+    ///
+    /// # Errors
+    /// The message is too large or cannot be framed; `out` is cut back to `start`.
+    pub fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        let result = self.try_finish(out, start);
+        if result.is_err() {
+            out.truncate(start);
+        }
+        result
+    }
+
+    fn try_finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        let message = start + if let Kind::Length { width, .. } = self.kind { width } else { 0 };
+        let len = out.len() - message;
+        if len > self.max {
+            return Err(FrameError::TooLarge { len: len as u64, max: self.max });
+        }
+        match &mut self.kind {
+            Kind::Chunks => {}
+            Kind::Lines => {
+                if memchr(b'\n', &out[message..]).is_some() {
+                    return Err(FrameError::Unframeable("a message that contains a line feed is not one line"));
+                }
+                out.push(b'\n');
+            }
+            Kind::Length { width, little_endian } => {
+                let wide = len as u64;
+                if *width < 8 && wide >> (8 * *width) != 0 {
+                    return Err(FrameError::Unframeable("the message is longer than the length field can say"));
+                }
+                let header = &mut out[start..message];
+                if *little_endian {
+                    header.copy_from_slice(&wide.to_le_bytes()[..*width]);
+                } else {
+                    header.copy_from_slice(&wide.to_be_bytes()[8 - *width..]);
+                }
+            }
+            Kind::Delimited(delimiter) => {
+                if memmem::find(&out[message..], delimiter).is_some() {
+                    return Err(FrameError::Unframeable("the message contains the delimiter"));
+                }
+                out.extend_from_slice(delimiter);
+            }
+            Kind::Fixed(size) if *size != len => {
+                return Err(FrameError::Unframeable("the message does not have the fixed length"));
+            }
+            Kind::Fixed(_) => {}
+            Kind::Codec(codec) => {
+                let message = Bytes::copy_from_slice(&out[message..]);
+                out.truncate(start);
+                codec.encode(message, out)?;
+            }
+        }
+        Ok(())
+    }
+}

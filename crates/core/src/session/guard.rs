@@ -1,0 +1,60 @@
+//! What a server keeps of a session.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use crate::outbox::Inner;
+use crate::{Progress, SendError};
+
+/// What a server keeps of a session that it handed to a handler: its progress, and the wire after the handler returned.
+/// Dropping it closes the wire.
+pub struct SessionGuard {
+    inner: Arc<Inner>,
+}
+
+impl SessionGuard {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// How far the session has come.
+    pub fn progress(&self) -> Progress {
+        self.inner.progress()
+    }
+
+    /// Closes gracefully: writes the queue, ends the sending half, then reads and forgets up to `discard` bytes until the
+    /// peer ends too. (A `close` with unread input makes the system drop what the peer has not yet received.)
+    ///
+    /// # Errors
+    /// The connection is over.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; dropping the guard then closes at once.
+    pub async fn close(&self, discard: usize) -> Result<(), SendError> {
+        poll_fn(|cx| self.inner.poll_shutdown(cx)).await?;
+        let mut left = discard;
+        let mut scratch = [0; 1024];
+        poll_fn(|cx| {
+            while left > 0 {
+                let len = ready!(self.inner.poll_discard(cx, &mut scratch))?;
+                left = if len == 0 { 0 } else { left.saturating_sub(len) };
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.inner.abort();
+    }
+}
+
+impl fmt::Debug for SessionGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionGuard({})", self.inner.info.peer)
+    }
+}

@@ -1,0 +1,117 @@
+//! A session's receiving half.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::outbox::{Inner, Received};
+use crate::{Decoded, FrameDecoder, Framing, RecvError, SessionConfig};
+
+/// The receiving half's own state.
+pub(crate) struct ReadState {
+    buf: BytesMut,
+    decoder: FrameDecoder,
+    max_message: usize,
+    ended: bool,
+    draining: Option<(CancellationToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
+}
+
+/// The room a read of a byte stream has at least.
+const READ_ROOM: usize = 8 * 1024;
+
+impl ReadState {
+    pub(super) fn new(config: &SessionConfig) -> Self {
+        Self {
+            buf: BytesMut::new(),
+            decoder: config.framing.decoder(config.max_message),
+            max_message: config.max_message,
+            ended: false,
+            draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.cancelled_owned()))),
+        }
+    }
+
+    pub(super) fn draining(&self) -> Option<CancellationToken> {
+        self.draining.as_ref().map(|(token, _)| token.clone())
+    }
+
+    /// What was received and not yet given out.
+    pub(super) fn take_ahead(&mut self) -> BytesMut {
+        std::mem::take(&mut self.buf)
+    }
+
+    pub(crate) fn poll_recv(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
+        loop {
+            if let Some(message) = self.buffered(inner)? {
+                inner.counters.messages.fetch_add(1, Relaxed);
+                return Poll::Ready(Ok(Some(message)));
+            }
+            if self.ended {
+                return Poll::Ready(Ok(None));
+            }
+            if self.buf.capacity() - self.buf.len() < READ_ROOM / 2 {
+                self.buf.reserve(READ_ROOM);
+            }
+            match inner.poll_read(cx, &mut self.buf) {
+                Poll::Ready(Ok(Received::Bytes(0))) => self.ended = true,
+                Poll::Ready(Ok(Received::Bytes(_))) => {}
+                Poll::Ready(Ok(Received::Message(None))) => {
+                    self.ended = true;
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(Ok(Received::Message(Some(len)))) if len > self.max_message => {
+                    self.buf.clear();
+                    return Poll::Ready(Err(RecvError::TooLarge { len, max: self.max_message }));
+                }
+                Poll::Ready(Ok(Received::Message(Some(len)))) => {
+                    inner.counters.messages.fetch_add(1, Relaxed);
+                    return Poll::Ready(Ok(Some(self.buf.split_to(len).freeze())));
+                }
+                Poll::Ready(Err(error)) => {
+                    if matches!(error, RecvError::Io(_) | RecvError::Frame(_)) {
+                        self.end();
+                    }
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => {
+                    let drained = self.draining.as_mut().is_some_and(|(_, drain)| drain.as_mut().poll(cx).is_ready());
+                    return if drained && self.buf.is_empty() { Poll::Ready(Ok(None)) } else { Poll::Pending };
+                }
+            }
+        }
+    }
+
+    /// A whole message that was received already.
+    fn buffered(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
+        match self.decoder.decode(&self.buf, self.ended) {
+            Ok(Decoded::Frame { message, consumed }) => {
+                let mut frame = self.buf.split_to(consumed);
+                frame.truncate(message.end);
+                frame.advance(message.start);
+                Ok(Some(frame.freeze()))
+            }
+            Ok(Decoded::Owned { message, consumed }) => {
+                self.buf.advance(consumed);
+                Ok(Some(message))
+            }
+            Ok(Decoded::Need { consumed, partial }) => {
+                self.buf.advance(consumed);
+                inner.counters.partial.store(partial || !self.buf.is_empty(), Relaxed);
+                Ok(None)
+            }
+            Err(error) => {
+                self.end();
+                Err(error.into())
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.buf = BytesMut::new();
+        self.decoder = Framing::Chunks.decoder(self.max_message);
+        self.ended = true;
+    }
+}
