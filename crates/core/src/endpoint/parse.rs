@@ -1,0 +1,135 @@
+//! From text to endpoint.
+
+use std::path::PathBuf;
+
+use super::{Endpoint, Place};
+
+/// No endpoint may be longer than this, in bytes.
+const MAX_LEN: usize = 4096;
+
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if text.len() > MAX_LEN {
+        return Err(format!("{} bytes long; the limit is {MAX_LEN}", text.len()));
+    }
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return Err("no scheme; write for example tcp://127.0.0.1:8888, unix:/run/x.sock or mem:name".to_owned());
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+-.".contains(&c);
+    if !scheme.as_bytes().first().is_some_and(u8::is_ascii_lowercase) || !scheme.bytes().all(good) {
+        return Err(format!("{scheme:?} is not a scheme; write for example tcp://127.0.0.1:8888"));
+    }
+    let (place, query) = match rest.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (rest, None),
+    };
+    Ok(Endpoint { place: parse_place(&scheme, place)?, options: parse_options(query)?, scheme })
+}
+
+fn parse_place(scheme: &str, text: &str) -> Result<Place, String> {
+    if text.contains('#') {
+        return Err("\"#\" has no meaning in an endpoint; write %23 for the character itself".to_owned());
+    }
+    if let Some(authority) = text.strip_prefix("//") {
+        if authority.starts_with('/') {
+            return Ok(Place::Path(path_from_bytes(decode(authority)?)?));
+        }
+        return parse_host(scheme, authority.strip_suffix('/').unwrap_or(authority));
+    }
+    if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") {
+        return Ok(Place::Path(path_from_bytes(decode(text)?)?));
+    }
+    if let Some(name) = text.strip_prefix('@') {
+        let name = decode(name)?;
+        return if name.is_empty() {
+            Err("the name after \"@\" is empty".to_owned())
+        } else {
+            Ok(Place::Abstract(name))
+        };
+    }
+    if text.is_empty() {
+        return Err(format!("nothing after {scheme:?}; write for example {scheme}:name or {scheme}://host:port"));
+    }
+    String::from_utf8(decode(text)?).map(Place::Name).map_err(|_| "the name is not UTF-8".to_owned())
+}
+
+fn parse_host(scheme: &str, authority: &str) -> Result<Place, String> {
+    let no_port = |host: &str| format!("no port; write {scheme}://{host}:PORT");
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or("\"[\" without \"]\"")?;
+        if !host.contains(':') {
+            return Err("brackets are for IPv6 addresses, as in [::1]".to_owned());
+        }
+        (host, rest.strip_prefix(':').ok_or_else(|| no_port(&format!("[{host}]")))?)
+    } else {
+        let (host, port) = authority.rsplit_once(':').ok_or_else(|| no_port(authority))?;
+        if host.contains(':') {
+            return Err("an IPv6 address needs brackets, as in [::1]:8888".to_owned());
+        }
+        (host, port)
+    };
+    if host.is_empty() {
+        return Err("no host; write 127.0.0.1 for this machine alone, 0.0.0.0 or [::] for every address".to_owned());
+    }
+    if let Some(bad) = host.chars().find(|c| !(c.is_alphanumeric() || "-._:%".contains(*c))) {
+        return Err(format!("{bad:?} cannot be in a host name"));
+    }
+    if port.is_empty() || !port.bytes().all(|c| c.is_ascii_digit()) {
+        return Err(format!("{port:?} is not a port; write a number from 0 to 65535"));
+    }
+    let port = port.parse().map_err(|_| format!("port {port} is too large; the largest is 65535"))?;
+    Ok(Place::Host { host: host.to_owned(), port })
+}
+
+fn parse_options(query: Option<&str>) -> Result<Vec<(String, String)>, String> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for pair in query.into_iter().flat_map(|query| query.split('&')) {
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| format!("option {pair:?} has no value; write key=value"))?;
+        let text = |bytes| String::from_utf8(bytes).map_err(|_| "an option is not UTF-8".to_owned());
+        let (key, value) = (text(decode(key)?)?, text(decode(value)?)?);
+        if key.is_empty() {
+            return Err("an option without a name".to_owned());
+        }
+        if options.iter().any(|(known, _)| *known == key) {
+            return Err(format!("option {key:?} is given twice"));
+        }
+        options.push((key, value));
+    }
+    Ok(options)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let hex = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        match rest {
+            [high, low, tail @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
+                out.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = tail;
+            }
+            _ => return Err("\"%\" must be followed by two hexadecimal digits; write %25 for the character".to_owned()),
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(unix)]
+fn path_from_bytes(bytes: Vec<u8>) -> Result<PathBuf, String> {
+    use std::os::unix::ffi::OsStringExt as _;
+    if bytes.contains(&0) {
+        return Err("a path cannot contain a NUL byte".to_owned());
+    }
+    Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path_from_bytes(bytes: Vec<u8>) -> Result<PathBuf, String> {
+    String::from_utf8(bytes).map(PathBuf::from).map_err(|_| "the path is not UTF-8".to_owned())
+}
