@@ -18,8 +18,9 @@ use crate::{Addr, Endpoint, ErrorClass};
 /// 2. `poll_recv` returns `Ready(Ok(()))` with at least one datagram in the batch, or `Pending` with none
 ///    (`cancelled_recv`). A wire may keep a waker for each direction.
 /// 3. `poll_send` sends entries in order, from index `from`, and returns how many it sent: at least one.
-/// 4. An error of `poll_send` is about the entry at `from` alone. A full peer is [`io::ErrorKind::WouldBlock`] as an
-///    error, never `Pending`: `Pending` means that the socket itself has no room (`slow_peer`).
+/// 4. An error of `poll_send` is about the entry at `from` alone: one that is too large (`too_large`), one whose peer is
+///    gone (`dead_peer`). A full peer is [`io::ErrorKind::WouldBlock`] as an error, never `Pending`: `Pending` means that
+///    the socket itself has no room (`slow_peer`, where [`isolated_peers`](crate::Capabilities::isolated_peers)).
 /// 5. Errors that peers can provoke never make the socket unusable (`dead_peer`). What an error means is
 ///    [`DatagramSocket::classify`].
 pub trait DatagramSocket: Send + 'static {

@@ -58,6 +58,14 @@ pub enum BindError {
         /// Who or what is there, as far as it is known.
         reason: String,
     },
+    /// What is there, or is missing there, forbids it: a file that is no socket, a directory that does not exist.
+    #[error("bind {endpoint}: {reason}")]
+    Unusable {
+        /// What was to be bound.
+        endpoint: Endpoint,
+        /// What is in the way and what would be right.
+        reason: String,
+    },
     /// The system refused.
     #[error("bind {endpoint}: {source}")]
     Io {
@@ -97,6 +105,7 @@ impl BindError {
             | Self::Option { endpoint, .. }
             | Self::Invalid { endpoint, .. }
             | Self::AddrInUse { endpoint, .. }
+            | Self::Unusable { endpoint, .. }
             | Self::Io { endpoint, .. } => endpoint,
         }
     }
@@ -114,9 +123,13 @@ impl BindError {
         }
     }
 
-    /// Always [`ErrorClass::Configuration`]: a bind fails before anything is served.
+    /// [`ErrorClass::Configuration`] for what is wrong in itself, [`ErrorClass::ListenerFatal`] for what the system or
+    /// somebody else refuses now.
     pub fn class(&self) -> ErrorClass {
-        ErrorClass::Configuration
+        match self {
+            Self::Registry { .. } | Self::Option { .. } | Self::Invalid { .. } => ErrorClass::Configuration,
+            Self::AddrInUse { .. } | Self::Unusable { .. } | Self::Io { .. } => ErrorClass::ListenerFatal,
+        }
     }
 }
 

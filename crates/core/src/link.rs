@@ -14,7 +14,8 @@ use crate::{Addr, Peer, RecvError, SendError};
 /// 1. What is written arrives in order, whole, or the connection dies (`testkit::laws::bulk`).
 /// 2. `poll_shutdown` ends the writing half; the peer reads to the end and can still write (`half_close`).
 /// 3. Reading returns 0 bytes only at the end (tokio's `AsyncRead`).
-/// 4. Dropping it closes it and wakes the peer (`close_wakes_recv`).
+/// 4. Dropping it closes it and wakes the peer (`close_wakes_recv`, `close_wakes_send`); what was flushed arrives
+///    (`close_flushes`).
 /// 5. One task reads and one writes: each direction keeps one waker.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 

@@ -19,7 +19,7 @@ use crate::{Endpoint, ErrorClass, Link, Peer};
 ///    (`listener_drop`).
 ///
 /// # Cancel safety
-/// `accept` is cancel safe: if it is dropped, no connection was taken.
+/// `accept` is cancel safe: if it is dropped, no connection was taken (`cancelled_accept`).
 #[async_trait]
 pub trait Listener: Send + 'static {
     /// The endpoint that dials this listener; with the real port if 0 was asked for.

@@ -106,7 +106,7 @@ impl Drop for Owner {
 impl Session {
     /// A session over `link`.
     pub fn new(link: Link, config: SessionConfig) -> Self {
-        let read = ReadState::new(&config);
+        let read = ReadState::new(&config, matches!(link, Link::Messages { .. }));
         Self { owner: Arc::new(Owner(Arc::new(Inner::new(link, &config)))), read }
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::context::QUIET;
 use crate::stats::Stats;
 use crate::{ServeContext, Service, SessionEnd};
 
@@ -17,8 +18,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// After so many accepts, or failures, in a row, other tasks run.
 const TURN: u32 = 16;
-/// During a drain the queue counts as empty after this long without a connection.
-const QUIET: Duration = Duration::from_millis(10);
 /// During a drain at most so many waiting connections are taken.
 const LAST_CALL: usize = 4096;
 /// After the sessions were cut they have this long to be gone.

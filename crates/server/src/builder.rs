@@ -189,7 +189,7 @@ impl BuildError {
     /// ([`ErrorClass::ListenerFatal`]).
     pub fn class(&self) -> ErrorClass {
         let refused =
-            |problem: &Problem| matches!(problem, Problem::Bind(BindError::AddrInUse { .. } | BindError::Io { .. }));
+            |problem: &Problem| matches!(problem, Problem::Bind(error) if error.class() == ErrorClass::ListenerFatal);
         if self.problems.iter().all(refused) { ErrorClass::ListenerFatal } else { ErrorClass::Configuration }
     }
 }

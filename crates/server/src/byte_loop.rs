@@ -8,9 +8,9 @@ use swapwire_core::{ByteStream, ConnInfo, Decoded, FrameDecoder, Handler, Handle
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
-use crate::close::linger;
-use crate::context::DrainWatch;
-use crate::deadline::{Deadlines, from_now};
+use crate::close::{linger, patience};
+use crate::context::{DrainWatch, QUIET};
+use crate::deadline::{Deadlines, after};
 use crate::input::{Input, Turn};
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd, pool};
@@ -32,9 +32,12 @@ pub(crate) async fn serve_bytes<H: Handler>(
         io,
         out: Vec::new(),
         written: 0,
+        active_at: Instant::now(),
         stuck_since: None,
         deadlines: Deadlines::new(&cx.limits),
         drain: cx.drain.watch(),
+        drain_seen: None,
+        budget: TURN_BUDGET,
         cx,
     };
     let end = conn.serve(handler, &info).await;
@@ -42,7 +45,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
         SessionEnd::WriteTimeout | SessionEnd::Broken => {}
         _ => {
             if conn.write_all().await.is_ok() {
-                linger(conn.io).await;
+                linger(conn.io, patience(cx, conn.active_at)).await;
             }
         }
     }
@@ -54,10 +57,15 @@ struct Connection<'a> {
     /// Framed replies; `out[..written]` is gone.
     out: Vec<u8>,
     written: usize,
+    /// When the peer was last heard, or took bytes.
+    active_at: Instant,
     /// Since when the peer has taken nothing.
     stuck_since: Option<Instant>,
     deadlines: Deadlines,
     drain: DrainWatch,
+    drain_seen: Option<Instant>,
+    /// Bytes that may still be read before the task has to wait, or lets others run.
+    budget: usize,
     cx: &'a ServeContext,
 }
 
@@ -74,7 +82,6 @@ impl Connection<'_> {
         let mut input = Input::default();
         let mut frame_deadline = None;
         let mut served = false;
-        let mut budget = TURN_BUDGET;
         loop {
             let (mut turn, new) = match self.read(&mut input, frame_deadline, served).await {
                 Read::Turn(turn, new) => (turn, new),
@@ -97,11 +104,11 @@ impl Connection<'_> {
             frame_deadline = match frame_deadline {
                 _ if !input.is_partial() => None,
                 Some(deadline) if messages == 0 => Some(deadline),
-                _ => from_now(limits.frame_timeout),
+                _ => after(Instant::now(), limits.frame_timeout),
             };
-            budget = budget.saturating_sub(new);
-            if budget == 0 {
-                budget = TURN_BUDGET;
+            self.budget = self.budget.saturating_sub(new);
+            if self.budget == 0 {
+                self.budget = TURN_BUDGET;
                 tokio::task::yield_now().await;
             }
         }
@@ -111,35 +118,26 @@ impl Connection<'_> {
     async fn read(&mut self, input: &mut Input, frame_deadline: Option<Instant>, served: bool) -> Read {
         let limits = &*self.cx.limits;
         let partial = input.is_partial();
-        let (deadline, late) = match frame_deadline {
-            Some(deadline) => (Some(deadline), SessionEnd::FrameTimeout),
-            None if partial => (None, SessionEnd::FrameTimeout),
-            None => (from_now(limits.idle_timeout), SessionEnd::IdleTimeout),
-        };
-        let mut grace: Option<Instant> = None;
-        let mut looked_again = false;
+        let mut waiting_since = None;
         poll_fn(|cx| {
             match input.poll_turn(cx, &mut self.io) {
                 Poll::Ready(Ok((turn, new))) => return Poll::Ready(Read::Turn(turn, new)),
                 Poll::Ready(Err(_)) => return Poll::Ready(Read::End(SessionEnd::Broken)),
-                Poll::Pending => {}
+                Poll::Pending => self.budget = TURN_BUDGET,
             }
-            let mut deadline = deadline;
-            let mut late = late;
+            let now = Instant::now();
+            self.active_at = *waiting_since.get_or_insert(now);
+            let (mut deadline, mut late) = match partial {
+                true => (frame_deadline, SessionEnd::FrameTimeout),
+                false => (after(self.active_at, limits.idle_timeout), SessionEnd::IdleTimeout),
+            };
             if self.drain.poll(cx) {
-                if served && !partial {
-                    // What the reactor has not yet reported may be waiting in the system: let it run once.
-                    if std::mem::replace(&mut looked_again, true) {
-                        return Poll::Ready(Read::End(SessionEnd::Drained));
-                    }
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                let grace = *grace.get_or_insert_with(|| Instant::now() + limits.drain_grace);
+                let seen = *self.drain_seen.get_or_insert(now);
+                let grace = seen + if served && !partial { QUIET } else { limits.drain_grace };
                 deadline = Some(deadline.map_or(grace, |deadline| deadline.min(grace)));
                 late = SessionEnd::Drained;
             }
-            self.deadlines.poll(cx, deadline).map(|()| Read::End(late))
+            self.deadlines.poll(cx, now, deadline).map(|()| Read::End(late))
         })
         .await
     }
@@ -190,6 +188,9 @@ impl Connection<'_> {
             if reply.closes() {
                 break Err(SessionEnd::Done);
             }
+            if turn.unread().is_empty() && !decoder.keeps_input() {
+                break Ok(());
+            }
             if self.out.len() - self.written >= limits.out_queue
                 && let Err(end) = self.write_all().await
             {
@@ -234,9 +235,10 @@ impl Connection<'_> {
                     self.stuck_since = None;
                 }
                 Poll::Pending => {
-                    let since = *self.stuck_since.get_or_insert_with(Instant::now);
-                    let deadline = self.cx.limits.write_timeout.and_then(|timeout| since.checked_add(timeout));
-                    return self.deadlines.poll(cx, deadline).map(|()| Err(SessionEnd::WriteTimeout));
+                    let now = Instant::now();
+                    let since = *self.stuck_since.get_or_insert(now);
+                    let deadline = after(since, self.cx.limits.write_timeout);
+                    return self.deadlines.poll(cx, now, deadline).map(|()| Err(SessionEnd::WriteTimeout));
                 }
             }
         }

@@ -7,19 +7,26 @@ use std::time::Duration;
 
 use swapwire_core::ByteStream;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::pool;
+use crate::{ServeContext, pool};
 
 /// Input that is read and forgotten while closing, at the most.
 pub(crate) const DISCARD: usize = 1 << 20;
 /// How long closing waits for the peer to end, at the most.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
+/// How long to linger with a peer that was last heard at `active_at`: one that has been quiet has its replies. A drain
+/// that is short leaves less.
+pub(crate) fn patience(cx: &ServeContext, active_at: Instant) -> Duration {
+    let longest = if cx.drain.has_begun() { LINGER.min(cx.limits.drain_timeout / 2) } else { LINGER };
+    longest.saturating_sub(active_at.elapsed())
+}
+
 /// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
 /// peer has not yet received.
-pub(crate) async fn linger(mut io: Box<dyn ByteStream>) {
-    let _ = timeout(LINGER, async {
+pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration) {
+    let _ = timeout(patience, async {
         io.shutdown().await?;
         let mut left = DISCARD;
         poll_fn(|cx| {

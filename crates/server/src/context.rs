@@ -4,9 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Context;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use swapwire_core::{Capabilities, Endpoint, Framing, SessionConfig};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::stats::Stats;
@@ -55,7 +57,7 @@ impl ServeContext {
         let mut config = SessionConfig::framed(self.framing.clone());
         config.max_message = self.limits.max_message;
         config.out_queue = self.limits.out_queue;
-        config.draining = Some(self.drain.token.clone());
+        config.draining = Some(self.drain.sessions.clone());
         config
     }
 
@@ -64,10 +66,16 @@ impl ServeContext {
     }
 }
 
+/// When a drain finds nothing to do, what the reactor has not yet reported may still be waiting in the system: it gets this
+/// long to say so.
+pub(crate) const QUIET: Duration = Duration::from_millis(10);
+
 /// Word of the drain: a token for those who wait, a flag for those who look.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
     pub(crate) token: CancellationToken,
+    /// Told a little later, so that a session first receives what was already waiting in the system.
+    pub(crate) sessions: CancellationToken,
     flag: Arc<AtomicBool>,
 }
 
@@ -82,26 +90,36 @@ impl Drain {
     }
 
     pub(crate) fn watch(&self) -> DrainWatch {
-        DrainWatch { flag: Arc::clone(&self.flag), wait: Some(Box::pin(self.token.clone().cancelled_owned())) }
+        let wait = Box::pin(self.token.clone().cancelled_owned());
+        DrainWatch { flag: Arc::clone(&self.flag), wait, registered: false }
     }
 }
 
 /// Lets one task wait for the drain without asking the token at every wait.
 pub(crate) struct DrainWatch {
     flag: Arc<AtomicBool>,
-    /// Taken once it is registered with the task, whose waker stays the same.
-    wait: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Polled once: that is enough, because the task's waker stays the same.
+    registered: bool,
 }
 
 impl DrainWatch {
     /// Whether the drain has begun; if not, the task is woken when it does.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.flag.load(Relaxed) {
-            return true;
+        if !self.registered {
+            self.registered = true;
+            return self.wait.as_mut().poll(cx).is_ready();
         }
-        match &mut self.wait {
-            Some(wait) => wait.as_mut().poll(cx).is_ready(),
-            None => false,
-        }
+        self.flag.load(Relaxed)
+    }
+}
+
+/// Ready once a drain has been quiet long enough to stop receiving.
+#[derive(Default)]
+pub(crate) struct LastCall(Option<Pin<Box<Sleep>>>);
+
+impl LastCall {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.get_or_insert_with(|| Box::pin(sleep(QUIET))).as_mut().poll(cx)
     }
 }

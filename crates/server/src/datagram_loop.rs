@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use swapwire_core::{Addr, DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
 
 use crate::ServeContext;
-use crate::context::DrainWatch;
+use crate::context::{DrainWatch, LastCall};
 use crate::outlet::Outlet;
 use crate::runner::{Desk, Late, Work, run};
 use crate::stats::Stats;
@@ -52,6 +52,7 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         lent: Vec::new(),
         outlet: Outlet::new(&shared.limits),
         drain: shared.drain.watch(),
+        last_call: LastCall::default(),
         drain_turns: 0,
         cx: shared,
     };
@@ -76,6 +77,7 @@ struct Loop<F> {
     lent: Vec<Arc<RecvBatch>>,
     outlet: Outlet,
     drain: DrainWatch,
+    last_call: LastCall,
     drain_turns: usize,
     cx: Arc<ServeContext>,
 }
@@ -103,15 +105,11 @@ impl<F: Fn() -> Runner> Loop<F> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if self.drain.poll(task) => {
                     let idle = self.waiting.is_empty() && self.outlet.is_empty();
-                    // What the reactor has not yet reported may be waiting in the system: let it run once.
-                    self.drain_turns += 1;
-                    if idle && self.drain_turns > 1 {
-                        return Poll::Ready(Ok(()));
-                    }
-                    if idle {
-                        task.waker().wake_by_ref();
-                    }
-                    return Poll::Pending;
+                    return if self.last_call.poll(task).is_ready() && idle {
+                        Poll::Ready(Ok(()))
+                    } else {
+                        Poll::Pending
+                    };
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -133,7 +131,7 @@ impl<F: Fn() -> Runner> Loop<F> {
     }
 
     fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.cx.drain.has_begun() && self.drain_turns > DRAIN_TURNS {
+        if self.drain_turns > DRAIN_TURNS {
             return Poll::Pending;
         }
         let mut work = self.spare.take().unwrap_or_else(|| {

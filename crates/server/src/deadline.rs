@@ -23,10 +23,9 @@ impl Deadlines {
         Self { timer: None, longest_sleep }
     }
 
-    /// Ready once `deadline` is over. The task is woken then, or earlier.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+    /// Ready once `deadline` is over, as of `now`. The task is woken then, or earlier.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, now: Instant, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else { return Poll::Pending };
-        let now = Instant::now();
         if now >= deadline {
             return Poll::Ready(());
         }
@@ -49,9 +48,9 @@ impl Deadlines {
     }
 }
 
-/// `after` from now, if there is such a deadline.
-pub(crate) fn from_now(after: Option<Duration>) -> Option<Instant> {
-    after.and_then(|after| Instant::now().checked_add(after))
+/// The deadline that begins at `since`, if there is such a timeout.
+pub(crate) fn after(since: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    since.checked_add(timeout?)
 }
 
 #[cfg(test)]
@@ -64,10 +63,10 @@ mod tests {
         let mut deadlines = Deadlines::new(&limits);
         let start = Instant::now();
         let far = Some(start + Duration::from_secs(10));
-        std::future::poll_fn(|cx| deadlines.poll(cx, far)).await;
+        std::future::poll_fn(|cx| deadlines.poll(cx, Instant::now(), far)).await;
         assert_eq!(start.elapsed().as_secs(), 10);
         let near = Some(Instant::now() + Duration::from_secs(1));
-        std::future::poll_fn(|cx| deadlines.poll(cx, near)).await;
+        std::future::poll_fn(|cx| deadlines.poll(cx, Instant::now(), near)).await;
         assert_eq!(start.elapsed().as_secs(), 11);
     }
 }

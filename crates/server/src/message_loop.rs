@@ -8,8 +8,8 @@ use bytes::BytesMut;
 use swapwire_core::{ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError};
 use tokio::time::Instant;
 
-use crate::context::DrainWatch;
-use crate::deadline::{Deadlines, from_now};
+use crate::context::{DrainWatch, QUIET};
+use crate::deadline::{Deadlines, after};
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
 
@@ -28,6 +28,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         stuck_since: None,
         deadlines: Deadlines::new(limits),
         drain: cx.drain.watch(),
+        drain_seen: None,
         cx,
     };
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
@@ -88,6 +89,7 @@ struct Connection<'a> {
     stuck_since: Option<Instant>,
     deadlines: Deadlines,
     drain: DrainWatch,
+    drain_seen: Option<Instant>,
     cx: &'a ServeContext,
 }
 
@@ -95,8 +97,7 @@ impl Connection<'_> {
     /// Receives a message, sending the queued replies first.
     async fn recv(&mut self, into: &mut BytesMut, served: bool) -> Result<Option<usize>, SessionEnd> {
         let limits = &*self.cx.limits;
-        let idle = from_now(limits.idle_timeout);
-        let mut grace = None;
+        let idle = after(Instant::now(), limits.idle_timeout);
         poll_fn(|cx| {
             ready!(self.poll_send(cx))?;
             loop {
@@ -111,13 +112,11 @@ impl Connection<'_> {
             }
             let (mut deadline, mut late) = (idle, SessionEnd::IdleTimeout);
             if self.drain.poll(cx) {
-                if served {
-                    return Poll::Ready(Err(SessionEnd::Drained));
-                }
-                deadline = Some(*grace.get_or_insert_with(|| Instant::now() + limits.drain_grace));
+                let seen = *self.drain_seen.get_or_insert_with(Instant::now);
+                deadline = Some(seen + if served { QUIET } else { limits.drain_grace });
                 late = SessionEnd::Drained;
             }
-            self.deadlines.poll(cx, deadline).map(|()| Err(late))
+            self.deadlines.poll(cx, Instant::now(), deadline).map(|()| Err(late))
         })
         .await
     }
@@ -155,9 +154,10 @@ impl Connection<'_> {
                     self.stuck_since = None;
                 }
                 Poll::Pending => {
-                    let since = *self.stuck_since.get_or_insert_with(Instant::now);
-                    let deadline = self.cx.limits.write_timeout.and_then(|timeout| since.checked_add(timeout));
-                    return self.deadlines.poll(cx, deadline).map(|()| Err(SessionEnd::WriteTimeout));
+                    let now = Instant::now();
+                    let since = *self.stuck_since.get_or_insert(now);
+                    let deadline = after(since, self.cx.limits.write_timeout);
+                    return self.deadlines.poll(cx, now, deadline).map(|()| Err(SessionEnd::WriteTimeout));
                 }
             }
         }

@@ -93,7 +93,7 @@ impl Outlet {
         }
         self.batch.clear();
         self.sent = 0;
-        if !self.full.is_empty() && self.deadlines.poll(task, Some(self.retry_at)).is_ready() {
+        if !self.full.is_empty() && self.deadlines.poll(task, Instant::now(), Some(self.retry_at)).is_ready() {
             task.waker().wake_by_ref();
         }
         Poll::Ready(())

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::PollSender;
 
-use crate::context::DrainWatch;
+use crate::context::{DrainWatch, LastCall};
 use crate::datagram_loop::BATCH;
 use crate::outlet::Outlet;
 use crate::session_loop::serve_session;
@@ -57,7 +57,8 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         outgoing,
         outlet: Outlet::new(&cx.limits),
         drain: cx.drain.watch(),
-        last_call: false,
+        last_call: LastCall::default(),
+        closing: false,
         cx: Arc::new(cx.clone()),
     };
     tokio::select! {
@@ -81,8 +82,9 @@ struct Loop<H> {
     outgoing: mpsc::Receiver<Outgoing>,
     outlet: Outlet,
     drain: DrainWatch,
-    /// The drain has begun and what was waiting in the system has been received.
-    last_call: bool,
+    last_call: LastCall,
+    /// The drain has begun and what was waiting in the system has been received: no new sessions.
+    closing: bool,
     cx: Arc<ServeContext>,
 }
 
@@ -104,10 +106,9 @@ impl<H: SessionHandler> Loop<H> {
                     _ => Stats::one(&self.cx.stats.peer_noise),
                 },
                 Poll::Pending if self.drain.poll(task) => {
-                    if !std::mem::replace(&mut self.last_call, true) {
-                        continue;
-                    }
-                    let done = self.sessions.is_empty() && self.outgoing.is_empty() && self.outlet.is_empty();
+                    self.closing = self.last_call.poll(task).is_ready();
+                    let done =
+                        self.closing && self.sessions.is_empty() && self.outgoing.is_empty() && self.outlet.is_empty();
                     return if done { Poll::Ready(Ok(())) } else { Poll::Pending };
                 }
                 Poll::Pending => return Poll::Pending,
@@ -171,7 +172,7 @@ impl<H: SessionHandler> Loop<H> {
                 Err(mpsc::error::TrySendError::Closed(message)) => message,
             },
         };
-        if self.last_call || self.sessions.len() >= self.cx.limits.max_peers {
+        if self.closing || self.sessions.len() >= self.cx.limits.max_peers {
             return false;
         }
         let queue = self.begin(peer, local);

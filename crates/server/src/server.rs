@@ -1,6 +1,6 @@
 //! A bound server, and how it runs and drains.
 
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, pending};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use swapwire_core::{Bound, Capabilities, Endpoint, Framing};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::{Room, serve_listener};
-use crate::context::Drain;
+use crate::context::{Drain, QUIET};
 use crate::stats::{Snapshot, Stats};
 use crate::{DrainReport, Limits, ServeContext, ServerBuilder, Service};
 
@@ -76,7 +76,7 @@ impl Server {
         let abort = CancellationToken::new();
         let room =
             Room { permits: Arc::new(Semaphore::new(self.limits.max_connections)), closed: Arc::new(Notify::new()) };
-        let mut loops: JoinSet<(Endpoint, io::Result<u64>)> = JoinSet::new();
+        let mut loops = Loops::new();
         for served in self.served {
             let cx = Arc::new(ServeContext {
                 endpoint: served.local.clone(),
@@ -113,18 +113,19 @@ impl Server {
         let begun = Instant::now();
         drain.begin();
         let all = async {
-            while let Some(one) = loops.join_next().await {
-                ended.note(one)
+            let tell_sessions = async {
+                sleep(QUIET).await;
+                drain.sessions.cancel();
+                pending().await
+            };
+            tokio::select! {
+                () = ended.note_all(&mut loops) => {}
+                () = tell_sessions => {}
             }
         };
         if timeout(self.limits.drain_timeout, all).await.is_err() {
             abort.cancel();
-            let rest = async {
-                while let Some(one) = loops.join_next().await {
-                    ended.note(one)
-                }
-            };
-            let _ = timeout(LAST_WORD, rest).await;
+            let _ = timeout(LAST_WORD, ended.note_all(&mut loops)).await;
             ended.cut = ended.cut.max(loops.len() as u64);
         }
         DrainReport { stats: self.stats.snapshot(), cut: ended.cut, drain: begun.elapsed(), failed: ended.failed }
@@ -151,7 +152,15 @@ struct Ended {
     failed: Vec<(Endpoint, io::Error)>,
 }
 
+type Loops = JoinSet<(Endpoint, io::Result<u64>)>;
+
 impl Ended {
+    async fn note_all(&mut self, loops: &mut Loops) {
+        while let Some(one) = loops.join_next().await {
+            self.note(one);
+        }
+    }
+
     fn note(&mut self, one: Result<(Endpoint, io::Result<u64>), tokio::task::JoinError>) {
         match one {
             Ok((_, Ok(cut))) => self.cut += cut,
@@ -170,7 +179,7 @@ impl IntoFuture for Server {
     type IntoFuture = Pin<Box<dyn Future<Output = DrainReport> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run_until(std::future::pending()))
+        Box::pin(self.run_until(pending()))
     }
 }
 

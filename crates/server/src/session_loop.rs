@@ -9,8 +9,8 @@ use futures::FutureExt as _;
 use swapwire_core::{Link, Progress, Session, SessionGuard, SessionHandler};
 use tokio::time::{Instant, timeout};
 
-use crate::close::{DISCARD, LINGER};
-use crate::deadline::Deadlines;
+use crate::close::{DISCARD, patience};
+use crate::deadline::{Deadlines, after};
 use crate::stats::Stats;
 use crate::{Limits, ServeContext, SessionEnd};
 
@@ -18,7 +18,7 @@ use crate::{Limits, ServeContext, SessionEnd};
 pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
     let session = Session::new(link, cx.session_config());
     let guard = session.guard();
-    let end = run(handler, session, &guard, cx).await;
+    let (end, active_at) = run(handler, session, &guard, cx).await;
     Stats::add(&cx.stats.messages, guard.progress().messages);
     if !matches!(end, SessionEnd::WriteTimeout) {
         // Writing may take as long as it makes progress; the reading behind it only a little.
@@ -26,25 +26,30 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
         let mut deadlines = Deadlines::new(&cx.limits);
         let mut close = pin!(async {
             guard.close(0).await?;
-            timeout(LINGER, guard.close(DISCARD)).await.unwrap_or(Ok(()))
+            timeout(patience(cx, active_at), guard.close(DISCARD)).await.unwrap_or(Ok(()))
         });
         let _ = poll_fn(|task| {
             if let Poll::Ready(result) = close.as_mut().poll(task) {
                 return Poll::Ready(result.is_ok());
             }
             watch.observe(guard.progress());
-            deadlines.poll(task, watch.write_deadline(&cx.limits)).map(|()| false)
+            deadlines.poll(task, Instant::now(), watch.write_deadline(&cx.limits)).map(|()| false)
         })
         .await;
     }
     end
 }
 
-async fn run<H: SessionHandler>(handler: &H, session: Session, guard: &SessionGuard, cx: &ServeContext) -> SessionEnd {
+async fn run<H: SessionHandler>(
+    handler: &H,
+    session: Session,
+    guard: &SessionGuard,
+    cx: &ServeContext,
+) -> (SessionEnd, Instant) {
     let mut watch = Watch::new(guard.progress());
     let mut deadlines = Deadlines::new(&cx.limits);
     let mut run = pin!(AssertUnwindSafe(handler.run(session)).catch_unwind());
-    poll_fn(|task| {
+    let end = poll_fn(|task| {
         if let Poll::Ready(result) = run.as_mut().poll(task) {
             return Poll::Ready(match result {
                 Ok(Ok(())) if cx.drain.has_begun() => SessionEnd::Drained,
@@ -58,9 +63,11 @@ async fn run<H: SessionHandler>(handler: &H, session: Session, guard: &SessionGu
         }
         watch.observe(guard.progress());
         let (deadline, late) = watch.deadline(&cx.limits);
-        deadlines.poll(task, deadline).map(|()| late)
+        deadlines.poll(task, Instant::now(), deadline).map(|()| late)
     })
-    .await
+    .await;
+    watch.observe(guard.progress());
+    (end, watch.active_at)
 }
 
 /// Notes when a session's progress changed, as it is seen after each poll of its task.
@@ -98,15 +105,14 @@ impl Watch {
     }
 
     fn write_deadline(&self, limits: &Limits) -> Option<Instant> {
-        self.stuck_at?.checked_add(limits.write_timeout?)
+        after(self.stuck_at?, limits.write_timeout)
     }
 
     fn deadline(&self, limits: &Limits) -> (Option<Instant>, SessionEnd) {
-        let after = |since: Option<Instant>, timeout: Option<_>| since?.checked_add(timeout?);
         [
             (self.write_deadline(limits), SessionEnd::WriteTimeout),
-            (after(self.frame_at, limits.frame_timeout), SessionEnd::FrameTimeout),
-            (after(Some(self.active_at), limits.idle_timeout), SessionEnd::IdleTimeout),
+            (self.frame_at.and_then(|at| after(at, limits.frame_timeout)), SessionEnd::FrameTimeout),
+            (after(self.active_at, limits.idle_timeout), SessionEnd::IdleTimeout),
         ]
         .into_iter()
         .filter_map(|(deadline, late)| Some((deadline?, late)))

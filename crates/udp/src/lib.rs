@@ -1,1 +1,63 @@
-//! UDP for swapwire.
+//! UDP for swapwire: `udp://host:port`.
+//!
+//! A bound socket serves many peers in batches; a connected one is a message stream to one peer. An empty datagram is a
+//! message. Nothing is promised about arrival, order or the sender's address: see
+//! [`Capabilities::datagram`](swapwire_core::Capabilities::datagram).
+//!
+//! ```
+//! use swapwire_core::{Bound, Endpoint, Registry};
+//! use swapwire_udp::Udp;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new().with(Udp::new());
+//! let Bound::Socket(socket) = registry.bind(&"udp://127.0.0.1:0?recv_buffer=1MiB".parse()?).await? else {
+//!     unreachable!("UDP has sockets");
+//! };
+//! let client = registry.connect(&socket.local()).await?;
+//! assert_eq!(client.info().peer.addr().to_endpoint("udp")?, socket.local());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Addresses
+//!
+//! * A host is an IP address or a name. A name is resolved by the system (`getaddrinfo(3)`) and its addresses are tried
+//!   in the order the system gives them.
+//! * Port 0 binds a free port; `local()` of the socket tells which. It cannot be dialled.
+//! * `udp://[::]:port` is IPv6 alone unless `v6_only=false` says otherwise: `IPV6_V6ONLY` (`ipv6(7)`) is always set. An
+//!   IPv4 peer of a socket for both shows as IPv4.
+//! * A socket bound to a wildcard address (`0.0.0.0`, `[::]`) answers from the address that was asked, on Linux
+//!   (`IP_PKTINFO`, `ip(7)`; `IPV6_RECVPKTINFO`, `ipv6(7)`). A datagram that came by broadcast or multicast is answered
+//!   from an address of the system's choice.
+//! * `SO_REUSEADDR` is never set: on UDP it lets a second process take the datagrams of the first (`socket(7)`).
+//!
+//! # Sizes
+//!
+//! The largest datagram carries [`MAX_MESSAGE`] bytes: what fits into an IPv4 packet. A larger one, which IPv6 allows by
+//! 20 bytes, is marked truncated by a bound socket and is
+//! [`RecvError::TooLarge`](swapwire_core::RecvError::TooLarge) at a connected one. Above the path's MTU a datagram
+//! travels in fragments and is lost with any of them.
+//!
+//! # Options
+//!
+//! [`OPTIONS`] lists them.
+
+mod link;
+mod options;
+mod server;
+mod transport;
+
+#[cfg(target_os = "linux")]
+mod batched;
+#[cfg(any(test, not(target_os = "linux")))]
+mod plain;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::OPTIONS;
+pub use transport::{SCHEME, Udp};
+
+/// The largest message in bytes: 65,535 less the headers of IPv4 (20) and UDP (8) (`udp(7)`).
+pub const MAX_MESSAGE: usize = 65_507;

@@ -19,12 +19,12 @@ const HAS_ABSTRACT: bool = cfg!(any(target_os = "linux", target_os = "android"))
 
 /// The address of an endpoint, its path absolute; the error says what would be right.
 pub(crate) fn resolve(endpoint: &Endpoint) -> Result<UnixAddr, Failure> {
-    resolve_place(endpoint).map_err(Failure::Refused)
+    resolve_place(endpoint).map_err(Failure::Invalid)
 }
 
 /// The endpoint of `scheme` that dials `addr`.
 pub(crate) fn to_endpoint(addr: &UnixAddr, scheme: &str) -> Result<Endpoint, Failure> {
-    Addr::Unix(*addr).to_endpoint(scheme).map_err(|e| Failure::Refused(e.reason().to_owned()))
+    Addr::Unix(*addr).to_endpoint(scheme).map_err(|e| Failure::Invalid(e.reason().to_owned()))
 }
 
 fn resolve_place(endpoint: &Endpoint) -> Result<UnixAddr, String> {

@@ -7,7 +7,10 @@ use swapwire_core::{BindError, ConnectError, Endpoint, OptionError};
 #[derive(Debug)]
 pub(crate) enum Failure {
     Option(OptionError),
-    Refused(String),
+    /// The endpoint itself is wrong.
+    Invalid(String),
+    /// What is at the place, or missing there, is in the way.
+    Unusable(String),
     InUse(String),
     Io(io::Error),
 }
@@ -16,7 +19,8 @@ impl Failure {
     pub(crate) fn into_bind(self, endpoint: &Endpoint) -> BindError {
         match self {
             Self::Option(source) => BindError::option(endpoint, source),
-            Self::Refused(reason) => BindError::invalid(endpoint, reason),
+            Self::Invalid(reason) => BindError::invalid(endpoint, reason),
+            Self::Unusable(reason) => BindError::Unusable { endpoint: endpoint.clone(), reason },
             Self::InUse(reason) => BindError::AddrInUse { endpoint: endpoint.clone(), reason },
             Self::Io(source) => BindError::from_io(endpoint, source),
         }
@@ -25,7 +29,9 @@ impl Failure {
     pub(crate) fn into_connect(self, endpoint: &Endpoint) -> ConnectError {
         match self {
             Self::Option(source) => ConnectError::option(endpoint, source),
-            Self::Refused(reason) | Self::InUse(reason) => ConnectError::invalid(endpoint, reason),
+            Self::Invalid(reason) | Self::Unusable(reason) | Self::InUse(reason) => {
+                ConnectError::invalid(endpoint, reason)
+            }
             Self::Io(source) => ConnectError::from_io(endpoint, source),
         }
     }

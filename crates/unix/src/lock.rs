@@ -39,7 +39,7 @@ impl Lock {
             let found = file.metadata().map_err(context)?;
             if !found.is_file() || found.len() != 0 || found.uid() != uid {
                 let reason = "is not an empty file of this user; remove it or choose another path";
-                return Err(Failure::Refused(format!("the lock file {} {reason}", path.display())));
+                return Err(Failure::Unusable(format!("the lock file {} {reason}", path.display())));
             }
             match file.try_lock() {
                 Ok(()) if Inode::of(&found).is_at(&path) => return Ok(Self { path, file }),
@@ -109,7 +109,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, lock) = (dir.path().join("s"), dir.path().join("s.lock"));
         fs::write(&lock, "precious").unwrap();
-        assert!(matches!(Lock::take(&path, uid()), Err(Failure::Refused(_))));
+        assert!(matches!(Lock::take(&path, uid()), Err(Failure::Unusable(_))));
         assert_eq!(fs::read(&lock).unwrap(), b"precious");
 
         fs::remove_file(&lock).unwrap();

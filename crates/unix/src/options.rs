@@ -7,34 +7,25 @@ use std::time::Duration;
 use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
 
-const MODE: OptionDoc = OptionDoc::new(
-    "mode",
-    "octal, default 600",
-    "who may connect: the mode of the socket's file, for paths only; the umask does not narrow it",
-    Side::Bind,
-);
+const MODE: OptionDoc =
+    OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
 const RECV_BUFFER: OptionDoc = OptionDoc::new(
     "recv_buffer",
-    "bytes, default the system's",
-    "SO_RCVBUF; without effect on Linux, where the sender's buffer counts (unix(7))",
+    "size, default the system's",
+    "the system's receive buffer; Linux counts the sender's",
     Side::Both,
 );
 
 /// The options of the scheme `unix`.
 pub const OPTIONS: &[OptionDoc] = &[
-    OptionDoc::new(
-        "backlog",
-        "number, default 1024",
-        "how many connections may wait to be accepted; the system caps it (listen(2))",
-        Side::Bind,
-    ),
+    OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
     MODE,
     RECV_BUFFER,
-    OptionDoc::new("send_buffer", "bytes, default the system's", "SO_SNDBUF of each connection (unix(7))", Side::Both),
+    OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new(
         "connect_timeout",
         "time, default 5s",
-        "how long to try again while the listener's queue is full; 0 is not at all",
+        "try again so long while the server's queue is full",
         Side::Connect,
     ),
 ];
@@ -45,8 +36,8 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
     RECV_BUFFER,
     OptionDoc::new(
         "send_buffer",
-        "bytes, default 1MiB when binding, else the system's",
-        "SO_SNDBUF: how much may be on its way to peers that have not read it yet (unix(7)); the system caps it",
+        "size, default 1MiB when binding",
+        "the system's send buffer: what peers have not read yet",
         Side::Both,
     ),
 ];

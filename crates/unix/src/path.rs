@@ -74,17 +74,17 @@ fn check_directory(directory: &Path) -> Result<(), Failure> {
     let found = match fs::metadata(directory) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Failure::Refused(format!("the directory {shown} does not exist")));
+            return Err(Failure::Unusable(format!("the directory {shown} does not exist")));
         }
         Err(error) => return Err(error.into()),
     };
     if !found.is_dir() {
-        return Err(Failure::Refused(format!("{shown} is not a directory")));
+        return Err(Failure::Unusable(format!("{shown} is not a directory")));
     }
     if found.mode() & 0o1002 == 0o002 {
         let reason = "everybody could put another socket in the place of this one; set the sticky bit (chmod +t) or \
                       choose another directory";
-        return Err(Failure::Refused(format!("the directory {shown} is writable by everybody: {reason}")));
+        return Err(Failure::Unusable(format!("the directory {shown} is writable by everybody: {reason}")));
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ fn bind_and_rename(
         file.keep = true;
         return Ok(inode);
     }
-    Err(Failure::Refused(format!("{NAME_ATTEMPTS} temporary names in a row are taken in the directory")))
+    Err(Failure::Unusable(format!("{NAME_ATTEMPTS} temporary names in a row are taken in the directory")))
 }
 
 fn bind_in_place(socket: &Socket, path: &Path, mode: u32, uid: u32, publish: Publish) -> Result<Inode, Failure> {
@@ -173,11 +173,11 @@ fn stale(path: &Path, uid: u32) -> Result<bool, Failure> {
         } else {
             "device"
         };
-        return Err(Failure::Refused(format!("a {kind} is there, not a socket; remove it or choose another path")));
+        return Err(Failure::Unusable(format!("a {kind} is there, not a socket; remove it or choose another path")));
     }
     if found.uid() != uid {
         let reason = format!("the socket there belongs to user {}, not to {uid}", found.uid());
-        return Err(Failure::Refused(format!("{reason}; remove it or choose another path")));
+        return Err(Failure::Unusable(format!("{reason}; remove it or choose another path")));
     }
     // A datagram probe finds every kind of living socket and troubles none: no connection waits to be accepted after it,
     // a full backlog does not matter, and one that does not listen yet is seen too.

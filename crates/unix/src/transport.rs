@@ -39,7 +39,7 @@ impl Unix {
 }
 
 fn foreign(scheme: &str) -> Failure {
-    Failure::Refused(format!("{scheme:?} is not a scheme of Unix sockets; write {STREAM} or {DATAGRAM}"))
+    Failure::Invalid(format!("{scheme:?} is not a scheme of Unix sockets; write {STREAM} or {DATAGRAM}"))
 }
 
 #[async_trait]

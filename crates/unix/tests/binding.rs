@@ -125,7 +125,7 @@ async fn other_files_are_refused_and_stay() {
             ("dangling", "symbolic link"),
         ] {
             let error = bind(&endpoint(scheme, &at(name))).await.unwrap_err();
-            assert!(matches!(error, BindError::Invalid { .. }), "{error:?}");
+            assert!(matches!(error, BindError::Unusable { .. }), "{error:?}");
             let wanted = format!("a {kind} is there, not a socket; remove it or choose another path");
             assert!(error.to_string().ends_with(&wanted), "{error}");
         }

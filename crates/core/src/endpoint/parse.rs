@@ -7,12 +7,17 @@ use super::{Endpoint, Place};
 /// No endpoint may be longer than this, in bytes.
 const MAX_LEN: usize = 4096;
 
+const EXAMPLES: &str = "tcp://127.0.0.1:8888, unix:/run/x.sock or mem:name";
+
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     if text.len() > MAX_LEN {
         return Err(format!("{} bytes long; the limit is {MAX_LEN}", text.len()));
     }
     let Some((scheme, rest)) = text.split_once(':') else {
-        return Err("no scheme; write for example tcp://127.0.0.1:8888, unix:/run/x.sock or mem:name".to_owned());
+        return Err(match text.starts_with(['/', '.']) {
+            true => format!("no scheme; for a Unix socket write unix:{text}"),
+            false => format!("no scheme; write for example {EXAMPLES}"),
+        });
     };
     let scheme = scheme.to_ascii_lowercase();
     let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+-.".contains(&c);
@@ -48,7 +53,9 @@ fn parse_place(scheme: &str, text: &str) -> Result<Place, String> {
         };
     }
     if text.is_empty() {
-        return Err(format!("nothing after {scheme:?}; write for example {scheme}:name or {scheme}://host:port"));
+        return Err(format!(
+            "nothing after {scheme:?}; write a host and port, a path or a name there, as in {EXAMPLES}"
+        ));
     }
     String::from_utf8(decode(text)?).map(Place::Name).map_err(|_| "the name is not UTF-8".to_owned())
 }

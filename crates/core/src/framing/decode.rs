@@ -48,6 +48,11 @@ impl FrameDecoder {
         Self { kind, max, scanned: 0 }
     }
 
+    /// Whether it takes input in and can hold more messages than the unread bytes show (a codec does).
+    pub fn keeps_input(&self) -> bool {
+        matches!(self.kind, Kind::Codec(_))
+    }
+
     /// Looks at `unread`, all the bytes that arrived and were not yet consumed; `eof` says that no more will come.
     /// Call again with the rest until it says [`Decoded::Need`].
     ///

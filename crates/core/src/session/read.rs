@@ -9,12 +9,13 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::outbox::{Inner, Received};
-use crate::{Decoded, FrameDecoder, Framing, RecvError, SessionConfig};
+use crate::{Decoded, FrameDecoder, RecvError, SessionConfig};
 
 /// The receiving half's own state.
 pub(crate) struct ReadState {
     buf: BytesMut,
-    decoder: FrameDecoder,
+    /// `None` where the wire has boundaries of its own.
+    decoder: Option<FrameDecoder>,
     max_message: usize,
     ended: bool,
     draining: Option<(CancellationToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
@@ -24,10 +25,10 @@ pub(crate) struct ReadState {
 const READ_ROOM: usize = 8 * 1024;
 
 impl ReadState {
-    pub(super) fn new(config: &SessionConfig) -> Self {
+    pub(super) fn new(config: &SessionConfig, boundaries: bool) -> Self {
         Self {
             buf: BytesMut::new(),
-            decoder: config.framing.decoder(config.max_message),
+            decoder: (!boundaries).then(|| config.framing.decoder(config.max_message)),
             max_message: config.max_message,
             ended: false,
             draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.cancelled_owned()))),
@@ -86,7 +87,8 @@ impl ReadState {
 
     /// A whole message that was received already.
     fn buffered(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
-        match self.decoder.decode(&self.buf, self.ended) {
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        match decoder.decode(&self.buf, self.ended) {
             Ok(Decoded::Frame { message, consumed }) => {
                 let mut frame = self.buf.split_to(consumed);
                 frame.truncate(message.end);
@@ -111,7 +113,7 @@ impl ReadState {
 
     fn end(&mut self) {
         self.buf = BytesMut::new();
-        self.decoder = Framing::Chunks.decoder(self.max_message);
+        self.decoder = None;
         self.ended = true;
     }
 }

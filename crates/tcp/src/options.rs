@@ -1,0 +1,167 @@
+//! The options of TCP endpoints.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Side};
+
+/// The options of `tcp:` endpoints.
+///
+/// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
+/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). `keepalive` is both
+/// the silence before the first probe and the time between probes, in whole seconds (`tcp(7)`, `TCP_KEEPIDLE` and
+/// `TCP_KEEPINTVL`).
+pub const OPTIONS: &[OptionDoc] = &[
+    OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
+    OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
+    OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 connections", Side::Bind),
+    OptionDoc::new("nodelay", "bool, default true", "send small segments at once", Side::Both),
+    OptionDoc::new("keepalive", "time, default off", "probe a silent peer after and every so long", Side::Both),
+    OptionDoc::new("recv_buffer", "size, default the system's", "the system's receive buffer", Side::Both),
+    OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
+    OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
+    #[cfg(target_os = "linux")]
+    OptionDoc::new("user_timeout", "time, default off", "give up on unacknowledged bytes after", Side::Both),
+    OptionDoc::new("connect_timeout", "time, default 10s", "give up connecting after", Side::Connect),
+];
+
+const BACKLOG: u32 = 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is applied to every connected socket, whoever opened it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamOptions {
+    nodelay: bool,
+    keepalive: Option<Duration>,
+    ttl: Option<u32>,
+    #[cfg(target_os = "linux")]
+    user_timeout: Option<Duration>,
+}
+
+/// The options of one endpoint, checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) backlog: i32,
+    pub(crate) reuse_port: bool,
+    pub(crate) v6_only: Option<bool>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) stream: StreamOptions,
+    recv_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+}
+
+impl Options {
+    /// Reads the options of `endpoint` for `side`.
+    pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
+        let reader = endpoint.read_options();
+        reader.check(OPTIONS, side)?;
+        let backlog = within(endpoint, "backlog", 1..=i32::MAX.unsigned_abs(), "write a number from 1 to 2147483647")?;
+        let size = |name| within(endpoint, name, 1..=1 << 30, "write a size from 1 to 1GiB");
+        let keepalive = within(
+            endpoint,
+            "keepalive",
+            Duration::from_secs(1)..=Duration::from_secs(32_767),
+            "write a time from 1s to 32767s, or leave it out for none",
+        )?;
+        let millis = Duration::from_millis(1)..=LONGEST;
+        Ok(Self {
+            backlog: i32::try_from(backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX),
+            reuse_port: reader.get("reuse_port")?.unwrap_or(false),
+            v6_only: reader.get("v6_only")?,
+            connect_timeout: within(endpoint, "connect_timeout", millis.clone(), "write a time from 1ms to 24h")?
+                .unwrap_or(CONNECT_TIMEOUT),
+            recv_buffer: size("recv_buffer")?,
+            send_buffer: size("send_buffer")?,
+            stream: StreamOptions {
+                nodelay: reader.get("nodelay")?.unwrap_or(true),
+                keepalive,
+                ttl: within(endpoint, "ttl", 1..=255, "write a number from 1 to 255")?,
+                #[cfg(target_os = "linux")]
+                user_timeout: within(endpoint, "user_timeout", millis, "write a time from 1ms to 24h")?,
+            },
+        })
+    }
+
+    /// A socket that fits `addr`, with the buffers set: the system takes their sizes into account only before
+    /// `listen(2)` and `connect(2)` (`tcp(7)`).
+    pub(crate) fn socket(&self, addr: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        if let Some(size) = self.recv_buffer {
+            socket.set_recv_buffer_size(size)?;
+        }
+        if let Some(size) = self.send_buffer {
+            socket.set_send_buffer_size(size)?;
+        }
+        Ok(socket)
+    }
+}
+
+impl StreamOptions {
+    /// What holds without options.
+    pub(crate) const DEFAULT: Self = Self {
+        nodelay: true,
+        keepalive: None,
+        ttl: None,
+        #[cfg(target_os = "linux")]
+        user_timeout: None,
+    };
+
+    /// Applies them to a socket of the family of `addr`.
+    pub(crate) fn apply(&self, socket: &SockRef<'_>, addr: SocketAddr) -> io::Result<()> {
+        socket.set_tcp_nodelay(self.nodelay)?;
+        if let Some(time) = self.keepalive {
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(time))?;
+        }
+        if let Some(ttl) = self.ttl {
+            set_ttl(socket, addr, ttl)?;
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(time) = self.user_timeout {
+            socket.set_tcp_user_timeout(Some(time))?;
+        }
+        Ok(())
+    }
+}
+
+fn set_ttl(socket: &SockRef<'_>, addr: SocketAddr, ttl: u32) -> io::Result<()> {
+    if addr.is_ipv4() {
+        return socket.set_ttl_v4(ttl);
+    }
+    // An IPv6 socket with an IPv4 peer sends IPv4 packets, and takes their limit from IP_TTL.
+    #[cfg(target_os = "linux")]
+    socket.set_ttl_v4(ttl)?;
+    socket.set_unicast_hops_v6(ttl)
+}
+
+/// The value of `name`, if it was given and lies in `range`.
+fn within<T: OptionValue + PartialOrd>(
+    endpoint: &Endpoint,
+    name: &str,
+    range: RangeInclusive<T>,
+    reason: &str,
+) -> Result<Option<T>, OptionError> {
+    match endpoint.read_options().get(name)? {
+        Some(value) if !range.contains(&value) => Err(OptionError::Value {
+            name: name.to_owned(),
+            value: endpoint.option(name).unwrap_or_default().to_owned(),
+            reason: reason.to_owned(),
+        }),
+        value => Ok(value),
+    }
+}
+
+/// `SO_REUSEPORT`, where there is one (`socket(7)`).
+pub(crate) fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+    return socket.set_reuse_port(true);
+    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
+    {
+        let _ = socket;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no reuse_port"))
+    }
+}

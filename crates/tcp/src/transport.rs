@@ -1,0 +1,178 @@
+//! Binding and connecting.
+
+use std::io;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use socket2::SockRef;
+use swapwire_core::{
+    Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Place,
+    Side, Transport,
+};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+
+use crate::OPTIONS;
+use crate::listener::{Acceptor, link};
+use crate::options::{Options, StreamOptions, set_reuse_port};
+
+/// The scheme of TCP endpoints.
+pub const SCHEME: &str = "tcp";
+
+const PLACE: &str = "TCP has hosts and ports; write tcp://host:port";
+
+/// How often a connection that met itself is tried again.
+const SELF_CONNECTS: usize = 3;
+
+/// The transport of `tcp://host:port`. A value without state: all of them are equal.
+///
+/// Both operations need a tokio runtime with I/O enabled, connecting also one with time enabled; without, they panic.
+///
+/// # Binding
+/// The addresses of a name are tried in order until one can be bound; the error is that of the last. One that is in use
+/// ends the search, so that a second server is refused rather than bound to another address of the same name.
+///
+/// # Connecting
+/// The addresses of a name are tried in order until one answers; the error is that of the last. `connect_timeout` is
+/// for all of them together: each gets an equal share of what is left.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Tcp;
+
+impl Tcp {
+    /// The transport.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// A listener around a socket that came from elsewhere, for example from a service manager (`sd_listen_fds(3)`).
+    /// Its own options stay as they are; accepted connections get `TCP_NODELAY`.
+    ///
+    /// # Errors
+    /// The socket is not a listening IP socket, or the system refuses.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn listener_from_std(listener: std::net::TcpListener) -> io::Result<Box<dyn Listener>> {
+        listener.set_nonblocking(true)?;
+        Ok(Box::new(Acceptor::new(listener, StreamOptions::DEFAULT)?))
+    }
+}
+
+#[async_trait]
+impl Transport for Tcp {
+    fn schemes(&self) -> &[&'static str] {
+        &[SCHEME]
+    }
+
+    fn capabilities(&self, _scheme: &str) -> Capabilities {
+        Capabilities::byte_stream()
+    }
+
+    fn options(&self, _scheme: &str) -> &[OptionDoc] {
+        OPTIONS
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        bind(endpoint).await.map(|acceptor| Bound::Listener(Box::new(acceptor)))
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        let stream = connect(endpoint).await?;
+        let ends = || Ok((stream.peer_addr()?, stream.local_addr()?));
+        let (peer, local) = ends().map_err(|error| ConnectError::from_io(endpoint, error))?;
+        Ok(link(stream, Peer::new(Addr::inet(peer)), local))
+    }
+}
+
+pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Acceptor, BindError> {
+    let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
+    let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
+    let failed = |error| BindError::from_io(endpoint, error);
+    let mut addrs = resolve(host, *port).await.map_err(failed)?;
+    if let Some(value) = options.v6_only {
+        addrs.retain(SocketAddr::is_ipv6);
+        if addrs.is_empty() {
+            let reason = format!("{host} is not an IPv6 address; leave the option out, or write [::]");
+            let (name, value) = ("v6_only".to_owned(), value.to_string());
+            return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
+        }
+    }
+    let mut last = no_address();
+    for addr in addrs {
+        match listen(addr, &options) {
+            Ok(acceptor) => return Ok(acceptor),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(error)),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn listen(addr: SocketAddr, options: &Options) -> io::Result<Acceptor> {
+    let socket = options.socket(addr)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(options.v6_only.unwrap_or(true))?;
+    }
+    // Elsewhere SO_REUSEADDR lets a second process take the port over.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    if options.reuse_port {
+        set_reuse_port(&socket)?;
+    }
+    socket.bind(&addr.into())?;
+    socket.listen(options.backlog)?;
+    Acceptor::new(socket.into(), options.stream)
+}
+
+pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
+    let Place::Host { host, port } = endpoint.place() else { return Err(ConnectError::invalid(endpoint, PLACE)) };
+    if *port == 0 {
+        return Err(ConnectError::invalid(endpoint, "port 0 cannot be dialled; write the port of a server"));
+    }
+    let options = Options::read(endpoint, Side::Connect).map_err(|error| ConnectError::option(endpoint, error))?;
+    let failed = |error| ConnectError::from_io(endpoint, error);
+    let late = |_| {
+        let text = format!("no answer within {:?}", options.connect_timeout);
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    };
+    let deadline = Instant::now() + options.connect_timeout;
+    let addrs = timeout_at(deadline, resolve(host, *port)).await.map_err(late).flatten().map_err(failed)?;
+    let mut last = no_address();
+    for (tried, addr) in addrs.iter().enumerate() {
+        let now = Instant::now();
+        let waiting = u32::try_from(addrs.len() - tried).unwrap_or(u32::MAX);
+        let share = now + deadline.saturating_duration_since(now) / waiting;
+        match timeout_at(share, dial(*addr, &options)).await.map_err(late).flatten() {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
+    for _ in 0..SELF_CONNECTS {
+        let socket = options.socket(addr)?;
+        options.stream.apply(&SockRef::from(&socket), addr)?;
+        let stream = TcpSocket::from_std_stream(socket.into()).connect(addr).await?;
+        // Dialling a free port of this machine that the system also picks as the source meets itself (RFC 9293,
+        // section 3.5, simultaneous open): nobody listens there.
+        if stream.local_addr()? != stream.peer_addr()? {
+            return Ok(stream);
+        }
+    }
+    Err(io::ErrorKind::ConnectionRefused.into())
+}
+
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let canonical = |addr: SocketAddr| match addr.ip().to_canonical() {
+        ip if ip.is_ipv4() => SocketAddr::new(ip, port),
+        _ => addr,
+    };
+    Ok(lookup_host((host, port)).await?.map(canonical).collect())
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}

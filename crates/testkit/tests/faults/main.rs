@@ -1,0 +1,157 @@
+//! A suite that cannot fail is worthless: transports with one fault each, and the law that must find it.
+
+mod bytes;
+mod listener;
+mod messages;
+mod socket;
+mod transport;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use swapwire_core::Registry;
+use swapwire_mem::MemNetwork;
+use swapwire_testkit::{LAWS, Report, Suite, Verdict};
+
+use transport::Faulty;
+
+/// What is wrong with a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    // Of a byte stream.
+    DiesOfBadInput,
+    EndsAtAShortRead,
+    FlipsABit,
+    ForgetsToWake,
+    Hoards,
+    LosesTheTail,
+    ShutdownDoesNothing,
+    SurvivesItsDrop,
+    SwallowsWritesToTheDead,
+    // Of a message stream.
+    DropsEmptyMessages,
+    LosesWhatItTook,
+    OversizeIsFatal,
+    SwapsTwoMessages,
+    TruncatesMessages,
+    // Of a listener.
+    AcceptLosesWhenCancelled,
+    DropKillsSessions,
+    HandshakesInAccept,
+    LocalIsElsewhere,
+    OneAtATime,
+    PeerIsMadeUp,
+    // Of a datagram socket.
+    AnswersTheWrongPeer,
+    BlocksOnAFullPeer,
+    DiesOfADeadPeer,
+    LosesDatagrams,
+    MixesUpABatch,
+    TruncatesDatagrams,
+    // Of the transport itself.
+    AnonymousRefusal,
+    BindsWhenDropped,
+    BindsOnce,
+    BindsTwice,
+    ConnectsEagerly,
+    ConnectsToGhosts,
+    IgnoresOptions,
+    KeepsTheName,
+    LeaksDescriptors,
+    LiesAboutItsShape,
+    Panics,
+}
+
+async fn report(fault: Fault, scheme: &'static str, law: Option<&str>, case_timeout: Duration) -> Report {
+    let names = AtomicUsize::new(0);
+    let fresh = move || format!("{scheme}:test-{}", names.fetch_add(1, Relaxed)).parse().expect("an endpoint");
+    let registry = Registry::new().with(Faulty::new(MemNetwork::new(), fault));
+    let suite = Suite::new(registry, fresh).case_timeout(case_timeout);
+    match law {
+        Some(law) => suite.only(law).report().await,
+        None => suite.report().await,
+    }
+}
+
+/// What a law that waits for ever says in the end.
+const HANGS: &str = "not done within";
+
+const FOUND: &[(Fault, &str, &str, &str)] = &[
+    (Fault::DiesOfBadInput, "mem", "errors_stay_apart", "flush after a receive that failed"),
+    (Fault::EndsAtAShortRead, "mem", "framing_slices", "the session ended before message 0"),
+    (Fault::FlipsABit, "mem", "bulk", "differ from byte 500000 on"),
+    (Fault::ForgetsToWake, "mem", "ping_pong", HANGS),
+    (Fault::Hoards, "mem", "slow_reader", "bytes were taken for a peer that reads nothing"),
+    (Fault::LosesTheTail, "mem", "close_flushes", "the session ended where a message was due"),
+    (Fault::ShutdownDoesNothing, "mem", "half_close", HANGS),
+    (Fault::ShutdownDoesNothing, "mem-seq", "half_close", HANGS),
+    (Fault::SurvivesItsDrop, "mem", "close_wakes_recv", HANGS),
+    (Fault::SurvivesItsDrop, "mem", "close_wakes_send", HANGS),
+    (Fault::SwallowsWritesToTheDead, "mem", "close_wakes_send", "bytes were taken for an end that was dropped"),
+    (Fault::DropsEmptyMessages, "mem-seq", "boundaries", "message 1 came where message 0 was due"),
+    (Fault::LosesWhatItTook, "mem-seq", "cancelled_recv", "came as"),
+    (Fault::OversizeIsFatal, "mem-seq", "too_large", "answers one more with"),
+    (Fault::SwapsTwoMessages, "mem-seq", "in_order", "came where message"),
+    (Fault::SwapsTwoMessages, "mem-seq", "bulk", "came where message"),
+    (Fault::TruncatesMessages, "mem-seq", "boundaries", "bytes instead of"),
+    (Fault::AcceptLosesWhenCancelled, "mem", "cancelled_accept", "ended where an answer was due|broken pipe"),
+    (Fault::DropKillsSessions, "mem", "listener_drop", "after the listener was dropped"),
+    (Fault::HandshakesInAccept, "mem", "stalled_handshake", HANGS),
+    (Fault::LocalIsElsewhere, "mem", "local_is_dialable", "nobody is listening there"),
+    (Fault::OneAtATime, "mem", "concurrent_connects", HANGS),
+    (Fault::PeerIsMadeUp, "mem-seq", "addresses_agree", "the other end calls it mem:nobody"),
+    (Fault::AnswersTheWrongPeer, "mem-dgram", "no_crosstalk", "the answer is"),
+    (Fault::BlocksOnAFullPeer, "mem-dgram", "slow_peer", HANGS),
+    (Fault::DiesOfADeadPeer, "mem-dgram", "dead_peer", "which ends the socket"),
+    (Fault::LosesDatagrams, "mem-dgram", "ping_pong", HANGS),
+    (Fault::MixesUpABatch, "mem-dgram", "batches", "that nobody sent"),
+    (Fault::TruncatesDatagrams, "mem-dgram", "boundaries", "bytes instead of"),
+    (Fault::AnonymousRefusal, "mem", "connect_to_nobody", "not about mem:test-"),
+    (Fault::BindsWhenDropped, "mem", "dropped_bind", "a bind that should work"),
+    (Fault::BindsOnce, "mem", "erased", "one is enough"),
+    (Fault::BindsTwice, "mem", "second_bind", "a second bind of mem:test-"),
+    (Fault::ConnectsEagerly, "mem", "lazy_connect", "an unpolled connect was accepted"),
+    (Fault::ConnectsToGhosts, "mem", "connect_to_nobody", "where nobody listens succeeds"),
+    (Fault::IgnoresOptions, "mem", "unknown_option", "ignored an unknown option"),
+    (Fault::KeepsTheName, "mem", "bind_again", "bind after the first was dropped"),
+    #[cfg(target_os = "linux")]
+    (Fault::LeaksDescriptors, "mem", "dropped_connect", HANGS),
+    (Fault::LiesAboutItsShape, "mem", "capabilities_are_true", "the shape is message stream"),
+    (Fault::Panics, "mem", "ping_pong", "panicked"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_is_found_by_its_law() {
+    for (fault, scheme, law, text) in FOUND {
+        let timeout = Duration::from_secs(if *text == HANGS { 1 } else { 30 });
+        let report = report(*fault, scheme, Some(law), timeout).await;
+        match report.verdict(law) {
+            Some(Verdict::Broken(why)) => {
+                assert!(
+                    text.split('|').any(|text| why.contains(text)),
+                    "{fault:?} breaks {law} for another reason: {why}"
+                )
+            }
+            verdict => panic!("{law} does not find {fault:?}: {verdict:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_law_finds_a_fault() {
+    let idle: Vec<_> = LAWS
+        .iter()
+        .map(|law| law.name())
+        .filter(|law| !FOUND.iter().any(|(_, _, found_by, _)| found_by == law))
+        .collect();
+    assert!(idle.is_empty(), "no fault shows that these laws can fail: {idle:?}");
+}
+
+#[tokio::test]
+async fn without_a_fault_every_law_is_kept() {
+    for scheme in ["mem", "mem-seq", "mem-dgram"] {
+        let report = report(Fault::None, scheme, None, Duration::from_secs(30)).await;
+        assert!(report.broken().is_empty(), "{report}");
+    }
+}

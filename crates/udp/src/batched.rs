@@ -1,0 +1,262 @@
+//! Linux: many datagrams per system call, and the local address of each.
+//!
+//! * Receiving is `recvmmsg(2)`. Its headers hold raw pointers and so cannot live in a value that is `Send`; each thread
+//!   keeps its own, made at first use. The system writes the length of addresses and control messages back into them
+//!   and nix does not reset it, so headers serve one kind of socket, whose lengths are always the same. They never serve
+//!   for sending: that would leave pointers to the senders' addresses behind.
+//! * Sending merges neighbours of equal size to one peer into one segmented send (`UDP_SEGMENT`, `udp(7)`); others leave
+//!   one by one. `sendmmsg(2)` is not used: nix's result reads addresses that only receiving initialises.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use nix::libc;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg, setsockopt,
+    sockopt,
+};
+use socket2::{MsgHdr, SockAddr, SockRef};
+use swapwire_core::{Addr, RecvBatch, RecvMeta, SendBatch, SendEntry};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::MAX_MESSAGE;
+use crate::server::{Engine, destination, mapped};
+
+/// Datagrams per `recvmmsg` and segments per send, of which every Linux that segments takes 64 (`UDP_MAX_SEGMENTS`).
+const BATCH: usize = 64;
+
+/// Longer neighbours are not merged: a segment must fit into one packet, and this fits an Ethernet frame with IPv6.
+const MAX_SEGMENT: usize = 1452;
+
+/// After a merged send failed, so many datagrams leave one by one: a route with a smaller MTU, or a device without
+/// checksum offload, would fail again.
+const MERGE_PAUSE: u32 = 1024;
+
+thread_local! {
+    static V4: RefCell<MultiHeaders<SockaddrIn>> = RefCell::new(MultiHeaders::preallocate(BATCH, None));
+    static V6: RefCell<MultiHeaders<SockaddrIn6>> = RefCell::new(MultiHeaders::preallocate(BATCH, None));
+    static V4_ANY: RefCell<MultiHeaders<SockaddrIn>> =
+        RefCell::new(MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(libc::in_pktinfo))));
+    static V6_ANY: RefCell<MultiHeaders<SockaddrIn6>> =
+        RefCell::new(MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(libc::in6_pktinfo))));
+}
+
+#[derive(Debug)]
+pub(crate) struct Batched {
+    v6: bool,
+    /// Bound to a wildcard address: each datagram tells which local address it was sent to.
+    any: bool,
+    /// What a `recvmmsg` gave, until the slots are free to be declared filled.
+    metas: Vec<RecvMeta>,
+    merge_pause: u32,
+}
+
+impl Engine for Batched {
+    fn new(socket: &UdpSocket, local: SocketAddr) -> io::Result<Self> {
+        let (v6, any) = (local.is_ipv6(), local.ip().is_unspecified());
+        if any && v6 {
+            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+        } else if any {
+            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+        }
+        Ok(Self { v6, any, metas: Vec::with_capacity(BATCH), merge_pause: 0 })
+    }
+
+    fn recv(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
+        let before = batch.len();
+        let outcome = socket.try_io(Interest::READABLE, || {
+            while batch.len() < batch.slots() {
+                if self.recv_some(socket, batch)? {
+                    // Nothing waits any more: this clears the readiness without another system call.
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+            Ok(())
+        });
+        // An error after some datagrams is noise, or lasts and shows at the next call.
+        if batch.len() > before { Ok(()) } else { outcome }
+    }
+
+    fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
+        let mut sent = 0;
+        while from + sent < batch.len() {
+            match self.send_some(socket, batch, from + sent) {
+                Ok(count) => sent += count,
+                Err(_) if sent > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+}
+
+impl Batched {
+    /// One `recvmmsg`. Returns whether it took all that waited.
+    fn recv_some(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<bool> {
+        let metas = &mut self.metas;
+        let drained = match (self.v6, self.any) {
+            (false, false) => V4.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
+            (true, false) => V6.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
+            (false, true) => V4_ANY.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
+            (true, true) => V6_ANY.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
+        }?;
+        for meta in metas.drain(..) {
+            batch.push(meta);
+        }
+        Ok(drained)
+    }
+
+    /// One send: the entry at `from`, or a train that begins there.
+    fn send_some(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
+        let Some(entry) = batch.get(from) else { return Ok(0) };
+        let to = destination(entry.to, self.v6)?;
+        self.merge_pause = self.merge_pause.saturating_sub(1);
+        let train = if self.merge_pause == 0 { train(batch, from, &entry) } else { 1 };
+        if train > 1 {
+            let mut control = Control::new();
+            control.segment(u16::try_from(entry.message.len()).unwrap_or(u16::MAX));
+            control.source(entry.local, self.v6)?;
+            let slices: [IoSlice<'_>; BATCH] = std::array::from_fn(|i| {
+                IoSlice::new(if i < train { batch.get(from + i).map_or(&[], |entry| entry.message) } else { &[] })
+            });
+            match send_with(socket, to, &slices[..train], &control) {
+                Ok(()) => return Ok(train),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) => self.merge_pause = MERGE_PAUSE,
+            }
+        }
+        if entry.local.is_none() {
+            socket.try_send_to(entry.message, to)?;
+        } else {
+            let mut control = Control::new();
+            control.source(entry.local, self.v6)?;
+            send_with(socket, to, &[IoSlice::new(entry.message)], &control)?;
+        }
+        Ok(1)
+    }
+}
+
+fn receive<S>(
+    socket: &UdpSocket,
+    headers: &mut MultiHeaders<S>,
+    batch: &mut RecvBatch,
+    metas: &mut Vec<RecvMeta>,
+) -> io::Result<bool>
+where
+    S: SockaddrLike + Copy + Into<SocketAddr>,
+{
+    use std::os::fd::AsRawFd as _;
+    let count = (batch.slots() - batch.len()).min(BATCH);
+    let mut free = batch.free_slots();
+    let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+        std::array::from_fn(|_| [IoSliceMut::new(free.next().unwrap_or_default())]);
+    let messages = recvmmsg(socket.as_raw_fd(), headers, slices[..count].iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+    metas.clear();
+    metas.extend(messages.map(|message| meta(&message)));
+    Ok(metas.len() < count)
+}
+
+fn meta<S: SockaddrLike + Copy + Into<SocketAddr>>(message: &RecvMsg<'_, '_, S>) -> RecvMeta {
+    let mut meta = RecvMeta::new(message.address.map(|addr| Addr::inet(addr.into())), message.bytes);
+    meta.truncated = message.flags.contains(MsgFlags::MSG_TRUNC) || message.bytes > MAX_MESSAGE;
+    meta.local = message.cmsgs().ok().and_then(|mut messages| messages.find_map(|message| asked(&message)));
+    meta
+}
+
+/// The local address that was asked, where an answer can leave from it.
+fn asked(message: &ControlMessageOwned) -> Option<IpAddr> {
+    let ip = match message {
+        // Of a broadcast or multicast, `ipi_spec_dst` is the address of the interface.
+        ControlMessageOwned::Ipv4PacketInfo(info) => Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
+        ControlMessageOwned::Ipv6PacketInfo(info) => IpAddr::from(info.ipi6_addr.s6_addr).to_canonical(),
+        _ => return None,
+    };
+    (!ip.is_multicast() && !ip.is_unspecified() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)).then_some(ip)
+}
+
+/// How many entries from `from` on, of which `first` is the first, can leave as one segmented send: all of them of one
+/// size, of which the last may be shorter.
+fn train(batch: &SendBatch, from: usize, first: &SendEntry<'_>) -> usize {
+    let size = first.message.len();
+    if size == 0 || size > MAX_SEGMENT {
+        return 1;
+    }
+    let mut count = 1;
+    for entry in batch.iter_from(from + 1).take(BATCH.min(MAX_MESSAGE / size) - 1) {
+        let len = entry.message.len();
+        if len == 0 || len > size || entry.to != first.to || entry.local != first.local {
+            break;
+        }
+        count += 1;
+        if len < size {
+            break;
+        }
+    }
+    count
+}
+
+fn send_with(socket: &UdpSocket, to: SocketAddr, slices: &[IoSlice<'_>], control: &Control) -> io::Result<()> {
+    let to = SockAddr::from(to);
+    let message = MsgHdr::new().with_addr(&to).with_buffers(slices).with_control(control.bytes());
+    socket.try_io(Interest::WRITABLE, || SockRef::from(socket).sendmsg(&message, 0)).map(|_| ())
+}
+
+/// Control messages for `sendmsg(2)`, in the layout of `cmsg(3)`.
+struct Control {
+    bytes: [u8; Self::ROOM],
+    len: usize,
+}
+
+impl Control {
+    const HEADER: usize = align(size_of::<libc::cmsghdr>());
+    const ROOM: usize = 2 * Self::HEADER + align(size_of::<libc::in6_pktinfo>()) + align(size_of::<u16>());
+
+    fn new() -> Self {
+        Self { bytes: [0; Self::ROOM], len: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn segment(&mut self, size: u16) {
+        self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &[&size.to_ne_bytes()]);
+    }
+
+    /// `in_pktinfo` (`ip(7)`) and `in6_pktinfo` (`ipv6(7)`) with the interface left to the system.
+    fn source(&mut self, local: Option<IpAddr>, v6: bool) -> io::Result<()> {
+        const ANY_INTERFACE: [u8; 4] = [0; 4];
+        match local {
+            None => {}
+            Some(ip) if v6 => {
+                if let IpAddr::V6(ip) = mapped(ip) {
+                    self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &[&ip.octets(), &ANY_INTERFACE]);
+                }
+            }
+            Some(IpAddr::V4(ip)) => {
+                self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[&ANY_INTERFACE, &ip.octets(), &[0; 4]]);
+            }
+            Some(IpAddr::V6(_)) => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "an IPv4 socket has no IPv6 address"));
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, level: i32, kind: i32, data: &[&[u8]]) {
+        let end = Self::HEADER + data.iter().map(|part| part.len()).sum::<usize>();
+        let mut at = self.len;
+        let parts = [&end.to_ne_bytes()[..], &level.to_ne_bytes(), &kind.to_ne_bytes()];
+        for part in parts.into_iter().chain(data.iter().copied()) {
+            self.bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        self.len += align(end);
+    }
+}
+
+const fn align(len: usize) -> usize {
+    len.next_multiple_of(size_of::<usize>())
+}

@@ -1,0 +1,107 @@
+//! The options of UDP endpoints.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Side};
+
+/// The options of `udp:` endpoints.
+///
+/// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
+/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). A datagram that
+/// does not fit into the receive buffer is lost.
+pub const OPTIONS: &[OptionDoc] = &[
+    OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
+    OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 datagrams", Side::Bind),
+    OptionDoc::new("recv_buffer", "size, default the system's", "the system's receive buffer", Side::Both),
+    OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
+    OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
+    OptionDoc::new("broadcast", "bool, default false", "allow sending to broadcast addresses", Side::Both),
+];
+
+/// The options of one endpoint, checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) reuse_port: bool,
+    pub(crate) v6_only: Option<bool>,
+    recv_buffer: Option<usize>,
+    send_buffer: Option<usize>,
+    ttl: Option<u32>,
+    broadcast: bool,
+}
+
+impl Options {
+    /// Reads the options of `endpoint` for `side`.
+    pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
+        let reader = endpoint.read_options();
+        reader.check(OPTIONS, side)?;
+        let size = |name| within(endpoint, name, 1..=1 << 30, "write a size from 1 to 1GiB");
+        Ok(Self {
+            reuse_port: reader.get("reuse_port")?.unwrap_or(false),
+            v6_only: reader.get("v6_only")?,
+            recv_buffer: size("recv_buffer")?,
+            send_buffer: size("send_buffer")?,
+            ttl: within(endpoint, "ttl", 1..=255, "write a number from 1 to 255")?,
+            broadcast: reader.get("broadcast")?.unwrap_or(false),
+        })
+    }
+
+    /// A socket that fits `addr`, with what holds on both sides set.
+    pub(crate) fn socket(&self, addr: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_nonblocking(true)?;
+        if let Some(size) = self.recv_buffer {
+            socket.set_recv_buffer_size(size)?;
+        }
+        if let Some(size) = self.send_buffer {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(ttl) = self.ttl {
+            set_ttl(&socket, addr, ttl)?;
+        }
+        if self.broadcast {
+            socket.set_broadcast(true)?;
+        }
+        Ok(socket)
+    }
+}
+
+fn set_ttl(socket: &Socket, addr: SocketAddr, ttl: u32) -> io::Result<()> {
+    if addr.is_ipv4() {
+        return socket.set_ttl_v4(ttl);
+    }
+    // To an IPv4 peer an IPv6 socket sends IPv4 packets, and takes their limit from IP_TTL.
+    #[cfg(target_os = "linux")]
+    socket.set_ttl_v4(ttl)?;
+    socket.set_unicast_hops_v6(ttl)
+}
+
+/// The value of `name`, if it was given and lies in `range`.
+fn within<T: OptionValue + PartialOrd>(
+    endpoint: &Endpoint,
+    name: &str,
+    range: RangeInclusive<T>,
+    reason: &str,
+) -> Result<Option<T>, OptionError> {
+    match endpoint.read_options().get(name)? {
+        Some(value) if !range.contains(&value) => Err(OptionError::Value {
+            name: name.to_owned(),
+            value: endpoint.option(name).unwrap_or_default().to_owned(),
+            reason: reason.to_owned(),
+        }),
+        value => Ok(value),
+    }
+}
+
+/// `SO_REUSEPORT`, where there is one (`socket(7)`).
+pub(crate) fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+    return socket.set_reuse_port(true);
+    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
+    {
+        let _ = socket;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no reuse_port"))
+    }
+}
