@@ -1,0 +1,131 @@
+//! The arguments.
+//!
+//! Endpoints, framings and handlers stay texts here: they are parsed later, so that their errors read the same wherever
+//! they come from, and all of them are told at once.
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::help;
+use crate::values::{Deadline, deadline, patience, size};
+
+/// Swap the wire, keep the handler: serve a handler on TCP, UDP and Unix sockets, and talk to it.
+#[derive(Debug, Parser)]
+#[command(name = "swapwire", version, after_help = help::ROOT_SHORT, after_long_help = help::ROOT)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve a handler on one or more endpoints until SIGINT or SIGTERM
+    #[command(after_long_help = help::SERVE)]
+    Serve(ServeArgs),
+    /// Talk to an endpoint: from a pipe, or at a prompt
+    #[command(after_long_help = help::CONNECT)]
+    Connect(ConnectArgs),
+    /// List the handlers that `serve` knows
+    #[command(after_long_help = help::HANDLERS)]
+    Handlers,
+    /// List the transports and what their wires can do
+    #[command(after_long_help = help::TRANSPORTS)]
+    Transports {
+        /// Also list the options that can stand in the query of an endpoint
+        #[arg(long)]
+        options: bool,
+    },
+    /// Write the completions of a shell to the standard output
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Where to listen, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one.
+    /// Without any: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR or the temporary directory
+    #[arg(value_name = "ENDPOINT")]
+    pub(crate) endpoints: Vec<String>,
+
+    /// What answers; `swapwire handlers` lists them
+    #[arg(long, value_name = "NAME", default_value = "uppercase-echo")]
+    pub(crate) handler: String,
+
+    /// How byte streams are cut into messages: chunks, lines, length, length:2, delimiter:TEXT or fixed:N.
+    /// Default: what the handler wants, else chunks; wires with boundaries of their own ignore it
+    #[arg(long, value_name = "FRAMING")]
+    pub(crate) framing: Option<String>,
+
+    /// Open connections; more wait in the system's queue. Default: 0.8 × the limit on descriptors
+    #[arg(long, value_name = "N")]
+    pub(crate) max_connections: Option<usize>,
+
+    /// The largest message. Default: 1MiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_message: Option<usize>,
+
+    /// End a session without a byte for so long; none switches it off. Default: 5m
+    #[arg(long, value_name = "TIME", value_parser = deadline)]
+    pub(crate) idle_timeout: Option<Deadline>,
+
+    /// End a session whose message takes longer to arrive; none switches it off. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = deadline)]
+    pub(crate) frame_timeout: Option<Deadline>,
+
+    /// End a session whose peer does not read for so long; none switches it off. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = deadline)]
+    pub(crate) write_timeout: Option<Deadline>,
+
+    /// When told to stop, let sessions finish for so long, then cut them; 0 cuts at once. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = patience)]
+    pub(crate) drain_timeout: Option<Deadline>,
+
+    /// Let a handler that answers with more than it is asked be reached from other hosts over wires whose senders can
+    /// be forged. Such a server can be made to flood somebody who never asked
+    #[arg(long)]
+    pub(crate) allow_amplification: bool,
+
+    /// What to log on the standard error, as `info` or `swapwire_server=debug`
+    #[arg(long, value_name = "FILTER", env = "SWAPWIRE_LOG", hide_env_values = true, default_value = "warn")]
+    pub(crate) log: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConnectArgs {
+    /// Whom to talk to, as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, unix:/run/x.sock or unix:@name
+    #[arg(value_name = "ENDPOINT")]
+    pub(crate) endpoint: String,
+
+    /// How a byte stream is cut into messages: lines, length, length:2, delimiter:TEXT, fixed:N, or chunks, which
+    /// passes bytes both ways as they are. Default: lines; wires with boundaries of their own ignore it
+    #[arg(long, value_name = "FRAMING")]
+    pub(crate) framing: Option<String>,
+
+    /// After the input has ended, wait so long for the next reply; 0 does not wait, none waits for ever.
+    /// Default: 2s where one reply is expected for each message; on byte streams until the peer ends
+    #[arg(long, value_name = "TIME", value_parser = patience)]
+    pub(crate) wait: Option<Deadline>,
+
+    /// On a terminal, print the peer's bytes as they are: they can control the terminal
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// The largest message in either direction
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1MiB")]
+    pub(crate) max_message: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

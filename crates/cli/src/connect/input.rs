@@ -1,0 +1,155 @@
+//! What is to be said.
+
+use std::io;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader, Stdin};
+
+/// The next thing from an input.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A message, never empty.
+    Message(Vec<u8>),
+    /// A message longer than can be sent, of so many bytes; it was dropped.
+    TooLong(usize),
+    /// That was all.
+    End,
+    /// Leave at once.
+    Leave,
+}
+
+/// Where messages come from.
+pub(crate) trait Input {
+    /// Waits for the next one.
+    async fn next(&mut self) -> io::Result<Item>;
+
+    /// Whether another one is there without waiting, as far as is known.
+    fn has_more(&self) -> bool {
+        false
+    }
+}
+
+/// Non-empty lines, without their endings; the last one needs none.
+#[derive(Debug)]
+pub(crate) struct Lines<R> {
+    from: BufReader<R>,
+    max: usize,
+}
+
+impl Lines<Stdin> {
+    /// The lines of the standard input, of at most `max` bytes.
+    pub(crate) fn of_stdin(max: usize) -> Self {
+        Self { from: BufReader::with_capacity(64 << 10, tokio::io::stdin()), max }
+    }
+}
+
+impl<R> Input for Lines<R>
+where
+    BufReader<R>: AsyncBufRead + Unpin,
+    R: tokio::io::AsyncRead,
+{
+    async fn next(&mut self) -> io::Result<Item> {
+        loop {
+            let mut line = Vec::new();
+            let mut len = 0;
+            let ended = loop {
+                let piece = self.from.fill_buf().await?;
+                let (taken, ended) = match piece.iter().position(|byte| *byte == b'\n') {
+                    Some(at) => (at + 1, true),
+                    None => (piece.len(), piece.is_empty()),
+                };
+                len += taken;
+                // Two more for the ending. What is longer is counted and forgotten.
+                if len <= self.max.saturating_add(2) {
+                    line.extend_from_slice(&piece[..taken]);
+                } else {
+                    line = Vec::new();
+                }
+                self.from.consume(taken);
+                if ended {
+                    break taken == 0;
+                }
+            };
+            if len > self.max.saturating_add(2) {
+                return Ok(Item::TooLong(len));
+            }
+            if line.last() == Some(&b'\n') {
+                line.pop();
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+            }
+            match line.len() {
+                0 if ended => return Ok(Item::End),
+                0 => {}
+                len if len > self.max => return Ok(Item::TooLong(len)),
+                _ => return Ok(Item::Message(line)),
+            }
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.from.buffer().contains(&b'\n')
+    }
+}
+
+/// The bytes of the standard input as they come.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    from: BufReader<Stdin>,
+    max: usize,
+}
+
+impl Pieces {
+    /// In pieces of at most `max` bytes.
+    pub(crate) fn of_stdin(max: usize) -> Self {
+        Self { from: BufReader::with_capacity(64 << 10, tokio::io::stdin()), max }
+    }
+}
+
+impl Input for Pieces {
+    async fn next(&mut self) -> io::Result<Item> {
+        let piece = self.from.fill_buf().await?;
+        let piece = piece[..piece.len().min(self.max)].to_vec();
+        self.from.consume(piece.len());
+        Ok(if piece.is_empty() { Item::End } else { Item::Message(piece) })
+    }
+
+    fn has_more(&self) -> bool {
+        !self.from.buffer().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn items(text: &[u8], max: usize) -> Vec<Item> {
+        // A small buffer, so that lines come in pieces.
+        let mut lines = Lines { from: BufReader::with_capacity(3, text), max };
+        let mut items = Vec::new();
+        loop {
+            match lines.next().await.unwrap() {
+                Item::End => return items,
+                item => items.push(item),
+            }
+        }
+    }
+
+    fn message(text: &str) -> Item {
+        Item::Message(text.into())
+    }
+
+    #[tokio::test]
+    async fn empty_lines_are_skipped_and_the_last_needs_no_ending() {
+        let got = items(b"\n\r\none\r\n\n two \nthree", 100).await;
+        assert_eq!(got, [message("one"), message(" two "), message("three")]);
+        assert_eq!(items(b"", 100).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_dropped_and_the_next_is_fine() {
+        let got = items(b"12345\n12345\r\n123456\n123456789012\nok", 5).await;
+        assert_eq!(got[..2], [message("12345"), message("12345")]);
+        assert_eq!(got[2..], [Item::TooLong(6), Item::TooLong(13), message("ok")]);
+    }
+}

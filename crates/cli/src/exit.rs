@@ -1,0 +1,111 @@
+//! How the command ends: exit codes, and errors as single lines.
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+use clap::error::ErrorKind;
+
+/// All went well.
+pub(crate) const OK: u8 = 0;
+/// It failed: a port in use, a refused connection, no reply.
+pub(crate) const FAILURE: u8 = 1;
+/// It was called wrongly: no retry mends that.
+pub(crate) const USAGE: u8 = 2;
+/// Sessions were cut at the drain deadline or by a second signal.
+pub(crate) const CUT: u8 = 3;
+
+/// Why the command ends with another code than 0; each line stands for one problem.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    lines: Vec<String>,
+}
+
+impl Failure {
+    /// Called wrongly.
+    pub(crate) fn usage(problem: impl fmt::Display) -> Self {
+        Self { code: USAGE, lines: vec![problem.to_string()] }
+    }
+
+    /// Failed.
+    pub(crate) fn failed(problem: impl fmt::Display) -> Self {
+        Self { code: FAILURE, lines: vec![problem.to_string()] }
+    }
+
+    /// Several problems; at least one.
+    pub(crate) fn several(code: u8, lines: Vec<String>) -> Self {
+        Self { code, lines }
+    }
+
+    /// Prints the problems and gives the exit code.
+    pub(crate) fn report(self) -> u8 {
+        for line in self.lines {
+            complain(line);
+        }
+        self.code
+    }
+}
+
+/// One line on the standard error; if that is closed, there is nobody to tell.
+pub(crate) fn complain(line: impl fmt::Display) {
+    // In one piece, because others write to a terminal too.
+    let _ = io::stderr().write_all(format!("swapwire: {line}\n").as_bytes());
+}
+
+/// Writes a result. A reader that has seen enough (`| head -1`) is no error.
+pub(crate) fn print(text: &str) -> Result<u8, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format_args!("write the standard output: {error}")))
+        }
+        _ => Ok(OK),
+    }
+}
+
+/// What clap says, on one line; help and version as they are.
+pub(crate) fn misuse(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            u8::try_from(error.exit_code()).unwrap_or(USAGE)
+        }
+        _ => Failure::usage(one_line(&error.to_string())).report(),
+    }
+}
+
+/// The essence of an error of clap: without its heading and the usage, its paragraphs joined.
+fn one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let end = ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
+    let paragraphs = text[..end.unwrap_or(text.len())].split("\n\n").map(|paragraph| {
+        let words: Vec<_> = paragraph.split_whitespace().collect();
+        words.join(" ")
+    });
+    paragraphs.chain(["see --help".to_owned()]).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn misuse_of(args: &[&str]) -> String {
+        one_line(&Cli::try_parse_from(args).unwrap_err().to_string())
+    }
+
+    #[test]
+    fn every_misuse_is_one_line() {
+        let missing = misuse_of(&["swapwire", "connect"]);
+        assert_eq!(missing, "the following required arguments were not provided: <ENDPOINT>; see --help");
+        let unknown = misuse_of(&["swapwire", "serve", "--handeler", "echo"]);
+        assert!(unknown.starts_with("unexpected argument '--handeler' found; tip: a similar argument"), "{unknown}");
+        let value = misuse_of(&["swapwire", "serve", "--idle-timeout", "soon"]);
+        assert_eq!(
+            value,
+            "invalid value 'soon' for '--idle-timeout <TIME>': write a time, as 500ms, 30s, 5m or 1h, or none; see --help"
+        );
+    }
+}

@@ -1,0 +1,48 @@
+//! The swapwire command as a library: the binary `swapwire` calls [`run`] and nothing else.
+//!
+//! * `serve` composes a server of the facade's handlers and transports and runs it until a signal comes.
+//! * `connect` talks to one endpoint, from a pipe or at a prompt.
+//! * `handlers` and `transports` list what there is; `completions` writes a shell's completions.
+//!
+//! What people and scripts may rely on: results on the standard output, everything else on the standard error, one line
+//! for each error, and the exit codes 0 (well), 1 (failed), 2 (called wrongly) and 3 (cut at the drain deadline).
+
+mod cli;
+mod connect;
+mod exit;
+mod help;
+mod list;
+mod serve;
+mod signals;
+mod values;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Cli, Command};
+use crate::exit::Failure;
+
+/// Runs the command with these arguments, the first of which is the program's name, and gives its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let code = match Cli::try_parse_from(args) {
+        Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| failure.report()),
+        Err(error) => exit::misuse(&error),
+    };
+    ExitCode::from(code)
+}
+
+fn dispatch(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Connect(args) => connect::run(args),
+        Command::Handlers => exit::print(&list::handlers(&swapwire::default_handlers())),
+        Command::Transports { options } => exit::print(&list::transports(&swapwire::default_registry(), options)),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "swapwire", &mut script);
+            exit::print(&String::from_utf8_lossy(&script))
+        }
+    }
+}

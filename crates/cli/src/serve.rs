@@ -1,0 +1,109 @@
+//! `swapwire serve`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::pin::pin;
+use std::time::Duration;
+
+use swapwire::{DrainReport, Endpoint, Limits};
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::ServeArgs;
+use crate::exit::{self, Failure, complain};
+use crate::signals::Signals;
+
+mod compose;
+
+use compose::compose;
+
+/// Serves until told to stop.
+pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
+    log_to_stderr(&args.log)?;
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format_args!("serve: start the runtime: {error}")))?;
+    let code = runtime.block_on(serve(args));
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(args: ServeArgs) -> Result<u8, Failure> {
+    let drain_timeout = args.drain_timeout;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
+    let server = compose(args).await?;
+    announce(&server.local_endpoints());
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut run = pin!(server.run_until(async {
+        let _ = stopped.await;
+    }));
+    tokio::select! {
+        // Every endpoint has failed for good.
+        report = &mut run => return Ok(conclude(&report)),
+        () = signals.next() => {}
+    }
+    let _ = stop.send(());
+    let patience = drain_timeout.map_or(Some(Limits::default().drain_timeout), |deadline| deadline.0);
+    let patience =
+        patience.map_or_else(|| "for as long as it takes".to_owned(), |time| format!("for at most {time:?}"));
+    let notice = async {
+        // A drain that is over at once needs no words.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        complain(format_args!("draining {patience}; a second signal cuts everything"));
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        report = &mut run => Ok(conclude(&report)),
+        () = signals.next() => {
+            complain("second signal: everything was cut");
+            Ok(exit::CUT)
+        }
+        () = notice => Ok(exit::CUT),
+    }
+}
+
+/// Says where it listens. Nobody may be reading: that does not stop a server.
+fn announce(endpoints: &[Endpoint]) {
+    let lines: String = endpoints.iter().map(|endpoint| format!("listening {endpoint}\n")).collect();
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+}
+
+fn conclude(report: &DrainReport) -> u8 {
+    complain(report);
+    match report {
+        report if report.cut > 0 => exit::CUT,
+        report if !report.is_clean() => exit::FAILURE,
+        _ => exit::OK,
+    }
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::usage(format_args!("log filter {filter:?}: {error}; write for example info")))?;
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // A closed standard error is nobody's fault, and nobody could be told.
+        .log_internal_errors(false)
+        .try_init();
+    Ok(())
+}
+
+/// Every connection takes a descriptor, and the soft limit is often low for the sake of programs that use `select`.
+fn raise_descriptor_limit() {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+            && soft < hard
+        {
+            // Where the system says no, the limit stays as it was.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+    }
+}

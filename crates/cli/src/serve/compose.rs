@@ -1,0 +1,70 @@
+//! From arguments to a bound server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use swapwire::core::Place;
+use swapwire::{Endpoint, ErrorClass, Framing, Limits, Server};
+
+use crate::cli::ServeArgs;
+use crate::exit::{self, Failure};
+
+/// Binds everything, or tells every mistake.
+pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
+    let mut problems = Vec::new();
+    let handlers = swapwire::default_handlers();
+    let entry = handlers.get(&args.handler).map_err(|error| problems.push(error.to_string())).ok();
+    let framing = args.framing.map(|text| text.parse::<Framing>()).transpose();
+    let framing = framing.map_err(|error| problems.push(error.to_string())).ok().flatten();
+    let mut endpoints = Vec::new();
+    for text in &args.endpoints {
+        match text.parse() {
+            Ok(endpoint) => endpoints.push(endpoint),
+            Err(error) => problems.push(format!("{error}")),
+        }
+    }
+    let (Some(entry), true) = (entry, problems.is_empty()) else {
+        return Err(Failure::several(exit::USAGE, problems));
+    };
+    if endpoints.is_empty() {
+        endpoints = default_endpoints()?;
+    }
+
+    let mut limits = Limits::default();
+    limits.max_connections = args.max_connections.unwrap_or(limits.max_connections);
+    limits.max_message = args.max_message.unwrap_or(limits.max_message);
+    // An echo of the largest message must fit into a reply.
+    limits.max_reply = limits.max_reply.max(limits.max_message);
+    limits.idle_timeout = args.idle_timeout.map_or(limits.idle_timeout, |deadline| deadline.0);
+    limits.frame_timeout = args.frame_timeout.map_or(limits.frame_timeout, |deadline| deadline.0);
+    limits.write_timeout = args.write_timeout.map_or(limits.write_timeout, |deadline| deadline.0);
+    limits.drain_timeout =
+        args.drain_timeout.map_or(limits.drain_timeout, |deadline| deadline.0.unwrap_or(Duration::MAX));
+
+    let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);
+    let mut builder = swapwire::server()
+        .handler(entry.make())
+        .framing(framing)
+        .limits(limits)
+        .allow_amplification(args.allow_amplification);
+    for endpoint in &endpoints {
+        builder = builder.listen(endpoint);
+    }
+    builder.bind().await.map_err(|error| {
+        let code = if error.class() == ErrorClass::Configuration { exit::USAGE } else { exit::FAILURE };
+        Failure::several(code, error.problems().collect())
+    })
+}
+
+/// Loopback and a socket of this user's alone: nothing that another host could reach.
+fn default_endpoints() -> Result<Vec<Endpoint>, Failure> {
+    let host = |scheme| Endpoint::new(scheme, Place::Host { host: "127.0.0.1".to_owned(), port: 8888 });
+    let mut endpoints = vec![host("tcp"), host("udp")];
+    if cfg!(unix) {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        // The specification says that a relative one is to be ignored.
+        let directory = runtime.filter(|path| path.is_absolute()).unwrap_or_else(std::env::temp_dir);
+        endpoints.push(Endpoint::new("unix", Place::Path(directory.join("swapwire.sock"))));
+    }
+    endpoints.into_iter().collect::<Result<_, _>>().map_err(|error| Failure::usage(format_args!("serve: {error}")))
+}

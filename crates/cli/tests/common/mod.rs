@@ -1,0 +1,181 @@
+//! Driving the real command.
+//!
+//! Nothing here sleeps to synchronise: a server is ready when it said so, and every wait has an end.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Nothing here takes longer, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command under test, with nothing of the developer's environment that changes it.
+pub(crate) fn swapwire(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swapwire"));
+    command.args(args).env_remove("SWAPWIRE_LOG").env_remove("XDG_RUNTIME_DIR").env_remove("XDG_STATE_HOME");
+    command
+}
+
+/// What a finished command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// The one line of the standard error.
+    pub(crate) fn line(&self) -> &str {
+        let line = self.stderr.strip_suffix('\n').unwrap_or_else(|| panic!("no whole line: {self:?}"));
+        assert!(!line.contains('\n'), "more than one line: {self:?}");
+        assert!(line.starts_with("swapwire: "), "{self:?}");
+        line
+    }
+}
+
+/// Runs a command with `input` to its end.
+pub(crate) fn run(args: &[&str], input: impl Into<Vec<u8>>) -> Said {
+    let mut child = swapwire(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.into();
+    // It may leave before it has read everything.
+    thread::spawn(move || stdin.write_all(&input));
+    finish(child)
+}
+
+/// Talks to `endpoint` from a pipe.
+pub(crate) fn connect(endpoint: &str, input: impl Into<Vec<u8>>) -> Said {
+    run(&["connect", endpoint], input)
+}
+
+/// Waits for the end of a command whose outputs are pipes (or taken).
+pub(crate) fn finish(mut child: Child) -> Said {
+    let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let status = wait(&mut child);
+    let stderr = String::from_utf8(stderr.recv().unwrap()).unwrap();
+    Said { code: status.code(), stdout: stdout.recv().unwrap(), stderr }
+}
+
+/// Waits for the end of a process; kills one that hangs.
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let pid = pid(child);
+    let (done, is_done) = sync_channel::<()>(1);
+    let watchdog = thread::spawn(move || {
+        let hangs = is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        if hangs {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        hangs
+    });
+    let status = child.wait().unwrap();
+    drop(done);
+    assert!(!watchdog.join().unwrap(), "the command did not end");
+    status
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
+}
+
+fn collect(from: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (to, all) = sync_channel(1);
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut from) = from {
+            from.read_to_end(&mut bytes).unwrap();
+        }
+        to.send(bytes)
+    });
+    all
+}
+
+/// The lines of a pipe as they come; the channel ends with the pipe.
+pub(crate) fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (to, lines) = sync_channel(1000);
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            if to.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Waits for the next line.
+pub(crate) fn next(lines: &Receiver<String>) -> String {
+    lines.recv_timeout(PATIENCE).expect("a line")
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) stderr: Receiver<String>,
+    pub(crate) stdout: Receiver<String>,
+}
+
+impl Serving {
+    /// Starts `swapwire serve` and waits until it listens on `count` endpoints.
+    pub(crate) fn start(count: usize, args: &[&str]) -> Self {
+        Self::spawn(count, swapwire(&["serve"]).args(args))
+    }
+
+    pub(crate) fn spawn(count: usize, command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        let mut serving = Self { child, endpoints: Vec::new(), stderr, stdout };
+        for _ in 0..count {
+            let Ok(line) = serving.stdout.recv_timeout(PATIENCE) else {
+                let why: Vec<_> = serving.stderr.try_iter().collect();
+                panic!("it does not listen: {why:?}");
+            };
+            serving.endpoints.push(line.strip_prefix("listening ").unwrap().to_owned());
+        }
+        serving
+    }
+
+    /// The first endpoint.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoints[0]
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(pid(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end; gives the exit code and the rest of the standard error.
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>) {
+        let status = wait(&mut self.child);
+        (status.code(), self.stderr.iter().collect())
+    }
+
+    /// Ends it with SIGTERM and expects that nothing was cut. Gives the report.
+    pub(crate) fn stop(self) -> String {
+        self.signal(Signal::SIGTERM);
+        let (code, stderr) = self.end();
+        assert_eq!(code, Some(0), "{stderr:?}");
+        stderr.into_iter().next_back().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

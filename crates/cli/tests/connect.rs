@@ -1,0 +1,267 @@
+//! `swapwire connect` from a pipe, against our own server and against odd ones.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
+use std::process::Stdio;
+use std::thread;
+
+use common::{Serving, connect, finish, lines, next, run, swapwire};
+
+/// Endpoints of every kind that a client can reach, in a directory and abstract namespace of their own.
+fn every_wire(directory: &std::path::Path) -> Vec<String> {
+    let name = directory.file_name().unwrap().display();
+    let directory = directory.display();
+    let mut wires = vec![
+        "tcp://127.0.0.1:0".to_owned(),
+        "udp://127.0.0.1:0".to_owned(),
+        format!("unix:{directory}/s.sock"),
+        format!("unix-dgram:{directory}/d.sock"),
+    ];
+    if cfg!(target_os = "linux") {
+        wires.push(format!("unix:@swapwire-cli-{name}"));
+    }
+    wires
+}
+
+#[test]
+fn one_client_for_every_wire() {
+    let directory = tempfile::tempdir().unwrap();
+    let wires = every_wire(directory.path());
+    let server = Serving::start(wires.len(), &wires.iter().map(String::as_str).collect::<Vec<_>>());
+    for endpoint in &server.endpoints {
+        let said = connect(endpoint, "hello\n");
+        assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "HELLO\n", ""), "{endpoint}");
+        // Empty lines are skipped, and the last line needs no ending.
+        let said = connect(endpoint, "one\n\n\r\ntwo\r\n\nthree");
+        assert_eq!((said.code, said.text()), (Some(0), "ONE\nTWO\nTHREE\n"), "{endpoint}");
+        let said = connect(endpoint, "");
+        assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""), "{endpoint}");
+    }
+    server.stop();
+}
+
+#[test]
+fn a_large_pipe_gets_all_its_replies() {
+    let directory = tempfile::tempdir().unwrap();
+    let wires = every_wire(directory.path());
+    let server = Serving::start(wires.len(), &wires.iter().map(String::as_str).collect::<Vec<_>>());
+    let text: String = (0..20_000).map(|n| format!("line {n} of many\n")).collect();
+    for endpoint in &server.endpoints {
+        let said = connect(endpoint, text.as_str());
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{endpoint}");
+        assert!(said.text() == text.to_uppercase(), "{endpoint}");
+    }
+    let long = "x".repeat(60_000) + "\n";
+    for endpoint in &server.endpoints {
+        let said = connect(endpoint, long.repeat(100));
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{endpoint}");
+        assert!(said.text() == long.to_uppercase().repeat(100), "{endpoint}");
+    }
+    server.stop();
+}
+
+#[test]
+fn framings_are_spoken_on_streams_and_ignored_elsewhere() {
+    for framing in ["length", "length:2le", "delimiter:\\0", "lines"] {
+        let server = Serving::start(2, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--framing", framing]);
+        for endpoint in &server.endpoints {
+            let said = run(&["connect", endpoint, "--framing", framing], "a\nb\n");
+            assert_eq!((said.code, said.text()), (Some(0), "A\nB\n"), "{framing} {endpoint}");
+        }
+    }
+}
+
+#[test]
+fn chunks_pass_bytes_as_they_are() {
+    let server = Serving::start(1, &["tcp://127.0.0.1:0", "--handler", "echo"]);
+    let bytes: Vec<u8> = (0..60_000_u32).map(|n| ((n * n) >> 7) as u8).collect();
+    let said = run(&["connect", server.endpoint(), "--framing", "chunks"], bytes.clone());
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    assert!(said.stdout == bytes);
+}
+
+#[test]
+fn servers_that_speak_first_are_heard() {
+    let server = Serving::start(2, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--handler", "daytime"]);
+    for (endpoint, input) in server.endpoints.iter().zip(["", "what time is it\n"]) {
+        let said = connect(endpoint, input);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{endpoint}");
+        assert!(said.text().ends_with("-UTC\n") || said.text().ends_with("-UTC\r\n\n"), "{said:?}");
+    }
+    // The input does not end, and does not have to.
+    let mut child = swapwire(&["connect", server.endpoint()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.take();
+    let said = finish(child);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    assert!(said.text().contains("-UTC\n"));
+    drop(stdin);
+}
+
+#[test]
+fn replies_are_printed_as_they_come() {
+    let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
+    let mut child = swapwire(&["connect", server.endpoint()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, replies) = (child.stdin.take().unwrap(), lines(child.stdout.take().unwrap()));
+    for text in ["one", "two"] {
+        writeln!(stdin, "{text}").unwrap();
+        assert_eq!(next(&replies), text.to_uppercase());
+    }
+    drop(stdin);
+    assert_eq!(finish(child).code, Some(0));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let server = Serving::start(1, &["tcp://127.0.0.1:0", "--handler", "chargen"]);
+    for _ in 0..20 {
+        let mut child = swapwire(&["connect", server.endpoint()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // chargen speaks until the client has ended its sending.
+        let stdin = child.stdin.take();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line.len(), 73);
+        let said = finish(child);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+        drop(stdin);
+    }
+}
+
+#[test]
+fn nobody_at_the_other_end_of_a_datagram() {
+    // The port is ours and nobody reads: datagrams vanish without a word.
+    let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("udp://{}", deaf.local_addr().unwrap());
+    let said = run(&["connect", &endpoint, "--wait", "100ms"], "a\nb\n");
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 0 of 2 replies came; datagrams can be lost"));
+    // Only sending was asked for.
+    let said = run(&["connect", &endpoint, "--wait", "0"], "a\nb\n");
+    assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""));
+    // Nobody has the port: the system may tell.
+    drop(deaf);
+    let said = run(&["connect", &endpoint, "--wait", "100ms"], "a\n");
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    let refused = format!("swapwire: receive {endpoint}: connection refused: nobody is listening there");
+    assert!(said.line() == refused || said.line().contains("0 of 1 replies"), "{said:?}");
+}
+
+#[test]
+fn some_replies_are_missing() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("udp://{}", socket.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut buf = [0; 10];
+        for n in 0..3 {
+            let (len, peer) = socket.recv_from(&mut buf).unwrap();
+            if n != 1 {
+                socket.send_to(&buf[..len], peer).unwrap();
+            }
+        }
+    });
+    let said = run(&["connect", &endpoint, "--wait", "200ms"], "a\nb\nc\n");
+    assert_eq!((said.code, said.text()), (Some(0), "a\nc\n"));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 2 of 3 replies came; datagrams can be lost"));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_message_that_is_too_long_is_told_and_the_rest_goes_on() {
+    let server = Serving::start(2, &["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    let input = format!("a\n{}\nb\n", "x".repeat(70_000));
+    let said = connect(server.endpoint(), input.as_str());
+    assert_eq!((said.code, said.text()), (Some(1), "A\nB\n"));
+    let why = "a message of 70000 bytes is longer than the limit of 65507";
+    assert_eq!(said.line(), format!("swapwire: send {}: {why}", server.endpoint()));
+    let said = run(&["connect", &server.endpoints[1], "--max-message", "3"], "abc\nabcd\nab\n");
+    assert_eq!((said.code, said.text()), (Some(1), "ABC\nAB\n"));
+    said.line();
+}
+
+/// A TCP server for one connection.
+fn odd_server(serve: impl FnOnce(std::net::TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    (endpoint, thread::spawn(move || serve(listener.accept().unwrap().0)))
+}
+
+#[test]
+fn a_connection_that_breaks_is_one_line() {
+    // Closing with unread input makes the system send a reset.
+    let (endpoint, server) = odd_server(|stream| {
+        stream.peek(&mut [0; 1]).unwrap();
+    });
+    let said = connect(&endpoint, "hello\n");
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    assert!(said.line().starts_with(&format!("swapwire: receive {endpoint}: ")), "{said:?}");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_ends_before_the_input_is_an_error() {
+    let (endpoint, server) = odd_server(|mut stream| {
+        stream.read_exact(&mut [0; 6]).unwrap();
+        stream.write_all(b"bye\n").unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // Until the client leaves.
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let mut child = swapwire(&["connect", &endpoint, "--wait", "100ms"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"hello\n").unwrap();
+    let said = finish(child);
+    assert_eq!((said.code, said.text()), (Some(1), "bye\n"));
+    assert_eq!(said.line(), format!("swapwire: send {endpoint}: the peer ended before the input did"));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_never_ends_is_left_after_the_wait() {
+    let (endpoint, server) = odd_server(|mut stream| {
+        stream.write_all(b"moment\n").unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"hello\n");
+        // Its own half stays open until the client is gone.
+        while stream.write_all(b"").is_ok() && stream.peek(&mut [0; 1]).is_ok_and(|len| len > 0) {}
+        thread::park_timeout(std::time::Duration::from_secs(2));
+    });
+    let said = run(&["connect", &endpoint, "--wait", "200ms"], "hello\n");
+    assert_eq!((said.code, said.text()), (Some(0), "moment\n"));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: the peer did not end within 200ms"));
+    server.thread().unpark();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_pipe_gets_the_peers_bytes_as_they_are() {
+    let server = Serving::start(2, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--handler", "echo"]);
+    let bytes: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').chain([b'\n']).collect();
+    for endpoint in &server.endpoints {
+        assert_eq!(connect(endpoint, bytes.clone()).stdout, bytes, "{endpoint}");
+    }
+}

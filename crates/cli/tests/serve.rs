@@ -1,0 +1,181 @@
+//! `swapwire serve`: what it says, what it serves by default, how it ends.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use common::{Serving, connect, next, swapwire, wait};
+use nix::sys::signal::Signal;
+
+fn dial(endpoint: &str) -> TcpStream {
+    TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap()
+}
+
+/// A session that is open for sure: its first message was answered.
+fn open_session(endpoint: &str) -> TcpStream {
+    let mut stream = dial(endpoint);
+    stream.write_all(b"hello").unwrap();
+    let mut reply = [0; 5];
+    stream.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"HELLO");
+    stream
+}
+
+#[test]
+fn real_ports_are_told() {
+    let server = Serving::start(3, &["tcp://127.0.0.1:0", "tcp://127.0.0.1:0", "udp://127.0.0.1:0"]);
+    for (endpoint, start) in server.endpoints.iter().zip(["tcp://127.0.0.1:", "tcp://127.0.0.1:", "udp://127.0.0.1:"]) {
+        let port: u16 = endpoint.strip_prefix(start).unwrap().parse().unwrap();
+        assert_ne!(port, 0);
+    }
+    drop(dial(&server.endpoints[1]));
+    server.stop();
+}
+
+#[test]
+fn both_signals_drain_and_report() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
+        assert_eq!(connect(server.endpoint(), "a\nb\n").text(), "A\nB\n");
+        server.signal(signal);
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(0));
+        assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains("1 sessions"), "{stderr:?}");
+        assert_eq!(stderr.len(), 1, "{stderr:?}");
+    }
+}
+
+/// A server that cannot finish: its peer does not read the replies.
+fn busy_server(drain_timeout: &str) -> (Serving, TcpStream) {
+    let args = ["tcp://127.0.0.1:0?send_buffer=4096", "--handler", "echo", "--drain-timeout", drain_timeout];
+    let server = Serving::start(1, &args);
+    let mut stream = dial(server.endpoint());
+    // Until the buffers of both systems and the server's queue are full, so that a reply always waits.
+    stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    while stream.write_all(&[b'x'; 64 << 10]).is_ok() {}
+    (server, stream)
+}
+
+#[test]
+fn what_is_not_done_at_the_drain_deadline_is_cut() {
+    let (server, _stream) = busy_server("300ms");
+    server.signal(Signal::SIGTERM);
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(3), "{stderr:?}");
+    assert!(stderr.last().unwrap().contains("1 cut at the deadline"), "{stderr:?}");
+}
+
+#[test]
+fn a_second_signal_cuts_everything_at_once() {
+    let (server, _stream) = busy_server("none");
+    server.signal(Signal::SIGINT);
+    assert_eq!(next(&server.stderr), "swapwire: draining for as long as it takes; a second signal cuts everything");
+    server.signal(Signal::SIGTERM);
+    let (code, stderr) = server.end();
+    assert_eq!((code, stderr), (Some(3), vec!["swapwire: second signal: everything was cut".to_owned()]));
+}
+
+#[test]
+fn an_idle_session_does_not_hold_up_the_drain() {
+    let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
+    let mut stream = open_session(server.endpoint());
+    server.signal(Signal::SIGTERM);
+    assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
+    drop(stream);
+    let (code, stderr) = server.end();
+    assert_eq!(code, Some(0));
+    assert!(stderr.last().unwrap().contains("0 cut"), "{stderr:?}");
+}
+
+#[test]
+fn limits_reach_the_server() {
+    let args = ["tcp://127.0.0.1:0", "--framing", "lines", "--max-message", "4", "--idle-timeout", "200ms"];
+    let server = Serving::start(1, &args);
+    let mut long = dial(server.endpoint());
+    long.write_all(b"hello\n").unwrap();
+    let mut all = Vec::new();
+    let _ = long.read_to_end(&mut all);
+    assert_eq!(all, b"");
+    let mut idle = dial(server.endpoint());
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
+    drop((long, idle));
+    let report = server.stop();
+    assert!(report.contains("1 idle") && report.contains("1 bad frames"), "{report}");
+}
+
+#[test]
+fn by_default_it_listens_on_this_machine_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    for port in [
+        ("tcp", std::net::TcpListener::bind("127.0.0.1:8888").map(drop)),
+        ("udp", std::net::UdpSocket::bind("127.0.0.1:8888").map(drop)),
+    ] {
+        if let (scheme, Err(error)) = port {
+            eprintln!("SKIPPED: {scheme} port 8888 is not free here: {error}");
+            return;
+        }
+    }
+    let mut command = swapwire(&["serve"]);
+    let server = Serving::spawn(3, command.env("XDG_RUNTIME_DIR", directory.path()));
+    let socket = directory.path().join("swapwire.sock");
+    let unix = format!("unix:{}", socket.display());
+    assert_eq!(server.endpoints, ["tcp://127.0.0.1:8888", "udp://127.0.0.1:8888", &unix]);
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    for endpoint in &server.endpoints {
+        assert_eq!(connect(endpoint, "hello\n").text(), "HELLO\n", "{endpoint}");
+    }
+    server.stop();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_closed_standard_output_and_error_do_not_stop_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = format!("unix:{}/x.sock", directory.path().display());
+    let mut child = swapwire(&["serve", &endpoint, "--log", "trace"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    // Nobody tells when it listens; a client tries again until then.
+    let begun = std::time::Instant::now();
+    let said = loop {
+        let said = connect(&endpoint, "hello\n");
+        if said.code == Some(0) || begun.elapsed().as_secs() > 30 {
+            break said;
+        }
+    };
+    assert_eq!(said.text(), "HELLO\n");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn the_soft_limit_on_descriptors_is_raised() {
+    use std::os::unix::process::CommandExt as _;
+    let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    if hard < 400 || !std::path::Path::new("/proc/self/limits").exists() {
+        eprintln!("SKIPPED: needs /proc and a hard limit above 400 descriptors; it is {hard}");
+        return;
+    }
+    let mut shell = std::process::Command::new("sh");
+    shell.args([
+        "-c",
+        "ulimit -S -n 64; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_swapwire"),
+        "serve",
+        "tcp://127.0.0.1:0",
+    ]);
+    let server = Serving::spawn(1, shell.arg0("sh"));
+    let sessions: Vec<_> = (0..100).map(|_| open_session(server.endpoint())).collect();
+    drop(sessions);
+    server.stop();
+}
