@@ -6,9 +6,10 @@ pub use defaults::{Error, connect, connect_with, default_handlers, default_regis
 
 pub use swapwire_core as core;
 pub use swapwire_core::{
-    Addr, Bound, ByteStream, Capabilities, ConnInfo, ConnectError, DatagramSocket, Endpoint, ErrorClass, Framing,
-    Handler, HandlerError, HandlerExt, Input, Layer, Link, Listener, MessageStream, Peer, Registry, Reply, Request,
-    Session, SessionConfig, SessionHandler, SessionSender, Shape, Transport, async_trait, handler_fn, handler_fn_async,
+    Addr, BindError, Bound, ByteStream, Capabilities, ConnInfo, ConnectError, DatagramSocket, Endpoint, ErrorClass,
+    Framing, Handler, HandlerError, HandlerExt, Incoming, Input, Layer, Link, Listener, MessageStream, Peer, Place,
+    Registry, Reply, Request, Session, SessionConfig, SessionHandler, SessionSender, Shape, Transport, async_trait,
+    handler_fn, handler_fn_async,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;

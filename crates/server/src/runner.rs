@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, Request, SendBatch};
+use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, ReplyError, Request, SendBatch};
 
 use crate::ServeContext;
 use crate::stats::Stats;
@@ -194,6 +194,9 @@ fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Addr> {
 fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>, cx: &ServeContext) {
     match result {
         Some(Ok(())) => return,
+        Some(Err(error)) if matches!(error.downcast_ref(), Some(ReplyError::NoReturnAddress)) => {
+            Stats::one(&cx.stats.failed_replies);
+        }
         Some(Err(error)) => {
             tracing::debug!(%error, "handler error");
             Stats::one(&cx.stats.handler_errors);

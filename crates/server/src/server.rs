@@ -189,7 +189,7 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// A server that runs in a task. Dropping it closes everything at once.
+/// A server that runs in a task. Dropping it closes everything, without a drain, as soon as the runtime gets to it.
 #[derive(Debug)]
 #[must_use = "dropping it stops the server"]
 pub struct Running {
