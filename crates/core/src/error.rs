@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::class::classify_stream;
-use crate::{Endpoint, ErrorClass, FrameError, OptionError};
+use crate::{Endpoint, ErrorClass, FrameError, OptionError, Place};
 
 /// Any error, as [`HandlerError`](crate::HandlerError) carries it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -169,6 +169,14 @@ pub enum ConnectError {
         /// The system's error.
         source: io::Error,
     },
+    /// There is no socket at the path.
+    #[error("connect {endpoint}: no such file: no server has made a socket there")]
+    Missing {
+        /// What was dialled.
+        endpoint: Endpoint,
+        /// The system's error.
+        source: io::Error,
+    },
     /// The listener's queue is full: the same call may work later.
     #[error("connect {endpoint}: the server's queue of waiting connections is full")]
     Busy {
@@ -188,10 +196,11 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// The error for `source`: refused, busy, or the system's own.
+    /// The error for `source`: refused, missing, busy, or the system's own.
     pub fn from_io(endpoint: &Endpoint, source: io::Error) -> Self {
         let endpoint = endpoint.clone();
         match source.kind() {
+            io::ErrorKind::NotFound if matches!(endpoint.place(), Place::Path(_)) => Self::Missing { endpoint, source },
             io::ErrorKind::ConnectionRefused => Self::Refused { endpoint, source },
             io::ErrorKind::WouldBlock => Self::Busy { endpoint, source },
             _ => Self::Io { endpoint, source },
@@ -215,6 +224,7 @@ impl ConnectError {
             | Self::Option { endpoint, .. }
             | Self::Invalid { endpoint, .. }
             | Self::Refused { endpoint, .. }
+            | Self::Missing { endpoint, .. }
             | Self::Busy { endpoint, .. }
             | Self::Io { endpoint, .. } => endpoint,
         }
@@ -223,7 +233,10 @@ impl ConnectError {
     /// The number that the system gave the error (what `connect_ex` returns in Python), if it was the system's.
     pub fn raw_os_error(&self) -> Option<i32> {
         match self {
-            Self::Refused { source, .. } | Self::Busy { source, .. } | Self::Io { source, .. } => source.raw_os_error(),
+            Self::Refused { source, .. }
+            | Self::Missing { source, .. }
+            | Self::Busy { source, .. }
+            | Self::Io { source, .. } => source.raw_os_error(),
             _ => None,
         }
     }
@@ -234,7 +247,7 @@ impl ConnectError {
         match self {
             Self::Registry { .. } | Self::Option { .. } | Self::Invalid { .. } => ErrorClass::Configuration,
             Self::Busy { .. } => ErrorClass::Retryable,
-            Self::Refused { .. } | Self::Io { .. } => ErrorClass::ConnectionFatal,
+            Self::Refused { .. } | Self::Missing { .. } | Self::Io { .. } => ErrorClass::ConnectionFatal,
         }
     }
 }

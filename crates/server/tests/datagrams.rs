@@ -90,8 +90,7 @@ async fn when_too_many_calls_wait_receiving_stops_and_is_counted() {
     let gate = Arc::new(Semaphore::new(0));
     let net = Net::new();
     let limits = limits(|l| l.max_waiting = 3);
-    let server =
-        net.server().listen(HERE).handler(Gate(Arc::clone(&gate))).limits(limits).bind().await.unwrap().start();
+    let server = net.start_limited(HERE, Gate(Arc::clone(&gate)), limits).await;
     let mut session = net.connect(HERE).await;
     for i in 0..40 {
         session.send(format!("wait{i}")).await.unwrap();
@@ -123,7 +122,7 @@ async fn a_drain_answers_what_waits_and_cuts_what_never_ends() {
     assert_eq!(text(&mut session).await, "WAIT");
     assert!(stop.await.unwrap().is_clean());
 
-    let server = net.server().listen(HERE).handler(Gate(gate)).limits(limits(|_| {})).bind().await.unwrap().start();
+    let server = net.start_limited(HERE, Gate(gate), limits(|_| {})).await;
     let mut session = net.connect(HERE).await;
     session.send("wait").await.unwrap();
     session.flush().await.unwrap();
@@ -181,7 +180,7 @@ async fn sessions_on_a_datagram_socket_are_bounded_and_expire() {
         l.max_peers = 2;
         l.idle_timeout = Some(Duration::from_secs(10));
     });
-    let server = net.server().listen(HERE).handler(Counter).limits(limits).bind().await.unwrap().start();
+    let server = net.start_limited(HERE, Counter, limits).await;
     let mut sessions = Vec::new();
     for _ in 0..2 {
         let mut session = net.connect(HERE).await;

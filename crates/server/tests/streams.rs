@@ -124,16 +124,7 @@ async fn a_panic_an_error_and_a_close_end_one_session() {
 async fn a_quiet_peer_is_closed_at_the_idle_deadline() {
     let net = Net::new();
     let limits = limits(|l| l.idle_timeout = Some(Duration::from_secs(60)));
-    let server = net
-        .server()
-        .listen("mem:a")
-        .handler(upper())
-        .framing(Framing::Lines)
-        .limits(limits)
-        .bind()
-        .await
-        .unwrap()
-        .start();
+    let server = net.start_limited("mem:a", upper(), limits).await;
     let mut session = net.connect("mem:a").await;
     for _ in 0..5 {
         sleep(Duration::from_secs(50)).await;
@@ -150,16 +141,7 @@ async fn a_quiet_peer_is_closed_at_the_idle_deadline() {
 async fn a_frame_has_a_deadline_from_its_first_byte() {
     let net = Net::new();
     let limits = limits(|l| l.frame_timeout = Some(Duration::from_secs(30)));
-    let server = net
-        .server()
-        .listen("mem:a")
-        .handler(upper())
-        .framing(Framing::Lines)
-        .limits(limits)
-        .bind()
-        .await
-        .unwrap()
-        .start();
+    let server = net.start_limited("mem:a", upper(), limits).await;
     let mut dripping = net.connect_framed("mem:a", Framing::Chunks).await;
     dripping.send("ok\n").await.unwrap();
     assert_eq!(dripping.recv().await.unwrap().unwrap(), "OK\n");
@@ -197,16 +179,7 @@ async fn a_peer_that_never_reads_is_closed_at_the_write_deadline() {
 async fn bad_frames_end_the_session_after_the_earlier_replies() {
     let net = Net::new();
     let limits = limits(|l| l.max_message = 10);
-    let server = net
-        .server()
-        .listen("mem:a")
-        .handler(upper())
-        .framing(Framing::Lines)
-        .limits(limits)
-        .bind()
-        .await
-        .unwrap()
-        .start();
+    let server = net.start_limited("mem:a", upper(), limits).await;
     let mut session = net.connect("mem:a").await;
     session.send("fine").await.unwrap();
     session.send("much too long a line").await.unwrap();
@@ -249,16 +222,7 @@ async fn a_drain_ends_the_idle_lets_the_busy_finish_and_serves_those_who_wait() 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_done_at_the_drain_deadline_is_cut() {
     let net = Net::new();
-    let server = net
-        .server()
-        .listen("mem:a")
-        .handler(Gate(Arc::new(Semaphore::new(0))))
-        .framing(Framing::Lines)
-        .limits(limits(|_| {}))
-        .bind()
-        .await
-        .unwrap()
-        .start();
+    let server = net.start_limited("mem:a", Gate(Arc::new(Semaphore::new(0))), limits(|_| {})).await;
     let mut session = net.connect("mem:a").await;
     session.send("wait").await.unwrap();
     session.flush().await.unwrap();
@@ -273,16 +237,7 @@ async fn what_is_not_done_at_the_drain_deadline_is_cut() {
 async fn connections_over_the_limit_wait_their_turn() {
     let net = Net::new();
     let limits = limits(|l| l.max_connections = 2);
-    let server = net
-        .server()
-        .listen("mem:a")
-        .handler(upper())
-        .framing(Framing::Lines)
-        .limits(limits)
-        .bind()
-        .await
-        .unwrap()
-        .start();
+    let server = net.start_limited("mem:a", upper(), limits).await;
     let mut first = net.connect("mem:a").await;
     let mut second = net.connect("mem:a").await;
     assert_eq!(ask(&mut first, "a").await, "A");

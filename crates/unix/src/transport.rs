@@ -18,10 +18,10 @@ const DATAGRAM: &str = "unix-dgram";
 /// of the bind.
 ///
 /// # Errors
-/// Binding a path: [`BindError::AddrInUse`] if a server lives there or is about to; [`BindError::Invalid`] if something
-/// else is there, the directory is missing or open to everybody, or the path is too long; [`BindError::Io`] if the
-/// system refuses. Connecting a stream: [`ConnectError::Refused`] if the socket's file is stale, [`ConnectError::Busy`]
-/// if the queue stayed full, [`ConnectError::Io`] with `ENOENT` if there is no such file.
+/// Binding a path: [`BindError::AddrInUse`] if a server lives there or is about to; [`BindError::Unusable`] if something
+/// else is there, or the directory is missing or open to everybody; [`BindError::Invalid`] if the path is too long;
+/// [`BindError::Io`] if the system refuses. Connecting a stream: [`ConnectError::Refused`] if the socket's file is stale, [`ConnectError::Busy`]
+/// if the queue stayed full, [`ConnectError::Missing`] if there is no such file.
 ///
 /// # Cancel safety
 /// Dropping a bind or a connect leaves nothing bound and nothing open.

@@ -59,9 +59,9 @@ async fn nobody_there_is_told_apart() {
     let path = dir.path().join("s");
     let place = endpoint("unix", &path);
     let missing = connect(&place).await.unwrap_err();
-    assert!(matches!(missing, ConnectError::Io { .. }));
+    assert!(matches!(missing, ConnectError::Missing { .. }));
     assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
-    assert!(missing.to_string().contains("No such file"), "{missing}");
+    assert!(missing.to_string().contains("no such file"), "{missing}");
 
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let stale = connect(&place).await.unwrap_err();

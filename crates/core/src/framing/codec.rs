@@ -7,6 +7,8 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::{Decoded, FrameError};
+#[cfg(doc)]
+use super::{FrameDecoder, Framing};
 
 /// Makes codecs for [`Framing::Codec`].
 #[derive(Clone)]

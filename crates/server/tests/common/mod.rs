@@ -28,7 +28,12 @@ impl Net {
     }
 
     pub async fn start<K>(&self, endpoint: &str, handler: impl IntoService<K>) -> Running {
-        self.server().listen(endpoint).handler(handler).framing(Framing::Lines).bind().await.unwrap().start()
+        self.start_limited(endpoint, handler, Limits::default()).await
+    }
+
+    pub async fn start_limited<K>(&self, endpoint: &str, handler: impl IntoService<K>, limits: Limits) -> Running {
+        let builder = self.server().listen(endpoint).handler(handler).framing(Framing::Lines).limits(limits);
+        builder.bind().await.unwrap().start()
     }
 
     pub async fn connect(&self, endpoint: &str) -> Session {
