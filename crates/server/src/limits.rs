@@ -5,9 +5,12 @@ use std::time::Duration;
 /// Every bound and deadline of a server. Deadlines are switched off by `None`.
 ///
 /// Worst-case memory of a session: `max_message` (one partial frame) + `out_queue` + `max_reply` + 64 KiB (the read that
-/// is being handled). Of a datagram socket with a message handler: five receive batches of 32 slots of the largest
-/// datagram, of which only what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram +
-/// `max_reply`) + 1 MiB of replies that wait for a full peer. With a session handler: `max_peers` sessions.
+/// is being handled), where each may take up to twice its size because buffers grow by doubling. A thread keeps at most
+/// 4.5 MiB of idle buffers for all its sessions.
+///
+/// Of a datagram socket with a message handler: five receive batches of 32 slots of the largest datagram, of which only
+/// what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram + `max_reply`) + 1 MiB of replies that
+/// wait for full peers. With a session handler: `max_peers` sessions, `peer_queue` datagrams waiting for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
