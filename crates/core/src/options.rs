@@ -1,6 +1,7 @@
 //! Typed reading of an endpoint's options.
 
 use std::fmt;
+use std::ops::RangeBounds;
 use std::time::Duration;
 
 use crate::Endpoint;
@@ -124,6 +125,24 @@ impl<'a> OptionReader<'a> {
             reason: reason.to_string(),
         })
     }
+
+    /// The value of `name`, if it was given; it must lie in `range`, of which `help` says what would be right.
+    ///
+    /// # Errors
+    /// The value does not parse as `T`, or lies outside.
+    pub fn get_in<T>(&self, name: &str, range: impl RangeBounds<T>, help: &str) -> Result<Option<T>, OptionError>
+    where
+        T: OptionValue + PartialOrd,
+    {
+        match self.get(name)? {
+            Some(value) if !range.contains(&value) => Err(OptionError::Value {
+                name: name.to_owned(),
+                value: self.endpoint.option(name).unwrap_or_default().to_owned(),
+                reason: help.to_owned(),
+            }),
+            value => Ok(value),
+        }
+    }
 }
 
 /// A type that an option's value can have.
@@ -222,6 +241,9 @@ mod tests {
         assert_eq!(options.get("b"), Ok(Some(true)));
         assert_eq!(options.get("n"), Ok(Some(7_u32)));
         assert_eq!(options.get::<u32>("missing"), Ok(None));
+        assert_eq!(options.get_in("n", 1..=7, ""), Ok(Some(7_u32)));
+        let error = options.get_in("n", 8_u32.., "write 8 or more").unwrap_err();
+        assert_eq!(error.to_string(), "option n=7: write 8 or more");
         assert_eq!(options.get::<bool>("bad").unwrap_err().to_string(), "option bad=maybe: write true or false");
         assert!(options.get::<usize>("bad").is_err() && options.get::<Duration>("bad").is_err());
     }

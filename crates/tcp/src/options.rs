@@ -2,11 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Side};
+use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 
 /// The options of `tcp:` endpoints.
 ///
@@ -59,10 +58,9 @@ impl Options {
     pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
         let reader = endpoint.read_options();
         reader.check(OPTIONS, side)?;
-        let backlog = within(endpoint, "backlog", 1..=i32::MAX.unsigned_abs(), "write a number from 1 to 2147483647")?;
-        let size = |name| within(endpoint, name, 1..=1 << 30, "write a size from 1 to 1GiB");
-        let keepalive = within(
-            endpoint,
+        let backlog = reader.get_in("backlog", 1..=i32::MAX.unsigned_abs(), "write a number from 1 to 2147483647")?;
+        let size = |name| reader.get_in(name, 1..=1 << 30, "write a size from 1 to 1GiB");
+        let keepalive = reader.get_in(
             "keepalive",
             Duration::from_secs(1)..=Duration::from_secs(32_767),
             "write a time from 1s to 32767s, or leave it out for none",
@@ -72,16 +70,17 @@ impl Options {
             backlog: i32::try_from(backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX),
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
-            connect_timeout: within(endpoint, "connect_timeout", millis.clone(), "write a time from 1ms to 24h")?
+            connect_timeout: reader
+                .get_in("connect_timeout", millis.clone(), "write a time from 1ms to 24h")?
                 .unwrap_or(CONNECT_TIMEOUT),
             recv_buffer: size("recv_buffer")?,
             send_buffer: size("send_buffer")?,
             stream: StreamOptions {
                 nodelay: reader.get("nodelay")?.unwrap_or(true),
                 keepalive,
-                ttl: within(endpoint, "ttl", 1..=255, "write a number from 1 to 255")?,
+                ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,
                 #[cfg(target_os = "linux")]
-                user_timeout: within(endpoint, "user_timeout", millis, "write a time from 1ms to 24h")?,
+                user_timeout: reader.get_in("user_timeout", millis, "write a time from 1ms to 24h")?,
             },
         })
     }
@@ -136,23 +135,6 @@ fn set_ttl(socket: &SockRef<'_>, addr: SocketAddr, ttl: u32) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_ttl_v4(ttl)?;
     socket.set_unicast_hops_v6(ttl)
-}
-
-/// The value of `name`, if it was given and lies in `range`.
-fn within<T: OptionValue + PartialOrd>(
-    endpoint: &Endpoint,
-    name: &str,
-    range: RangeInclusive<T>,
-    reason: &str,
-) -> Result<Option<T>, OptionError> {
-    match endpoint.read_options().get(name)? {
-        Some(value) if !range.contains(&value) => Err(OptionError::Value {
-            name: name.to_owned(),
-            value: endpoint.option(name).unwrap_or_default().to_owned(),
-            reason: reason.to_owned(),
-        }),
-        value => Ok(value),
-    }
 }
 
 /// `SO_REUSEPORT`, where there is one (`socket(7)`).

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Side};
+use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 
 /// The options of `udp:` endpoints.
 ///
@@ -37,13 +36,13 @@ impl Options {
     pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
         let reader = endpoint.read_options();
         reader.check(OPTIONS, side)?;
-        let size = |name| within(endpoint, name, 1..=1 << 30, "write a size from 1 to 1GiB");
+        let size = |name| reader.get_in(name, 1..=1 << 30, "write a size from 1 to 1GiB");
         Ok(Self {
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
             recv_buffer: size("recv_buffer")?,
             send_buffer: size("send_buffer")?,
-            ttl: within(endpoint, "ttl", 1..=255, "write a number from 1 to 255")?,
+            ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,
             broadcast: reader.get("broadcast")?.unwrap_or(false),
         })
     }
@@ -76,23 +75,6 @@ fn set_ttl(socket: &Socket, addr: SocketAddr, ttl: u32) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_ttl_v4(ttl)?;
     socket.set_unicast_hops_v6(ttl)
-}
-
-/// The value of `name`, if it was given and lies in `range`.
-fn within<T: OptionValue + PartialOrd>(
-    endpoint: &Endpoint,
-    name: &str,
-    range: RangeInclusive<T>,
-    reason: &str,
-) -> Result<Option<T>, OptionError> {
-    match endpoint.read_options().get(name)? {
-        Some(value) if !range.contains(&value) => Err(OptionError::Value {
-            name: name.to_owned(),
-            value: endpoint.option(name).unwrap_or_default().to_owned(),
-            reason: reason.to_owned(),
-        }),
-        value => Ok(value),
-    }
 }
 
 /// `SO_REUSEPORT`, where there is one (`socket(7)`).
