@@ -59,14 +59,14 @@ struct Acceptor {
 impl Acceptor {
     async fn accept_until_drain(&mut self, mut listener: Box<dyn Listener>) -> io::Result<()> {
         let drain = self.cx.drain.token.clone();
-        let mut permit = None;
+        let mut pending = None;
         loop {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
                 Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
-                accepted = next(&mut *listener, &mut permit, &self.room.permits) => match accepted {
-                    Ok(incoming) => self.admit(incoming, permit.take()).await,
+                accepted = next(&mut *listener, &mut pending, &self.room.permits) => match accepted {
+                    Ok((incoming, permit)) => self.admit(incoming, permit).await,
                     Err(error) => self.failed(listener.classify(&error), error).await?,
                 },
             }
@@ -75,10 +75,10 @@ impl Acceptor {
         let end = Instant::now() + self.cx.limits.drain_grace;
         for _ in 0..LAST_CALL {
             let quiet = (Instant::now() + QUIET).min(end);
-            match timeout_at(quiet, next(&mut *listener, &mut permit, &self.room.permits)).await {
-                Ok(Ok(incoming)) => self.admit(incoming, permit.take()).await,
+            match timeout_at(quiet, next(&mut *listener, &mut pending, &self.room.permits)).await {
+                Ok(Ok((incoming, permit))) => self.admit(incoming, permit).await,
                 Ok(Err(_)) => Stats::one(&self.cx.stats.accept_errors),
-                Err(_) if permit.is_some() || Instant::now() >= end => break,
+                Err(_) if self.room.permits.available_permits() > 0 || Instant::now() >= end => break,
                 // Full: sessions that end make room.
                 Err(_) => {}
             }
@@ -186,16 +186,28 @@ impl Acceptor {
     }
 }
 
-/// Waits for room first, so that what is over the limit stays in the system's queue.
+/// A connection that was accepted and waits for room: at most one for each listener, when others took the last room
+/// between the look and the accept.
+type Pending = Option<Incoming>;
+
+/// Waits for room before it accepts, so that what is over the limit stays in the system's queue. No room is kept while
+/// nobody comes: it belongs to whichever listener has a connection. Cancel safe: `pending` keeps what was accepted.
 async fn next(
     listener: &mut dyn Listener,
-    permit: &mut Option<OwnedSemaphorePermit>,
+    pending: &mut Pending,
     permits: &Arc<Semaphore>,
-) -> io::Result<Incoming> {
-    if permit.is_none() {
-        *permit = Arc::clone(permits).acquire_owned().await.ok();
+) -> io::Result<(Incoming, Option<OwnedSemaphorePermit>)> {
+    if pending.is_none() {
+        if permits.available_permits() == 0 {
+            drop(permits.acquire().await);
+        }
+        *pending = Some(listener.accept().await?);
     }
-    listener.accept().await
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    match pending.take() {
+        Some(incoming) => Ok((incoming, permit)),
+        None => Err(io::ErrorKind::Interrupted.into()),
+    }
 }
 
 struct NotifyOnDrop(Arc<Notify>, Option<OwnedSemaphorePermit>);

@@ -11,6 +11,7 @@ use swapwire_core::{
 };
 use swapwire_server::Server;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 fn upper() -> impl Handler {
@@ -248,6 +249,36 @@ async fn connections_over_the_limit_wait_their_turn() {
     assert_eq!(server.snapshot().sessions, 2);
     drop(first);
     assert_eq!(text(&mut third).await, "C");
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_share_the_room_and_none_keeps_it_idle() {
+    let net = Net::new();
+    let limits = limits(|l| l.max_connections = 1);
+    let builder = net.server().listen("mem:a").listen("mem:b").listen("mem-seq:c").handler(upper());
+    let server = builder.framing(Framing::Lines).limits(limits).bind().await.unwrap().start();
+    for endpoint in ["mem:a", "mem:b", "mem-seq:c", "mem:b", "mem:a"] {
+        let mut session = net.connect(endpoint).await;
+        assert_eq!(ask(&mut session, "x").await, "X");
+    }
+    let mut first = net.connect("mem:a").await;
+    assert_eq!(ask(&mut first, "x").await, "X");
+    let mut waiting = Vec::new();
+    for endpoint in ["mem:a", "mem:b", "mem-seq:c"] {
+        let mut session = net.connect(endpoint).await;
+        session.send("late").await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(1), session.recv()).await.is_err());
+        waiting.push(session);
+    }
+    drop(first);
+    let mut answers = JoinSet::new();
+    for mut session in waiting {
+        answers.spawn(async move { text(&mut session).await });
+    }
+    while let Some(answer) = answers.join_next().await {
+        assert_eq!(answer.unwrap(), "LATE");
+    }
+    assert!(server.stop().await.is_clean());
 }
 
 #[tokio::test(start_paused = true)]
