@@ -47,6 +47,7 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         runner: fresh(),
         fresh,
         waiting: FuturesUnordered::new(),
+        stalled: false,
         work: None,
         spare: None,
         lent: Vec::new(),
@@ -69,6 +70,7 @@ struct Loop<F> {
     fresh: F,
     /// Runners left behind with a call that waits; at most `max_waiting`.
     waiting: FuturesUnordered<Runner>,
+    stalled: bool,
     /// A batch that is not wholly handled.
     work: Option<Box<Work>>,
     /// A work that can be used again.
@@ -92,13 +94,12 @@ impl<F: Fn() -> Runner> Loop<F> {
             if !self.outlet.batch.is_empty() {
                 continue;
             }
+            if self.is_stalled() {
+                return Poll::Pending;
+            }
             if let Some(work) = self.work.take() {
                 self.handle(task, work);
                 continue;
-            }
-            if self.waiting.len() >= self.cx.limits.max_waiting {
-                Stats::one(&self.cx.stats.stalls);
-                return Poll::Pending;
             }
             match self.receive(task) {
                 Poll::Ready(Ok(())) => {}
@@ -116,6 +117,16 @@ impl<F: Fn() -> Runner> Loop<F> {
         }
         task.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether as many calls wait as may; one that ends wakes the task.
+    fn is_stalled(&mut self) -> bool {
+        let stalled = self.waiting.len() >= self.cx.limits.max_waiting;
+        if stalled && !self.stalled {
+            Stats::one(&self.cx.stats.stalls);
+        }
+        self.stalled = stalled;
+        stalled
     }
 
     /// Takes the replies of calls that had to wait, until the batch is full.

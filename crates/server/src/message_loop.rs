@@ -37,7 +37,10 @@ pub(crate) async fn serve_messages<H: Handler>(
     let end = loop {
         message.clear();
         match conn.recv(&mut message, served).await {
-            Ok(Some(len)) if len > limits.max_message => continue,
+            Ok(Some(len)) if len > limits.max_message => {
+                Stats::one(&cx.stats.dropped_requests);
+                continue;
+            }
             Ok(Some(_)) => {}
             Ok(None) => break SessionEnd::Done,
             Err(end) => break end,
@@ -103,9 +106,8 @@ impl Connection<'_> {
             loop {
                 match self.io.poll_recv(cx, into) {
                     Poll::Ready(Ok(len)) => return Poll::Ready(Ok(len)),
-                    Poll::Ready(Err(RecvError::TooLarge { .. } | RecvError::PeerNoise(_))) => {
-                        Stats::one(&self.cx.stats.peer_noise);
-                    }
+                    Poll::Ready(Err(RecvError::TooLarge { .. })) => Stats::one(&self.cx.stats.dropped_requests),
+                    Poll::Ready(Err(RecvError::PeerNoise(_))) => Stats::one(&self.cx.stats.peer_noise),
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
                     Poll::Pending => break,
                 }

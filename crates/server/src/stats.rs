@@ -88,7 +88,8 @@ counters! {
     accept_errors,
     /// Datagrams larger than the receive buffer, dropped.
     truncated,
-    /// Datagrams dropped because a session's queue, or the table of sessions, was full.
+    /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, or it
+    /// came from our own address or from none.
     dropped_requests,
     /// Replies dropped because the peer's queue stayed full.
     dropped_replies,

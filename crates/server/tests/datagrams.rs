@@ -3,10 +3,12 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::{Net, ask, limits, text, until};
 use swapwire_core::{Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait, handler_fn};
+use swapwire_server::PerMessage;
 use tokio::sync::Semaphore;
 
 const HERE: &str = "mem-dgram:here";
@@ -87,16 +89,26 @@ async fn a_panic_and_an_error_cost_one_datagram() {
 
 #[tokio::test(start_paused = true)]
 async fn when_too_many_calls_wait_receiving_stops_and_is_counted() {
+    struct Counting(AtomicUsize, Gate);
+    impl Handler for Counting {
+        async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+            self.0.fetch_add(1, Relaxed);
+            self.1.handle(request, reply).await
+        }
+    }
     let gate = Arc::new(Semaphore::new(0));
+    let handler = Arc::new(Counting(AtomicUsize::new(0), Gate(Arc::clone(&gate))));
     let net = Net::new();
     let limits = limits(|l| l.max_waiting = 3);
-    let server = net.start_limited(HERE, Gate(Arc::clone(&gate)), limits).await;
+    let server = net.start_limited(HERE, PerMessage::new(Arc::clone(&handler)), limits).await;
     let mut session = net.connect(HERE).await;
     for i in 0..40 {
         session.send(format!("wait{i}")).await.unwrap();
     }
     session.flush().await.unwrap();
     until(&server, |stats| stats.stalls > 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((handler.0.load(Relaxed), server.snapshot().stalls), (3, 1));
     gate.add_permits(40);
     let mut got: Vec<String> = Vec::new();
     for _ in 0..40 {
