@@ -153,3 +153,16 @@ async fn a_place_in_use_is_said_in_one_line_and_the_first_server_lives() {
         assert!(server.stop().await.is_clean());
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_session_on_a_wildcard_socket_knows_the_address_that_was_asked() {
+    let net = Net::new();
+    let server = net.server().listen("udp://0.0.0.0:0").handler(Introduce).bind().await.unwrap().start();
+    let port = port(&server.local_endpoints()[0]);
+    for host in ["127.0.0.1", "127.0.0.7"] {
+        let mut session = net.connect(&format!("udp://{host}:{port}").parse().unwrap()).await;
+        let said = ask(&mut session, "who").await;
+        assert!(said.ends_with(&format!("-> {host}:{port}")), "{said}");
+    }
+}

@@ -135,7 +135,7 @@ impl Session {
     }
 
     /// Receives the next message; `None` is the end: the peer has ended its sending, or the server drains and no message
-    /// is waiting. Writes what is queued meanwhile.
+    /// is waiting (a peer that never pauses is heard for 1 MiB more). Writes what is queued meanwhile.
     ///
     /// # Errors
     /// See [`RecvError`]: after [`RecvError::TooLarge`] and [`RecvError::PeerNoise`] of a message wire the session goes

@@ -31,18 +31,19 @@ pub(crate) struct Room {
     pub(crate) closed: Arc<Notify>,
 }
 
-/// Serves one listener until the drain is over. Returns how many sessions were cut.
+/// Serves one listener until the drain is over. Returns how many sessions were cut, and the error if the
+/// listener failed for good.
 pub(crate) async fn serve_listener(
     listener: Box<dyn Listener>,
     service: Arc<dyn Service>,
     cx: Arc<ServeContext>,
     room: Room,
-) -> io::Result<u64> {
+) -> (u64, io::Result<()>) {
     let mut acceptor =
         Acceptor { service, cx, room, sessions: JoinSet::new(), pause: FIRST_PAUSE, row: 0, last_log: None };
     let result = acceptor.accept_until_drain(listener).await;
     let cut = acceptor.drain().await;
-    result.map(|()| cut)
+    (cut, result)
 }
 
 struct Acceptor {

@@ -32,7 +32,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
         io,
         out: Vec::new(),
         written: 0,
-        active_at: Instant::now(),
+        waiting_since: None,
         stuck_since: None,
         deadlines: Deadlines::new(&cx.limits),
         drain: cx.drain.watch(),
@@ -44,8 +44,11 @@ pub(crate) async fn serve_bytes<H: Handler>(
     match end {
         SessionEnd::WriteTimeout | SessionEnd::Broken => {}
         _ => {
+            let replied = !conn.out.is_empty();
             if conn.write_all().await.is_ok() {
-                linger(conn.io, patience(cx, conn.active_at)).await;
+                let quiet = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && !replied;
+                let active_at = conn.waiting_since.filter(|_| quiet).unwrap_or_else(Instant::now);
+                linger(conn.io, patience(cx, active_at)).await;
             }
         }
     }
@@ -57,8 +60,8 @@ struct Connection<'a> {
     /// Framed replies; `out[..written]` is gone.
     out: Vec<u8>,
     written: usize,
-    /// When the peer was last heard, or took bytes.
-    active_at: Instant,
+    /// Since when there is nothing to do but to wait for the peer.
+    waiting_since: Option<Instant>,
     /// Since when the peer has taken nothing.
     stuck_since: Option<Instant>,
     deadlines: Deadlines,
@@ -101,6 +104,9 @@ impl Connection<'_> {
                 Ok(()) if new == 0 => return SessionEnd::Done,
                 Ok(()) => {}
             }
+            if self.drain_is_over() {
+                return SessionEnd::Drained;
+            }
             frame_deadline = match frame_deadline {
                 _ if !input.is_partial() => None,
                 Some(deadline) if messages == 0 => Some(deadline),
@@ -114,11 +120,19 @@ impl Connection<'_> {
         }
     }
 
+    /// Whether a peer that never pauses has had the grace of the drain.
+    fn drain_is_over(&mut self) -> bool {
+        self.cx.drain.has_begun() && {
+            let seen = self.drain_seen.get_or_insert_with(Instant::now);
+            seen.elapsed() >= self.cx.limits.drain_grace
+        }
+    }
+
     /// Waits for bytes, a deadline, or the drain.
     async fn read(&mut self, input: &mut Input, frame_deadline: Option<Instant>, served: bool) -> Read {
         let limits = &*self.cx.limits;
         let partial = input.is_partial();
-        let mut waiting_since = None;
+        self.waiting_since = None;
         poll_fn(|cx| {
             match input.poll_turn(cx, &mut self.io) {
                 Poll::Ready(Ok((turn, new))) => return Poll::Ready(Read::Turn(turn, new)),
@@ -126,10 +140,10 @@ impl Connection<'_> {
                 Poll::Pending => self.budget = TURN_BUDGET,
             }
             let now = Instant::now();
-            self.active_at = *waiting_since.get_or_insert(now);
+            let since = *self.waiting_since.get_or_insert(now);
             let (mut deadline, mut late) = match partial {
                 true => (frame_deadline, SessionEnd::FrameTimeout),
-                false => (after(self.active_at, limits.idle_timeout), SessionEnd::IdleTimeout),
+                false => (after(since, limits.idle_timeout), SessionEnd::IdleTimeout),
             };
             if self.drain.poll(cx) {
                 let seen = *self.drain_seen.get_or_insert(now);

@@ -23,7 +23,7 @@ const LENT: usize = 4;
 /// Batches handled before other tasks run.
 const TURNS: usize = 8;
 /// Batches received in a row during a drain, at most.
-const DRAIN_TURNS: usize = 4096;
+pub(crate) const DRAIN_TURNS: usize = 4096;
 
 type Runner = Pin<Box<dyn Future<Output = Late> + Send>>;
 

@@ -46,6 +46,13 @@ pub(crate) async fn serve_messages<H: Handler>(
             Err(end) => break end,
         }
         served = true;
+        if cx.drain.has_begun() {
+            // A peer that never pauses has the grace of the drain, no more.
+            let seen = *conn.drain_seen.get_or_insert_with(Instant::now);
+            if seen.elapsed() >= limits.drain_grace {
+                break SessionEnd::Drained;
+            }
+        }
         Stats::one(&cx.stats.messages);
         reply.reset(limits.max_reply, true);
         let call = handler.handle(Request::new(&message, Some(&info.peer), &info.local), &mut reply);

@@ -19,8 +19,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::PollSender;
 
 use crate::context::{DrainWatch, LastCall};
-use crate::datagram_loop::BATCH;
+use crate::datagram_loop::{BATCH, DRAIN_TURNS};
 use crate::outlet::Outlet;
+use crate::runner::local_addr;
 use crate::session_loop::serve_session;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
@@ -58,6 +59,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         outlet: Outlet::new(&cx.limits),
         drain: cx.drain.watch(),
         last_call: LastCall::default(),
+        drain_turns: 0,
         closing: false,
         cx: Arc::new(cx.clone()),
     };
@@ -83,6 +85,7 @@ struct Loop<H> {
     outlet: Outlet,
     drain: DrainWatch,
     last_call: LastCall,
+    drain_turns: usize,
     /// The drain has begun and what was waiting in the system has been received: no new sessions.
     closing: bool,
     cx: Arc<ServeContext>,
@@ -98,8 +101,7 @@ impl<H: SessionHandler> Loop<H> {
             if sent.is_ready() && self.gather(task) {
                 continue;
             }
-            self.batch.clear();
-            match self.socket.poll_recv(task, &mut self.batch) {
+            match self.receive(task) {
                 Poll::Ready(Ok(())) => self.dispatch(),
                 Poll::Ready(Err(error)) => match self.socket.classify(&error) {
                     ErrorClass::ListenerFatal => return Poll::Ready(Err(error)),
@@ -116,6 +118,15 @@ impl<H: SessionHandler> Loop<H> {
         }
         task.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.drain_turns > DRAIN_TURNS {
+            return Poll::Pending;
+        }
+        self.drain_turns += usize::from(self.cx.drain.has_begun());
+        self.batch.clear();
+        self.socket.poll_recv(task, &mut self.batch)
     }
 
     fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), tokio::task::JoinError>) {
@@ -147,7 +158,7 @@ impl<H: SessionHandler> Loop<H> {
                 Stats::one(&stats.truncated);
                 continue;
             }
-            let Some(peer) = meta.peer.filter(|peer| Some(*peer) != self.own) else {
+            let Some(peer) = meta.peer.filter(|peer| Some(*peer) != local_addr(self.own, meta.local)) else {
                 Stats::one(&stats.dropped_requests);
                 continue;
             };
@@ -192,7 +203,7 @@ impl<H: SessionHandler> Loop<H> {
             local,
             max_message: self.max_message,
         };
-        let info = ConnInfo::new(Peer::new(peer), self.own.unwrap_or(peer));
+        let info = ConnInfo::new(Peer::new(peer), local_addr(self.own, local).unwrap_or(peer));
         let (handler, cx) = (Arc::clone(&self.handler), Arc::clone(&self.cx));
         self.sessions.spawn(async move {
             let link = Link::messages(wire, info);

@@ -183,7 +183,8 @@ pub(crate) async fn run<H: Handler>(
     }
 }
 
-fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Addr> {
+/// The address that a datagram reached on a socket bound to `own`.
+pub(crate) fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Addr> {
     match (own, local) {
         (Some(Addr::Inet(own)), Some(ip)) => Some(Addr::Inet(std::net::SocketAddr::new(ip, own.port()))),
         _ => own,

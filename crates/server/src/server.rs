@@ -89,12 +89,15 @@ impl Server {
             });
             let (service, room) = (served.service, room.clone());
             loops.spawn(async move {
-                let result = match served.bound {
+                let (cut, result) = match served.bound {
                     Bound::Listener(listener) => serve_listener(listener, service, cx, room).await,
-                    Bound::Socket(socket) => service.serve_socket(socket, &cx).await,
-                    _ => Err(io::ErrorKind::Unsupported.into()),
+                    Bound::Socket(socket) => match service.serve_socket(socket, &cx).await {
+                        Ok(cut) => (cut, Ok(())),
+                        Err(error) => (0, Err(error)),
+                    },
+                    _ => (0, Err(io::ErrorKind::Unsupported.into())),
                 };
-                (served.local, result)
+                (served.local, cut, result)
             });
         }
 
@@ -152,7 +155,9 @@ struct Ended {
     failed: Vec<(Endpoint, io::Error)>,
 }
 
-type Loops = JoinSet<(Endpoint, io::Result<u64>)>;
+/// The endpoint, what was cut, and whether it failed.
+type Outcome = (Endpoint, u64, io::Result<()>);
+type Loops = JoinSet<Outcome>;
 
 impl Ended {
     async fn note_all(&mut self, loops: &mut Loops) {
@@ -161,12 +166,14 @@ impl Ended {
         }
     }
 
-    fn note(&mut self, one: Result<(Endpoint, io::Result<u64>), tokio::task::JoinError>) {
+    fn note(&mut self, one: Result<Outcome, tokio::task::JoinError>) {
         match one {
-            Ok((_, Ok(cut))) => self.cut += cut,
-            Ok((endpoint, Err(error))) => {
-                tracing::error!(%endpoint, %error, "endpoint failed");
-                self.failed.push((endpoint, error));
+            Ok((endpoint, cut, result)) => {
+                self.cut += cut;
+                if let Err(error) = result {
+                    tracing::error!(%endpoint, %error, "endpoint failed");
+                    self.failed.push((endpoint, error));
+                }
             }
             Err(error) => tracing::error!(%error, "a serving loop ended without a word"),
         }
@@ -216,7 +223,7 @@ impl Running {
     /// If the server's task panicked, which no handler can cause.
     ///
     /// # Cancel safety
-    /// Dropping it closes everything at once.
+    /// Dropping it is dropping the server.
     pub async fn stop(mut self) -> DrainReport {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());

@@ -25,7 +25,9 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
         let mut watch = Watch::new(guard.progress());
         let mut deadlines = Deadlines::new(&cx.limits);
         let mut close = pin!(async {
+            let replied = guard.progress().unsent > 0;
             guard.close(0).await?;
+            let active_at = if replied { Instant::now() } else { active_at };
             timeout(patience(cx, active_at), guard.close(DISCARD)).await.unwrap_or(Ok(()))
         });
         let _ = poll_fn(|task| {

@@ -234,6 +234,61 @@ async fn what_is_not_done_at_the_drain_deadline_is_cut() {
     assert_eq!(begun.elapsed().as_secs(), 5);
 }
 
+#[tokio::test]
+async fn a_peer_that_never_pauses_does_not_hold_up_the_drain() {
+    struct Loop;
+    #[async_trait]
+    impl SessionHandler for Loop {
+        async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+            while let Some(message) = session.recv().await? {
+                session.send(message).await?;
+            }
+            Ok(())
+        }
+    }
+    for endpoint in ["mem:a", "mem-seq:a"] {
+        for per_session in [false, true] {
+            let net = Net::new();
+            let mut limits = limits(|_| {});
+            limits.drain_grace = Duration::from_millis(50);
+            limits.drain_timeout = Duration::from_secs(20);
+            let server = match per_session {
+                true => net.start_limited(endpoint, Loop, limits).await,
+                false => net.start_limited(endpoint, upper(), limits).await,
+            };
+            let (mut reader, mut writer) = net.connect(endpoint).await.split();
+            let flood = tokio::spawn(async move { while writer.send("more and more and more").await.is_ok() {} });
+            let drink = tokio::spawn(async move { while let Ok(Some(_)) = reader.recv().await {} });
+            while server.snapshot().sessions == 0 {
+                tokio::task::yield_now().await;
+            }
+            let report = server.stop().await;
+            assert!(report.is_clean(), "{endpoint}: {report}");
+            flood.await.unwrap();
+            drink.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_is_lingered_for() {
+    // The last reply comes long after the last byte was read, and closes with input unread.
+    let net = Net::new();
+    let slow = handler_fn_async(|_| async move {
+        sleep(Duration::from_secs(20)).await;
+        Err::<&[u8], _>("enough".into())
+    });
+    let server = net.start("mem:a", slow).await;
+    let mut session = net.connect("mem:a").await;
+    session.send("x").await.unwrap();
+    session.flush().await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(session.recv().await.unwrap(), None);
+    assert_eq!(begun.elapsed().as_secs(), 20);
+    until(&server, |stats| stats.handler_errors == 1).await;
+    assert!((21..=22).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn connections_over_the_limit_wait_their_turn() {
     let net = Net::new();

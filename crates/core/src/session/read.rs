@@ -18,11 +18,16 @@ pub(crate) struct ReadState {
     decoder: Option<FrameDecoder>,
     max_message: usize,
     ended: bool,
+    /// What may still be received after the drain began from a peer that never pauses, in bytes.
+    drain_room: usize,
     draining: Option<(CancellationToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
 }
 
 /// The room a read of a byte stream has at least.
 const READ_ROOM: usize = 8 * 1024;
+
+/// See [`ReadState::drain_room`].
+const DRAIN_ROOM: usize = 1 << 20;
 
 impl ReadState {
     pub(super) fn new(config: &SessionConfig, boundaries: bool) -> Self {
@@ -31,6 +36,7 @@ impl ReadState {
             decoder: (!boundaries).then(|| config.framing.decoder(config.max_message)),
             max_message: config.max_message,
             ended: false,
+            drain_room: DRAIN_ROOM,
             draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.cancelled_owned()))),
         }
     }
@@ -53,10 +59,16 @@ impl ReadState {
             if self.ended {
                 return Poll::Ready(Ok(None));
             }
+            if self.drain_room == 0 {
+                self.end();
+                return Poll::Ready(Ok(None));
+            }
             if self.buf.capacity() - self.buf.len() < READ_ROOM / 2 {
                 self.buf.reserve(READ_ROOM);
             }
-            match inner.poll_read(cx, &mut self.buf) {
+            let received = inner.poll_read(cx, &mut self.buf);
+            self.count_after_drain(&received);
+            match received {
                 Poll::Ready(Ok(Received::Bytes(0))) => self.ended = true,
                 Poll::Ready(Ok(Received::Bytes(_))) => {}
                 Poll::Ready(Ok(Received::Message(None))) => {
@@ -82,6 +94,16 @@ impl ReadState {
                     return if drained && self.buf.is_empty() { Poll::Ready(Ok(None)) } else { Poll::Pending };
                 }
             }
+        }
+    }
+
+    fn count_after_drain(&mut self, received: &Poll<Result<Received, RecvError>>) {
+        let len = match received {
+            Poll::Ready(Ok(Received::Bytes(len) | Received::Message(Some(len)))) => *len,
+            _ => return,
+        };
+        if self.draining.as_ref().is_some_and(|(token, _)| token.is_cancelled()) {
+            self.drain_room = self.drain_room.saturating_sub(len.max(64));
         }
     }
 
