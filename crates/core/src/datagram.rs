@@ -102,6 +102,11 @@ impl RecvBatch {
         self.metas.is_empty()
     }
 
+    /// Whether no slot is free.
+    pub fn is_full(&self) -> bool {
+        self.len() == self.slots()
+    }
+
     /// Empties all slots.
     pub fn clear(&mut self) {
         self.metas.clear();
@@ -127,6 +132,18 @@ impl RecvBatch {
         assert!(self.metas.len() < self.slots(), "all {} slots are filled", self.slots());
         assert!(meta.len <= self.slot_size, "{} bytes in a slot of {}", meta.len, self.slot_size);
         self.metas.push(meta);
+    }
+
+    /// Copies a message that is at hand into the next free slot; what does not fit is cut off, and marked so.
+    ///
+    /// # Panics
+    /// If all slots are filled.
+    pub fn push_message(&mut self, peer: Option<Addr>, message: &[u8]) {
+        let len = message.len().min(self.slot_size);
+        if let Some(slot) = self.next_slot() {
+            slot[..len].copy_from_slice(&message[..len]);
+        }
+        self.push(RecvMeta { truncated: len < message.len(), ..RecvMeta::new(peer, len) });
     }
 
     /// The filled slot `index`.
@@ -231,6 +248,15 @@ mod tests {
         assert_eq!(batch.get(0).unwrap().1, b"ab");
 
         let to = Addr::named("mem", "x").unwrap();
+        let mut batch = RecvBatch::new(2, 4);
+        batch.push_message(Some(to), b"abcd");
+        assert!(!batch.is_full());
+        batch.push_message(None, b"abcde");
+        assert!(batch.is_full());
+        let (whole, cut) = (batch.get(0).unwrap(), batch.get(1).unwrap());
+        assert_eq!((whole.0.peer, whole.0.truncated, whole.1), (Some(to), false, b"abcd".as_slice()));
+        assert_eq!((cut.0.peer, cut.0.truncated, cut.1), (None, true, b"abcd".as_slice()));
+
         let mut send = SendBatch::new();
         for message in ["a", "", "bc"] {
             send.push(message.as_bytes(), to, None);

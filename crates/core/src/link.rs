@@ -1,12 +1,20 @@
 //! Connected wires: byte streams and message streams.
 
+use std::cell::Cell;
 use std::fmt;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Addr, Peer, RecvError, SendError};
+use crate::{Addr, Peer, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
+
+/// The longest scratch that a thread keeps for [`MessageStream::poll_recv_batch`], in bytes.
+const LARGEST_SCRATCH: usize = 1 << 20;
+
+thread_local! {
+    static SCRATCH: Cell<BytesMut> = Cell::default();
+}
 
 /// A connected, ordered wire without boundaries. Every `AsyncRead + AsyncWrite` is one.
 ///
@@ -30,6 +38,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 /// 4. `poll_recv` that returns `Pending` has taken nothing (`cancelled_recv`).
 /// 5. Dropping it closes it; where the wire can tell the peer, it does (`close_wakes_recv`).
 /// 6. One task receives and one sends: each direction keeps one waker.
+/// 7. The calls for batches move the same messages in the same order as those for single ones, and both may be used in
+///    turn (`batched_recv`, `batched_send`).
 pub trait MessageStream: Send + Unpin + 'static {
     /// Appends exactly one message to `into` and returns its length; `None` is the end.
     ///
@@ -45,6 +55,76 @@ pub trait MessageStream: Send + Unpin + 'static {
     /// # Errors
     /// [`SendError::TooLarge`], [`SendError::Congested`] and [`SendError::PeerNoise`] leave the wire usable.
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>>;
+
+    /// Receives up to a batch of messages into the free slots of `batch`, in order, and returns how many: at least one;
+    /// `None` is the end. It does not wait for more than one. Without a free slot it returns 0 and has taken nothing.
+    ///
+    /// Each slot holds one message, so [`RecvMeta::segment`] is `None`; [`RecvMeta::peer`] is `None` too, as there is but
+    /// one. A message that is longer than the slot, or than [`MessageStream::max_message`], is marked
+    /// [truncated](RecvMeta::truncated), and the slot holds of its beginning what the wire kept. One that just fills the
+    /// slot is whole, so slots may be as small as the messages that are expected.
+    ///
+    /// The default receives one message by [`MessageStream::poll_recv`] and copies it; it does not allocate once it is
+    /// warm, but for messages of more than 1 MiB.
+    ///
+    /// # Errors
+    /// As of [`MessageStream::poll_recv`], but [`RecvError::TooLarge`], which is the mark. `batch` is unchanged: an error
+    /// after some messages is kept for the next call.
+    ///
+    /// # Cancel safety
+    /// `Pending` has taken nothing.
+    fn poll_recv_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut RecvBatch,
+    ) -> Poll<Result<Option<usize>, RecvError>> {
+        if batch.is_full() {
+            return Poll::Ready(Ok(Some(0)));
+        }
+        let mut scratch = SCRATCH.take();
+        let received = self.poll_recv(cx, &mut scratch);
+        let received = received.map(|received| match received {
+            Ok(Some(_)) => {
+                batch.push_message(None, &scratch);
+                Ok(Some(1))
+            }
+            Err(RecvError::TooLarge { .. }) => {
+                batch.push(RecvMeta { truncated: true, ..RecvMeta::new(None, 0) });
+                Ok(Some(1))
+            }
+            other => other,
+        });
+        if scratch.capacity() <= LARGEST_SCRATCH {
+            scratch.clear();
+            SCRATCH.set(scratch);
+        }
+        received
+    }
+
+    /// Sends messages of `batch` in order, from index `from` on, and returns how many: at least one, or `Pending` having
+    /// sent none. If there is none at `from`, it returns 0.
+    ///
+    /// [`SendEntry::to`](crate::SendEntry::to) and [`SendEntry::local`](crate::SendEntry::local) are not looked at: a
+    /// connected wire has one peer. The peer's address of the link's [`ConnInfo`] is a fitting value.
+    ///
+    /// The default sends one message by [`MessageStream::poll_send`].
+    ///
+    /// # Errors
+    /// As of [`MessageStream::poll_send`], about the message at `from` alone; an error after some messages is kept for the
+    /// next call. Where the wire stays usable, the caller goes on from there, or behind it.
+    ///
+    /// # Cancel safety
+    /// What was sent is what was returned.
+    fn poll_send_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &SendBatch,
+        from: usize,
+    ) -> Poll<Result<usize, SendError>> {
+        let Some(entry) = batch.get(from) else { return Poll::Ready(Ok(0)) };
+        ready!(self.poll_send(cx, entry.message))?;
+        Poll::Ready(Ok(1))
+    }
 
     /// Gives everything that was sent to the system. Wires without a buffer of their own are always done.
     ///

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use swapwire_core::{
-    Addr, Capabilities, ConnInfo, DatagramSocket, Endpoint, Link, MessageStream, Peer, RecvBatch, RecvError, RecvMeta,
-    SendBatch, SendError,
+    Addr, Capabilities, ConnInfo, DatagramSocket, Endpoint, Link, MessageStream, Peer, RecvBatch, RecvError, SendBatch,
+    SendError,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -78,6 +78,25 @@ impl Claim {
     }
 }
 
+/// Receives what waits in `queue` into the free slots of `batch`, at least one message, and returns how many; `None` if the
+/// queue has ended.
+pub(crate) fn poll_batch<T>(
+    queue: &mut mpsc::Receiver<T>,
+    cx: &mut Context<'_>,
+    batch: &mut RecvBatch,
+    split: impl Fn(T) -> (Option<Addr>, Bytes),
+) -> Poll<Option<usize>> {
+    let before = batch.len();
+    while !batch.is_full() {
+        let next = if batch.len() == before { ready!(queue.poll_recv(cx)) } else { queue.try_recv().ok() };
+        let Some(next) = next else { break };
+        let (from, bytes) = split(next);
+        batch.push_message(from, &bytes);
+    }
+    let received = batch.len() - before;
+    Poll::Ready((received > 0 || batch.is_full()).then_some(received))
+}
+
 /// A bound socket.
 pub(crate) struct MemSocket {
     claim: Claim,
@@ -91,21 +110,8 @@ impl DatagramSocket for MemSocket {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
-        if batch.len() == batch.slots() {
-            return Poll::Ready(Ok(()));
-        }
         // The network keeps a sender for as long as the name is held, and it is held by this socket.
-        let mut next = ready!(self.receiver.poll_recv(cx));
-        while let Some(Datagram { from, bytes }) = next {
-            let Some(slot) = batch.next_slot() else { break };
-            let len = bytes.len().min(slot.len());
-            slot[..len].copy_from_slice(&bytes[..len]);
-            let mut meta = RecvMeta::new(Some(from), len);
-            meta.truncated = len < bytes.len();
-            batch.push(meta);
-            next = if batch.len() < batch.slots() { self.receiver.try_recv().ok() } else { None };
-        }
-        Poll::Ready(Ok(()))
+        poll_batch(&mut self.receiver, cx, batch, |Datagram { from, bytes }| (Some(from), bytes)).map(|_| Ok(()))
     }
 
     fn poll_send(&mut self, _: &mut Context<'_>, batch: &SendBatch, from: usize) -> Poll<io::Result<usize>> {
@@ -140,6 +146,14 @@ impl MessageStream for MemClient {
             into.extend_from_slice(&datagram.bytes);
         }
         Poll::Ready(Ok(datagram.map(|datagram| datagram.bytes.len())))
+    }
+
+    fn poll_recv_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut RecvBatch,
+    ) -> Poll<Result<Option<usize>, RecvError>> {
+        poll_batch(&mut self.receiver, cx, batch, |datagram| (None, datagram.bytes)).map(Ok)
     }
 
     fn poll_send(&mut self, _: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {

@@ -4,9 +4,11 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use swapwire_core::{Capabilities, MessageStream, RecvError, SendError};
+use swapwire_core::{Capabilities, MessageStream, RecvBatch, RecvError, SendError};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
+
+use crate::datagram::poll_batch;
 
 /// The largest message, in bytes.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -45,6 +47,14 @@ impl MessageStream for Seq {
             into.extend_from_slice(message);
         }
         Poll::Ready(Ok(message.map(|message| message.len())))
+    }
+
+    fn poll_recv_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut RecvBatch,
+    ) -> Poll<Result<Option<usize>, RecvError>> {
+        poll_batch(&mut self.receiver, cx, batch, |message| (None, message)).map(Ok)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {

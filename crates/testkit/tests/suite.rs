@@ -104,6 +104,8 @@ fn the_readme_lists_the_laws() {
 #[test]
 fn the_laws_that_core_names_exist() {
     let named = [
+        "batched_recv",
+        "batched_send",
         "bind_again",
         "boundaries",
         "bulk",

@@ -22,7 +22,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
-use crate::server::{Engine, destination, mapped};
+use crate::engine::{Engine, Peers, check_size, destination, mapped, when_receivable};
 
 /// Datagrams per `recvmmsg` and segments per send, of which every Linux that segments takes 64 (`UDP_MAX_SEGMENTS`).
 const BATCH: usize = 64;
@@ -45,6 +45,7 @@ thread_local! {
 
 #[derive(Debug)]
 pub(crate) struct Batched {
+    peers: Peers,
     v6: bool,
     /// Bound to a wildcard address: each datagram tells which local address it was sent to.
     any: bool,
@@ -54,92 +55,84 @@ pub(crate) struct Batched {
 }
 
 impl Engine for Batched {
-    fn new(socket: &UdpSocket, local: SocketAddr) -> io::Result<Self> {
-        let (v6, any) = (local.is_ipv6(), local.ip().is_unspecified());
+    fn new(socket: &UdpSocket, peers: Peers) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let (v6, any) = (local.is_ipv6(), peers == Peers::Many && local.ip().is_unspecified());
         if any && v6 {
             setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         } else if any {
             setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
         }
-        Ok(Self { v6, any, metas: Vec::with_capacity(BATCH), merge_pause: 0 })
+        Ok(Self { peers, v6, any, metas: Vec::with_capacity(BATCH), merge_pause: 0 })
     }
 
     fn recv(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
-        let before = batch.len();
-        let outcome = socket.try_io(Interest::READABLE, || {
-            while batch.len() < batch.slots() {
+        when_receivable(socket, || {
+            while !batch.is_full() {
                 if self.recv_some(socket, batch)? {
                     // Nothing waits any more: this clears the readiness without another system call.
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
             }
             Ok(())
-        });
-        // An error after some datagrams is noise, or lasts and shows at the next call.
-        if batch.len() > before { Ok(()) } else { outcome }
+        })
     }
 
-    fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
-        let mut sent = 0;
-        while from + sent < batch.len() {
-            match self.send_some(socket, batch, from + sent) {
-                Ok(count) => sent += count,
-                Err(_) if sent > 0 => break,
+    fn send_some(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
+        let Some(entry) = batch.get(from) else { return Ok(0) };
+        check_size(&entry)?;
+        let (to, local) = match self.peers {
+            Peers::Many => (Some(destination(entry.to, self.v6)?), entry.local),
+            Peers::One => (None, None),
+        };
+        self.merge_pause = self.merge_pause.saturating_sub(1);
+        let train = if self.merge_pause == 0 { train(batch, from, &entry, self.peers) } else { 1 };
+        if train > 1 {
+            let mut control = Control::new();
+            control.segment(u16::try_from(entry.message.len()).unwrap_or(u16::MAX));
+            control.source(local, self.v6)?;
+            let slices: [IoSlice<'_>; BATCH] = std::array::from_fn(|i| {
+                IoSlice::new(if i < train { batch.get(from + i).map_or(&[], |entry| entry.message) } else { &[] })
+            });
+            match send_with(socket, to, &slices[..train], &control) {
+                Ok(()) => return Ok(train),
+                Err(error) if forbids_merging(&error) => self.merge_pause = MERGE_PAUSE,
                 Err(error) => return Err(error),
             }
         }
-        Ok(sent)
+        match (to, local) {
+            (None, _) => drop(socket.try_send(entry.message)?),
+            (Some(to), None) => drop(socket.try_send_to(entry.message, to)?),
+            (to, local) => {
+                let mut control = Control::new();
+                control.source(local, self.v6)?;
+                send_with(socket, to, &[IoSlice::new(entry.message)], &control)?;
+            }
+        }
+        Ok(1)
     }
 }
 
 impl Batched {
     /// One `recvmmsg`. Returns whether it took all that waited.
-    fn recv_some(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<bool> {
-        let metas = &mut self.metas;
+    pub(crate) fn recv_some(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<bool> {
+        let (peers, metas) = (self.peers, &mut self.metas);
         let drained = match (self.v6, self.any) {
-            (false, false) => V4.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
-            (true, false) => V6.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
-            (false, true) => V4_ANY.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
-            (true, true) => V6_ANY.with_borrow_mut(|headers| receive(socket, headers, batch, metas)),
+            (false, false) => V4.with_borrow_mut(|headers| receive(socket, peers, headers, batch, metas)),
+            (true, false) => V6.with_borrow_mut(|headers| receive(socket, peers, headers, batch, metas)),
+            (false, true) => V4_ANY.with_borrow_mut(|headers| receive(socket, peers, headers, batch, metas)),
+            (true, true) => V6_ANY.with_borrow_mut(|headers| receive(socket, peers, headers, batch, metas)),
         }?;
         for meta in metas.drain(..) {
             batch.push(meta);
         }
         Ok(drained)
     }
-
-    /// One send: the entry at `from`, or a train that begins there.
-    fn send_some(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
-        let Some(entry) = batch.get(from) else { return Ok(0) };
-        let to = destination(entry.to, self.v6)?;
-        self.merge_pause = self.merge_pause.saturating_sub(1);
-        let train = if self.merge_pause == 0 { train(batch, from, &entry) } else { 1 };
-        if train > 1 {
-            let mut control = Control::new();
-            control.segment(u16::try_from(entry.message.len()).unwrap_or(u16::MAX));
-            control.source(entry.local, self.v6)?;
-            let slices: [IoSlice<'_>; BATCH] = std::array::from_fn(|i| {
-                IoSlice::new(if i < train { batch.get(from + i).map_or(&[], |entry| entry.message) } else { &[] })
-            });
-            match send_with(socket, to, &slices[..train], &control) {
-                Ok(()) => return Ok(train),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(_) => self.merge_pause = MERGE_PAUSE,
-            }
-        }
-        if entry.local.is_none() {
-            socket.try_send_to(entry.message, to)?;
-        } else {
-            let mut control = Control::new();
-            control.source(entry.local, self.v6)?;
-            send_with(socket, to, &[IoSlice::new(entry.message)], &control)?;
-        }
-        Ok(1)
-    }
 }
 
 fn receive<S>(
     socket: &UdpSocket,
+    peers: Peers,
     headers: &mut MultiHeaders<S>,
     batch: &mut RecvBatch,
     metas: &mut Vec<RecvMeta>,
@@ -154,12 +147,13 @@ where
         std::array::from_fn(|_| [IoSliceMut::new(free.next().unwrap_or_default())]);
     let messages = recvmmsg(socket.as_raw_fd(), headers, slices[..count].iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
     metas.clear();
-    metas.extend(messages.map(|message| meta(&message)));
+    metas.extend(messages.map(|message| meta(&message, peers)));
     Ok(metas.len() < count)
 }
 
-fn meta<S: SockaddrLike + Copy + Into<SocketAddr>>(message: &RecvMsg<'_, '_, S>) -> RecvMeta {
-    let mut meta = RecvMeta::new(message.address.map(|addr| Addr::inet(addr.into())), message.bytes);
+fn meta<S: SockaddrLike + Copy + Into<SocketAddr>>(message: &RecvMsg<'_, '_, S>, peers: Peers) -> RecvMeta {
+    let peer = message.address.filter(|_| peers == Peers::Many);
+    let mut meta = RecvMeta::new(peer.map(|addr| Addr::inet(addr.into())), message.bytes);
     meta.truncated = message.flags.contains(MsgFlags::MSG_TRUNC) || message.bytes > MAX_MESSAGE;
     meta.local = message.cmsgs().ok().and_then(|mut messages| messages.find_map(|message| asked(&message)));
     meta
@@ -178,7 +172,7 @@ fn asked(message: &ControlMessageOwned) -> Option<IpAddr> {
 
 /// How many entries from `from` on, of which `first` is the first, can leave as one segmented send: all of them of one
 /// size, of which the last may be shorter.
-fn train(batch: &SendBatch, from: usize, first: &SendEntry<'_>) -> usize {
+fn train(batch: &SendBatch, from: usize, first: &SendEntry<'_>, peers: Peers) -> usize {
     let size = first.message.len();
     if size == 0 || size > MAX_SEGMENT {
         return 1;
@@ -186,7 +180,8 @@ fn train(batch: &SendBatch, from: usize, first: &SendEntry<'_>) -> usize {
     let mut count = 1;
     for entry in batch.iter_from(from + 1).take(BATCH.min(MAX_MESSAGE / size) - 1) {
         let len = entry.message.len();
-        if len == 0 || len > size || entry.to != first.to || entry.local != first.local {
+        let together = peers == Peers::One || (entry.to == first.to && entry.local == first.local);
+        if len == 0 || len > size || !together {
             break;
         }
         count += 1;
@@ -197,9 +192,19 @@ fn train(batch: &SendBatch, from: usize, first: &SendEntry<'_>) -> usize {
     count
 }
 
-fn send_with(socket: &UdpSocket, to: SocketAddr, slices: &[IoSlice<'_>], control: &Control) -> io::Result<()> {
-    let to = SockAddr::from(to);
-    let message = MsgHdr::new().with_addr(&to).with_buffers(slices).with_control(control.bytes());
+/// Whether the error may be about the merged send alone; other ones meet single datagrams too, or were told once.
+fn forbids_merging(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP))
+}
+
+/// Sends to `to`, or to the peer that the socket is connected to.
+fn send_with(socket: &UdpSocket, to: Option<SocketAddr>, slices: &[IoSlice<'_>], control: &Control) -> io::Result<()> {
+    let to = to.map(SockAddr::from);
+    let message = MsgHdr::new().with_buffers(slices).with_control(control.bytes());
+    let message = match &to {
+        Some(to) => message.with_addr(to),
+        None => message,
+    };
     socket.try_io(Interest::WRITABLE, || SockRef::from(socket).sendmsg(&message, 0)).map(|_| ())
 }
 

@@ -43,10 +43,12 @@
 //!
 //! [`OPTIONS`] lists them.
 
+mod engine;
 mod link;
 mod options;
 mod server;
 mod transport;
+mod wire;
 
 #[cfg(target_os = "linux")]
 mod batched;

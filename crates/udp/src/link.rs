@@ -1,107 +1,101 @@
 //! The connected socket: one peer.
 
 use std::fmt;
-use std::io::{self, Read as _};
-use std::sync::Arc;
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use socket2::SockRef;
-use swapwire_core::{ErrorClass, MessageStream, RecvError, SendError, classify_datagram};
-use tokio::io::{Interest, Ready};
+use swapwire_core::{MessageStream, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
 use tokio::net::UdpSocket;
-use tokio::task::coop;
-use tokio_util::sync::ReusableBoxFuture;
 
 use crate::MAX_MESSAGE;
+use crate::engine::Engine;
+use crate::wire::Wire;
 
-/// Linux reports an ICMP error as `EPOLLERR` without `EPOLLIN`, and tokio's `poll_recv_ready` does not wake for that: a
-/// client that asked a closed port would wait for ever.
-const RECEIVABLE: Interest = Interest::READABLE.add(Interest::ERROR);
+/// Slots of the inbox. That the second one stays empty tells that nothing else waits, which it would take another system
+/// call to find out.
+const INBOX: usize = 2;
 
 /// A socket that hears one peer alone (`udp(7)`, `connect(2)`). Datagrams have no end: receiving never gives `None`.
 ///
-/// A message is received into a buffer of the link's own and copied, so that a small message that is kept for long does
-/// not hold room for the largest one. Memory: 64 KiB from the first `poll_recv` on.
-pub(crate) struct Connected {
-    socket: Arc<UdpSocket>,
-    receivable: ReusableBoxFuture<'static, io::Result<Ready>>,
-    /// One byte more than the largest message, so that a larger one shows.
-    buffer: Vec<u8>,
+/// A single message is received into an inbox of the link's own and copied, so that a small message that is kept for long
+/// does not hold room for the largest one. Memory: 128 KiB from the first `poll_recv` on; batches need none.
+pub(crate) struct Connected<E> {
+    pub(crate) wire: Wire<E>,
+    /// Its slots have one byte more than the largest message, so that a larger one shows.
+    inbox: Option<RecvBatch>,
+    /// The slot of the inbox that is due.
+    due: usize,
 }
 
-impl Connected {
-    pub(crate) fn new(socket: UdpSocket) -> Self {
-        let socket = Arc::new(socket);
-        Self { receivable: ReusableBoxFuture::new(receivable(Arc::clone(&socket))), socket, buffer: Vec::new() }
-    }
-
-    /// Registers the socket with the reactor anew. After an ICMP error tokio takes a socket to be writable for ever, and
-    /// waiting for room would spin. A pending receive keeps the old registration until it is woken.
-    pub(crate) fn renew(&mut self) -> io::Result<()> {
-        let socket = SockRef::from(&*self.socket).try_clone()?;
-        self.socket = Arc::new(UdpSocket::from_std(socket.into())?);
-        Ok(())
-    }
-
-    fn try_recv(&mut self) -> io::Result<usize> {
-        match self.socket.try_recv(&mut self.buffer) {
-            // `try_io` takes one interest at a time.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let buffer = &mut self.buffer;
-                self.socket.try_io(Interest::ERROR, || (&*SockRef::from(&*self.socket)).read(buffer))
-            }
-            done => done,
-        }
+impl<E: Engine> Connected<E> {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        Ok(Self { wire: Wire::new(socket)?, inbox: None, due: 0 })
     }
 }
 
-async fn receivable(socket: Arc<UdpSocket>) -> io::Result<Ready> {
-    socket.ready(RECEIVABLE).await
-}
-
-impl MessageStream for Connected {
+impl<E: Engine> MessageStream for Connected<E> {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
-        let turn = ready!(coop::poll_proceed(cx));
-        self.buffer.resize(MAX_MESSAGE + 1, 0);
+        let inbox = self.inbox.get_or_insert_with(|| RecvBatch::new(INBOX, MAX_MESSAGE + 1));
         loop {
-            let done = match self.try_recv() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.receivable.poll(cx))?;
-                    self.receivable.set(receivable(Arc::clone(&self.socket)));
-                    continue;
+            if let Some((meta, message)) = inbox.get(self.due) {
+                self.due += 1;
+                if meta.truncated {
+                    return Poll::Ready(Err(RecvError::TooLarge { len: meta.len, max: MAX_MESSAGE }));
                 }
-                Ok(len) if len > MAX_MESSAGE => Err(RecvError::TooLarge { len, max: MAX_MESSAGE }),
-                Ok(len) => {
-                    into.extend_from_slice(&self.buffer[..len]);
-                    Ok(Some(len))
-                }
-                Err(error) if fatal(&error) => Err(RecvError::Io(error)),
-                Err(error) => Err(RecvError::PeerNoise(error)),
-            };
-            turn.made_progress();
-            return Poll::Ready(done);
+                into.extend_from_slice(message);
+                return Poll::Ready(Ok(Some(message.len())));
+            }
+            inbox.clear();
+            self.due = 0;
+            ready!(self.wire.poll_fill(cx, inbox))?;
         }
+    }
+
+    fn poll_recv_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut RecvBatch,
+    ) -> Poll<Result<Option<usize>, RecvError>> {
+        if batch.is_full() {
+            return Poll::Ready(Ok(Some(0)));
+        }
+        let before = batch.len();
+        // What an earlier single receive took besides its own comes first.
+        match self.inbox.as_ref().and_then(|inbox| inbox.get(self.due)) {
+            Some((meta, message)) => {
+                self.due += 1;
+                if meta.truncated {
+                    let mut meta = RecvMeta::new(None, 0);
+                    meta.truncated = true;
+                    batch.push(meta);
+                } else {
+                    batch.push_message(None, message);
+                }
+            }
+            None => ready!(self.wire.poll_fill(cx, batch))?,
+        }
+        Poll::Ready(Ok(Some(batch.len() - before)))
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {
-        if message.len() > MAX_MESSAGE {
-            return Poll::Ready(Err(SendError::TooLarge { len: message.len(), max: MAX_MESSAGE }));
-        }
-        let mut full = false;
-        loop {
-            ready!(self.socket.poll_send_ready(cx))?;
-            match self.socket.try_send(message) {
-                Ok(_) => return Poll::Ready(Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if std::mem::replace(&mut full, true) {
-                        self.renew()?;
-                    }
-                }
-                Err(error) if fatal(&error) => return Poll::Ready(Err(SendError::Io(error))),
-                Err(error) => return Poll::Ready(Err(SendError::PeerNoise(error))),
-            }
-        }
+        check_size(message)?;
+        let sent = self.wire.poll_sending(cx, |socket, _| match socket.try_send(message) {
+            Ok(_) => (1, Ok(())),
+            Err(error) => (0, Err(error)),
+        });
+        sent.map_ok(|_| ())
+    }
+
+    fn poll_send_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &SendBatch,
+        from: usize,
+    ) -> Poll<Result<usize, SendError>> {
+        let Some(first) = batch.get(from) else { return Poll::Ready(Ok(0)) };
+        check_size(first.message)?;
+        self.wire.poll_sending(cx, |socket, engine| engine.send(socket, batch, from))
     }
 
     fn max_message(&self) -> usize {
@@ -109,13 +103,15 @@ impl MessageStream for Connected {
     }
 }
 
-/// Whether the socket is gone. Everything else is what the network says of one datagram.
-fn fatal(error: &io::Error) -> bool {
-    classify_datagram(error) == ErrorClass::ListenerFatal
+fn check_size(message: &[u8]) -> Result<(), SendError> {
+    if message.len() > MAX_MESSAGE {
+        return Err(SendError::TooLarge { len: message.len(), max: MAX_MESSAGE });
+    }
+    Ok(())
 }
 
-impl fmt::Debug for Connected {
+impl<E> fmt::Debug for Connected<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connected").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Connected").field("socket", &self.wire.socket).finish_non_exhaustive()
     }
 }

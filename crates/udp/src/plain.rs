@@ -1,64 +1,65 @@
 //! One datagram per system call, without control messages: every system has this.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IoSliceMut, Read as _};
 
-use swapwire_core::{Addr, RecvBatch, RecvMeta, SendBatch, SendEntry};
+use socket2::SockRef;
+use swapwire_core::{Addr, RecvBatch, RecvMeta, SendBatch};
 use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
-use crate::server::{Engine, destination};
+use crate::engine::{Engine, Peers, check_size, destination, when_receivable};
 
 /// It cannot tell which local address was asked, and cannot answer from a given one.
 #[derive(Debug)]
 pub(crate) struct Plain {
+    peers: Peers,
     v6: bool,
 }
 
 impl Engine for Plain {
-    fn new(_socket: &UdpSocket, local: SocketAddr) -> io::Result<Self> {
-        Ok(Self { v6: local.is_ipv6() })
+    fn new(socket: &UdpSocket, peers: Peers) -> io::Result<Self> {
+        Ok(Self { peers, v6: socket.local_addr()?.is_ipv6() })
     }
 
     fn recv(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
-        let before = batch.len();
         while let Some(slot) = batch.next_slot() {
-            let room = slot.len();
-            match socket.try_recv_from(slot) {
-                Ok((len, peer)) => {
-                    let mut meta = RecvMeta::new(Some(Addr::inet(peer)), len);
-                    meta.truncated = len > MAX_MESSAGE || (len == room && room < MAX_MESSAGE);
-                    batch.push(meta);
-                }
-                // A lost error is noise; one that lasts shows at the next call.
-                Err(_) if batch.len() > before => break,
-                Err(error) => return Err(error),
-            }
+            let meta = match self.peers {
+                Peers::Many => recv_from(socket, slot)?,
+                Peers::One => when_receivable(socket, || recv(socket, slot))?,
+            };
+            batch.push(meta);
         }
         Ok(())
     }
 
-    fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
-        let mut sent = 0;
-        for entry in batch.iter_from(from) {
-            match self.send_one(socket, &entry) {
-                Ok(()) => sent += 1,
-                Err(_) if sent > 0 => break,
-                Err(error) => return Err(error),
+    fn send_some(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> io::Result<usize> {
+        let Some(entry) = batch.get(from) else { return Ok(0) };
+        check_size(&entry)?;
+        match (self.peers, entry.local) {
+            (Peers::One, _) => socket.try_send(entry.message)?,
+            (Peers::Many, None) => socket.try_send_to(entry.message, destination(entry.to, self.v6)?)?,
+            (Peers::Many, Some(_)) => {
+                let text = "this system cannot choose the address to send from";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
             }
-        }
-        Ok(sent)
+        };
+        Ok(1)
     }
 }
 
-impl Plain {
-    fn send_one(&self, socket: &UdpSocket, entry: &SendEntry<'_>) -> io::Result<()> {
-        if entry.local.is_some() {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this system cannot choose the address to send from",
-            ));
-        }
-        socket.try_send_to(entry.message, destination(entry.to, self.v6)?).map(|_| ())
-    }
+fn recv_from(socket: &UdpSocket, slot: &mut [u8]) -> io::Result<RecvMeta> {
+    let (len, peer) = socket.try_recv_from(slot)?;
+    let mut meta = RecvMeta::new(Some(Addr::inet(peer)), len);
+    meta.truncated = len > MAX_MESSAGE || (len == slot.len() && len < MAX_MESSAGE);
+    Ok(meta)
+}
+
+/// A byte beside the slot shows whether the datagram is longer.
+fn recv(socket: &UdpSocket, slot: &mut [u8]) -> io::Result<RecvMeta> {
+    let mut more = [0];
+    let room = slot.len();
+    let len = (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])?;
+    let mut meta = RecvMeta::new(None, len.min(room));
+    meta.truncated = len > room.min(MAX_MESSAGE);
+    Ok(meta)
 }

@@ -1,5 +1,7 @@
 //! UDP over the loopback interface, with both engines where they promise the same.
 
+mod link;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::Poll;
@@ -11,8 +13,9 @@ use swapwire_core::{
     SendBatch, SendError, Side, Transport,
 };
 
+use crate::engine::Engine;
 use crate::plain::Plain;
-use crate::server::{Engine, Server};
+use crate::server::Server;
 use crate::transport::{bind, connect};
 use crate::{MAX_MESSAGE, OPTIONS, Udp};
 
@@ -326,26 +329,6 @@ async fn a_dead_peer_does_not_end_the_socket() {
     dead_peer::<Plain>().await;
 }
 
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn dialling_nobody_is_noise_and_the_link_goes_on() {
-    // Bound for now and connected elsewhere, so that the port refuses and no other test takes it.
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    nobody.connect("127.0.0.1:1").unwrap();
-    let mut client = client(&endpoint(&format!("udp://{}", nobody.local_addr().unwrap()))).await;
-    client.send(b"knock").await.unwrap();
-    let error = client.recv().await.unwrap_err();
-    assert!(matches!(&error, RecvError::PeerNoise(e) if e.kind() == std::io::ErrorKind::ConnectionRefused), "{error}");
-    client.send(b"knock").await.unwrap();
-    let error = client.send(b"knock").await.unwrap_err();
-    assert!(matches!(&error, SendError::PeerNoise(e) if e.kind() == std::io::ErrorKind::ConnectionRefused), "{error}");
-    let Addr::Inet(local) = client.local else { panic!("{:?}", client.local) };
-    nobody.connect(local).unwrap();
-    client.send(b"knock").await.unwrap();
-    nobody.send(b"come in").unwrap();
-    assert_eq!(client.recv().await.unwrap(), b"come in");
-}
-
 #[tokio::test]
 async fn hosts_of_all_kinds_can_be_bound_and_dialled() {
     for host in ["127.0.0.1", "127.0.0.9", "localhost", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]"] {
@@ -456,21 +439,5 @@ fn every_option_is_read() {
                 assert!(crate::options::Options::read(&wrong, side).is_err(), "{} is not read", doc.name);
             }
         }
-    }
-}
-
-#[tokio::test]
-async fn a_link_that_is_registered_anew_goes_on() {
-    let mut server = server::<Default>("udp://127.0.0.1:0").await;
-    let to = endpoint(&format!("udp://127.0.0.1:{}", port(&server.local())));
-    let mut link = crate::link::Connected::new(connect(&to).await.unwrap());
-    let mut into = BytesMut::new();
-    for _ in 0..3 {
-        // A receive is pending while the sender renews the registration.
-        assert!(poll_fn(|cx| Poll::Ready(link.poll_recv(cx, &mut into))).await.is_pending());
-        link.renew().unwrap();
-        poll_fn(|cx| link.poll_send(cx, b"x")).await.unwrap();
-        echo(&mut server, 1).await;
-        assert_eq!(poll_fn(|cx| link.poll_recv(cx, &mut into)).await.unwrap(), Some(1));
     }
 }

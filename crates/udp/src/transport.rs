@@ -71,8 +71,10 @@ impl Transport for Udp {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         let socket = connect(endpoint).await?;
         let ends = || Ok((socket.peer_addr()?, socket.local_addr()?));
-        let (peer, local) = ends().map_err(|error| ConnectError::from_io(endpoint, error))?;
-        Ok(Link::messages(Connected::new(socket), ConnInfo::new(Peer::new(Addr::inet(peer)), Addr::inet(local))))
+        let failed = |error| ConnectError::from_io(endpoint, error);
+        let (peer, local) = ends().map_err(failed)?;
+        let link = Connected::<Engine>::new(socket).map_err(failed)?;
+        Ok(Link::messages(link, ConnInfo::new(Peer::new(Addr::inet(peer)), Addr::inet(local))))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io;
-use std::mem::MaybeUninit;
+use std::io::{self, IoSliceMut, Read as _};
+use std::mem::{self, MaybeUninit};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::task::{Context, Poll, ready};
@@ -11,8 +11,10 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use socket2::{SockAddr, SockRef, Socket};
 use swapwire_core::{
-    Addr, ConnInfo, Endpoint, ErrorClass, Link, MessageStream, Peer, RecvError, SendError, Side, classify_datagram,
+    Addr, ConnInfo, Endpoint, ErrorClass, Link, MessageStream, Peer, RecvBatch, RecvError, RecvMeta, SendError, Side,
+    classify_datagram,
 };
+use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
 use crate::address::{from_system, resolve, to_system};
@@ -31,6 +33,8 @@ struct Client {
     // One byte more than a message may have. Messages are copied out of it: a message that the caller keeps costs its own
     // length and not the largest one's.
     inbox: Vec<u8>,
+    // The error behind the messages that were received last.
+    recv_error: Option<RecvError>,
     _name: Option<OwnName>,
 }
 
@@ -47,7 +51,7 @@ pub(crate) fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
     let name = name(&socket)?;
     let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
     let local = from_system(&socket.local_addr()?);
-    let client = Client { socket, server, lost: false, inbox: vec![0; MAX_MESSAGE + 1], _name: name };
+    let client = Client { socket, server, lost: false, inbox: vec![0; MAX_MESSAGE + 1], recv_error: None, _name: name };
     Ok(Link::messages(client, ConnInfo::new(Peer::new(Addr::Unix(addr)), Addr::Unix(local))))
 }
 
@@ -87,6 +91,35 @@ impl Client {
         self.lost = false;
         Ok(())
     }
+
+    /// Receives one message into `slot`.
+    fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8]) -> Poll<Result<RecvMeta, RecvError>> {
+        if let Some(error) = self.recv_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let room = slot.len();
+        loop {
+            ready!(self.socket.poll_recv_ready(cx))?;
+            match self.socket.try_io(Interest::READABLE, || receive(&self.socket, slot)) {
+                Ok(_) if self.lost => {}
+                Ok(len) => {
+                    let mut meta = RecvMeta::new(None, len.min(room));
+                    meta.truncated = len > room.min(MAX_MESSAGE);
+                    return Poll::Ready(Ok(meta));
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    _ => return Poll::Ready(Err(recv_error(error))),
+                },
+            }
+        }
+    }
+}
+
+/// One datagram. A byte beside the slot shows whether it is longer than that.
+fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
+    let mut more = [0];
+    (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])
 }
 
 /// Whether the error says that the server's socket was closed.
@@ -114,23 +147,36 @@ fn send_error(error: io::Error) -> SendError {
 
 impl MessageStream for Client {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
-        loop {
-            ready!(self.socket.poll_recv_ready(cx))?;
-            match self.socket.try_recv(&mut self.inbox) {
-                Ok(_) if self.lost => {}
-                Ok(len) if len > MAX_MESSAGE => {
-                    return Poll::Ready(Err(RecvError::TooLarge { len, max: MAX_MESSAGE }));
+        let mut inbox = mem::take(&mut self.inbox);
+        let received = self.poll_take(cx, &mut inbox);
+        self.inbox = inbox;
+        let meta = ready!(received)?;
+        if meta.truncated {
+            return Poll::Ready(Err(RecvError::TooLarge { len: meta.len, max: MAX_MESSAGE }));
+        }
+        into.extend_from_slice(&self.inbox[..meta.len]);
+        Poll::Ready(Ok(Some(meta.len)))
+    }
+
+    fn poll_recv_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut RecvBatch,
+    ) -> Poll<Result<Option<usize>, RecvError>> {
+        let before = batch.len();
+        while let Some(slot) = batch.next_slot() {
+            match self.poll_take(cx, slot) {
+                Poll::Ready(Ok(meta)) => batch.push(meta),
+                Poll::Ready(Err(error)) if batch.len() > before => {
+                    self.recv_error = Some(error);
+                    break;
                 }
-                Ok(len) => {
-                    into.extend_from_slice(&self.inbox[..len]);
-                    return Poll::Ready(Ok(Some(len)));
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                    _ => return Poll::Ready(Err(recv_error(error))),
-                },
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if batch.len() > before => break,
+                Poll::Pending => return Poll::Pending,
             }
         }
+        Poll::Ready(Ok(Some(batch.len() - before)))
     }
 
     /// Waits while the server's queue is full: for a connected socket the kernel reports its room as writability

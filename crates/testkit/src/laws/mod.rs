@@ -49,6 +49,7 @@ laws! {
     connect: lazy_connect dropped_connect connect_to_nobody unknown_option;
     listener: stalled_handshake cancelled_accept listener_drop concurrent_connects;
     messages: ping_pong boundaries too_large errors_stay_apart cancelled_recv no_crosstalk;
+    batched: batched_recv batched_send;
     stream: bulk in_order slow_reader framing_slices;
     close: half_close close_flushes close_wakes_recv close_wakes_send;
     datagram: slow_peer dead_peer batches;

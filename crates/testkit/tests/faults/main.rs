@@ -1,5 +1,6 @@
 //! A suite that cannot fail is worthless: transports with one fault each, and the law that must find it.
 
+mod batches;
 mod bytes;
 mod listener;
 mod messages;
@@ -30,7 +31,9 @@ enum Fault {
     SurvivesItsDrop,
     SwallowsWritesToTheDead,
     // Of a message stream.
+    ClaimsTheWholeBatch,
     DropsEmptyMessages,
+    LosesTheEndOfABatch,
     LosesWhatItTook,
     OversizeIsFatal,
     SwapsTwoMessages,
@@ -89,7 +92,10 @@ const FOUND: &[(Fault, &str, &str, &str)] = &[
     (Fault::SurvivesItsDrop, "mem", "close_wakes_recv", HANGS),
     (Fault::SurvivesItsDrop, "mem", "close_wakes_send", HANGS),
     (Fault::SwallowsWritesToTheDead, "mem", "close_wakes_send", "bytes were taken for an end that was dropped"),
+    (Fault::ClaimsTheWholeBatch, "mem-seq", "batched_send", "a message of 1048577 bytes in a batch was sent"),
     (Fault::DropsEmptyMessages, "mem-seq", "boundaries", "message 1 came where message 0 was due"),
+    (Fault::LosesTheEndOfABatch, "mem-dgram", "batched_recv", "came where message"),
+    (Fault::LosesTheEndOfABatch, "mem-seq", "batched_recv", "came where message"),
     (Fault::LosesWhatItTook, "mem-seq", "cancelled_recv", "came as"),
     (Fault::OversizeIsFatal, "mem-seq", "too_large", "answers one more with"),
     (Fault::SwapsTwoMessages, "mem-seq", "in_order", "came where message"),

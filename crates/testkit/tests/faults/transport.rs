@@ -11,6 +11,7 @@ use swapwire_core::{
 use swapwire_mem::MemNetwork;
 
 use crate::Fault;
+use crate::batches::FaultyBatches;
 use crate::bytes::FaultyBytes;
 use crate::listener::FaultyListener;
 use crate::messages::FaultyMessages;
@@ -33,6 +34,9 @@ impl Faulty {
 pub(crate) fn spoil(link: Link, fault: Fault) -> Link {
     match link {
         Link::Bytes { io, info } => Link::bytes(FaultyBytes::new(io, fault), info),
+        Link::Messages { io, info } if matches!(fault, Fault::ClaimsTheWholeBatch | Fault::LosesTheEndOfABatch) => {
+            Link::messages(FaultyBatches::new(io, fault), info)
+        }
         Link::Messages { io, info } => Link::messages(FaultyMessages::new(io, fault), info),
         other => other,
     }
