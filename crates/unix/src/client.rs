@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, IoSliceMut, Read as _};
+use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -116,8 +116,18 @@ impl Client {
     }
 }
 
-/// One datagram. A byte beside the slot shows whether it is longer than that.
+/// One datagram; the length says whether it is longer than the slot (`recv(2)`, `MSG_TRUNC`).
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, recv};
+    use std::os::fd::AsRawFd as _;
+    Ok(recv(socket.as_raw_fd(), slot, MsgFlags::MSG_TRUNC)?)
+}
+
+/// One datagram. A byte beside the slot shows whether it is longer than that.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
+    use std::io::{IoSliceMut, Read as _};
     let mut more = [0];
     (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])
 }
