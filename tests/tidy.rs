@@ -44,12 +44,12 @@ fn arrows() -> BTreeMap<String, BTreeSet<(String, &'static str)>> {
 fn allowed(from: &str, to: &str, kind: &str) -> bool {
     let dev = kind == "dev";
     match (from, to) {
-        // The facade joins all; the testkit is for its tests only.
-        ("swapwire", "swapwire-testkit") => dev,
+        // The facade joins all; the testkit and the load generator are for its tests and benches only.
+        ("swapwire", "swapwire-testkit" | "swapwire-bench") => dev,
         ("swapwire", "swapwire-cli") => false,
         ("swapwire", _) => true,
-        // The command depends on the facade alone.
-        ("swapwire-cli", to) => to == "swapwire",
+        // The command depends on the facade and the load generator alone.
+        ("swapwire-cli", to) => matches!(to, "swapwire" | "swapwire-bench"),
         ("swapwire-core", "swapwire-core") => false,
         ("swapwire-core", to) => dev && matches!(to, "swapwire-mem" | "swapwire-testkit"),
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
@@ -62,7 +62,7 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 #[test]
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
-    let expected = ["cli", "core", "handlers", "layers", "mem", "server", "tcp", "testkit", "udp", "unix"]
+    let expected = ["bench", "cli", "core", "handlers", "layers", "mem", "server", "tcp", "testkit", "udp", "unix"]
         .map(|name| format!("swapwire-{name}"));
     for name in &expected {
         assert!(arrows.contains_key(name), "{name} is missing from {:?}", arrows.keys());
@@ -90,8 +90,14 @@ fn the_rules_for_arrows_refuse_what_they_should() {
         ("swapwire-layers", "swapwire-testkit", "normal", false),
         ("swapwire-core", "swapwire-tcp", "dev", false),
         ("swapwire-cli", "swapwire", "normal", true),
+        ("swapwire-cli", "swapwire-bench", "normal", true),
         ("swapwire-cli", "swapwire-core", "normal", false),
+        ("swapwire-bench", "swapwire-core", "normal", true),
+        ("swapwire-bench", "swapwire-mem", "dev", true),
+        ("swapwire-bench", "swapwire-server", "dev", false),
+        ("swapwire-bench", "swapwire", "normal", false),
         ("swapwire", "swapwire-testkit", "normal", false),
+        ("swapwire", "swapwire-bench", "normal", false),
     ] {
         assert_eq!(allowed(from, to, kind), expected, "{from} -> {to} ({kind})");
     }

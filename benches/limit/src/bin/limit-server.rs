@@ -1,0 +1,38 @@
+//! The cheapest server: upper-case echo.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use swapwire_core::Endpoint;
+use swapwire_limit::{Server, Wire, pin, until_the_end};
+
+/// Answers every message with its upper case, until its input ends or SIGTERM comes
+#[derive(Debug, Parser)]
+struct Args {
+    /// tcp://IP:PORT, udp://IP:PORT, unix:/path or unix-dgram:/path
+    endpoint: Endpoint,
+    /// The processor to run on
+    #[arg(long, value_name = "CPU")]
+    pin: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    match serve(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("limit-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args) -> Result<()> {
+    let server = Server::bind(&Wire::try_from(&args.endpoint)?)?;
+    until_the_end(server.local())?;
+    if let Some(cpu) = args.pin {
+        pin(cpu)?;
+    }
+    println!("listening {}", server.local());
+    server.run()
+}

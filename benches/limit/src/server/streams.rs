@@ -1,0 +1,115 @@
+//! Byte streams: read what there is, answer it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+
+use anyhow::Context as _;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{MsgFlags, recv, send};
+
+/// Bytes read at once, for all connections.
+const BUFFER: usize = 128 * 1024;
+
+/// Events taken at once.
+const EVENTS: usize = 256;
+
+/// What stands for the listener, in place of a connection's descriptor.
+const LISTENER: u64 = u64::MAX;
+
+/// While nothing is left to be written, room to write is no news.
+const READ: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP).union(EpollFlags::EPOLLET);
+const READ_AND_WRITE: EpollFlags = READ.union(EpollFlags::EPOLLOUT);
+
+struct Connection {
+    socket: OwnedFd,
+    /// What the client did not take as yet, at most [`BUFFER`]: until it does, nothing more is read.
+    unsent: Vec<u8>,
+}
+
+/// Serves all connections that `accept` gives, until it fails.
+pub(super) fn serve(listener: &impl AsFd, accept: impl Fn() -> io::Result<OwnedFd>) -> anyhow::Result<()> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
+    // By descriptor; the system bounds how many there are.
+    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut buffer = vec![0; BUFFER];
+    let mut events = [EpollEvent::empty(); EVENTS];
+    loop {
+        let count = match epoll.wait(&mut events, EpollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            count => count.context("wait")?,
+        };
+        for event in &events[..count] {
+            if event.data() == LISTENER {
+                match accept() {
+                    Ok(socket) => {
+                        let index = socket.as_raw_fd() as usize;
+                        epoll.add(&socket, EpollEvent::new(READ, index as u64))?;
+                        connections.resize_with(connections.len().max(index + 1), || None);
+                        connections[index] = Some(Connection { socket, unsent: Vec::new() });
+                    }
+                    Err(error)
+                        if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {}
+                    Err(error) => return Err(error).context("accept"),
+                }
+                continue;
+            }
+            let slot = &mut connections[event.data() as usize];
+            let to_the_end = event.events().intersects(!(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT));
+            if let Some(connection) = slot
+                && connection.serve(&epoll, &mut buffer, to_the_end).is_err()
+            {
+                *slot = None;
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Answers what there is; an error ends the connection, and so does its end.
+    fn serve(&mut self, epoll: &Epoll, buffer: &mut [u8], to_the_end: bool) -> nix::Result<()> {
+        if !self.unsent.is_empty() && !self.send_unsent(epoll)? {
+            return Ok(());
+        }
+        loop {
+            let len = match recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty()) {
+                Ok(0) => return Err(Errno::EPIPE),
+                Err(Errno::EAGAIN) => return Ok(()),
+                len => len?,
+            };
+            let bytes = &mut buffer[..len];
+            bytes.make_ascii_uppercase();
+            let sent = send_some(&self.socket, bytes)?;
+            if sent < len {
+                self.unsent.extend_from_slice(&bytes[sent..]);
+                return self.watch(epoll, READ_AND_WRITE);
+            }
+            // Less than asked for was all there was (epoll(7)): what comes later is a new event.
+            if len < buffer.len() && !to_the_end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether all of it left.
+    fn send_unsent(&mut self, epoll: &Epoll) -> nix::Result<bool> {
+        let sent = send_some(&self.socket, &self.unsent)?;
+        self.unsent.drain(..sent);
+        if self.unsent.is_empty() {
+            self.watch(epoll, READ)?;
+        }
+        Ok(self.unsent.is_empty())
+    }
+
+    fn watch(&self, epoll: &Epoll, interest: EpollFlags) -> nix::Result<()> {
+        epoll.modify(&self.socket, &mut EpollEvent::new(interest, self.socket.as_raw_fd() as u64))
+    }
+}
+
+fn send_some(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {
+    match send(socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+        Err(Errno::EAGAIN) => Ok(0),
+        sent => sent,
+    }
+}

@@ -1,0 +1,58 @@
+//! The rates that searches tried.
+
+use crate::Found;
+
+use super::super::units::{COUNT, TIME};
+use super::frame::{Axis, Frame, LINE, WIDTH, room};
+use super::pen::{Role, svg};
+
+/// A rate, the time there, and whether the objective held.
+type Point = (f64, f64, bool);
+
+/// The 99th percentile of the latency over the rate, a line for each search; crosses where the objective did not hold.
+/// `None` if there is nothing to draw.
+pub(in super::super) fn probes(title: &str, found: &[&Found], names: &[String]) -> Option<String> {
+    let lines: Vec<(usize, Vec<Point>)> = found
+        .iter()
+        .filter(|found| found.target < names.len())
+        .map(|found| {
+            let answered =
+                found.probes.iter().filter(|probe| !probe.round.latency.is_empty() && probe.rate_per_s > 0.0);
+            let mut points: Vec<_> = answered
+                .map(|probe| (probe.rate_per_s, probe.round.latency.percentile(99.0) as f64, probe.held))
+                .collect();
+            points.sort_by(|one, other| one.0.total_cmp(&other.0));
+            (found.target, points)
+        })
+        .collect();
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let rates =
+        points().map(|point| (point.0, point.0)).reduce(|(low, high), (rate, _)| (low.min(rate), high.max(rate)))?;
+    let times =
+        points().map(|point| (point.1, point.1)).reduce(|(low, high), (time, _)| (low.min(time), high.max(time)))?;
+    let size = (WIDTH, 300f64.max(LINE * lines.len() as f64 + 90.0));
+    let frame = Frame {
+        x: Axis::log(rates, COUNT, (64.0, size.0 - room(names))),
+        y: Axis::log(times, TIME, (size.1 - 50.0, 36.0)),
+    };
+    let described = "A line for each target through the rates that were tried: the 99th percentile of the latency at each. A \
+                     cross is a rate at which the objective did not hold.";
+    Some(svg(size, title, described, |pen| {
+        frame.draw(pen, "requests/s asked for", "p99 latency");
+        let mut ends = Vec::new();
+        for (index, points) in &lines {
+            pen.line(points.iter().map(|(rate, time, _)| frame.at((*rate, *time))), Role::Dashed(*index), 1.5);
+            for (rate, time, held) in points {
+                let at = frame.at((*rate, *time));
+                pen.marker(at, *index);
+                if !held {
+                    pen.cross(at, Role::Ink);
+                }
+            }
+            ends.extend(
+                points.last().map(|(rate, time, _)| (*index, frame.at((*rate, *time)), names[*index].as_str())),
+            );
+        }
+        frame.names(pen, &ends);
+    }))
+}

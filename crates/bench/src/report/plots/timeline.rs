@@ -1,0 +1,95 @@
+//! How steady the throughput was.
+
+use crate::{Cell, Round};
+
+use super::super::units::COUNT;
+use super::frame::{Axis, Frame, WIDTH, room};
+use super::pen::{Role, svg};
+
+/// Pixels of a strip, and between two.
+const HEIGHT: f64 = 46.0;
+const GAP: f64 = 16.0;
+/// Points of a line in all its rounds.
+const POINTS: usize = 420;
+
+/// Messages per second over the part of the round that had passed, in at most `most` points.
+fn rates(round: &Round, most: usize) -> Vec<(f64, f64)> {
+    let (step, steps) = (round.timeline_step_s, round.timeline.len());
+    if !(step > 0.0 && round.elapsed_s > 0.0) {
+        return Vec::new();
+    }
+    let together = steps.div_ceil(most.max(1)).max(1);
+    let rate = |(at, counts): (usize, &[u64])| {
+        let from = (at * together) as f64 * step;
+        // The last step may be cut short; of half a step nothing can be said.
+        let long = (counts.len() as f64 * step).min(round.elapsed_s - from);
+        (long > step / 2.0).then(|| ((from + long / 2.0) / round.elapsed_s, counts.iter().sum::<u64>() as f64 / long))
+    };
+    round.timeline.chunks(together).enumerate().filter_map(rate).collect()
+}
+
+/// Throughput within the rounds, which stand one after the other, a strip for each target; `None` if there is nothing to
+/// draw.
+pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String]) -> Option<String> {
+    let rounds = cells.iter().map(|cell| cell.rounds.len()).max().filter(|rounds| *rounds > 0)?;
+    let strip = |cell: &&Cell| {
+        let lines: Vec<_> = cell.rounds.iter().map(|round| rates(round, POINTS / rounds)).collect();
+        let most = lines.iter().flatten().map(|(_, rate)| *rate).reduce(f64::max)?;
+        (cell.target < names.len()).then_some((cell.target, lines, most))
+    };
+    let strips: Vec<_> = cells.iter().filter_map(strip).collect();
+    if strips.is_empty() {
+        return None;
+    }
+    let size = (WIDTH, 36.0 + (HEIGHT + GAP) * strips.len() as f64 + 36.0);
+    let every = rounds.div_ceil(14);
+    let marks: Vec<_> = (0..rounds).step_by(every).map(|round| (round as f64 + 0.5, (round + 1).to_string())).collect();
+    let described = "A strip for each target, and a line in it for each round: messages per second within the round. A round of \
+                     one target was measured just before the same round of the next.";
+    Some(svg(size, title, described, |pen| {
+        for (at, (index, lines, most)) in strips.iter().enumerate() {
+            let top = 36.0 + (HEIGHT + GAP) * at as f64;
+            let last = at + 1 == strips.len();
+            let frame = Frame {
+                x: Axis::marked(
+                    (0.0, rounds as f64),
+                    if last { marks.clone() } else { Vec::new() },
+                    (64.0, size.0 - room(names)),
+                ),
+                y: Axis::linear(*most, COUNT, 2.0, (top + HEIGHT, top)),
+            };
+            frame.draw(pen, if last { "round" } else { "" }, if at == 0 { "messages/s" } else { "" });
+            let mut end = None;
+            for (round, points) in lines.iter().enumerate() {
+                // A gap between rounds: other targets were measured meanwhile.
+                let place = |(part, rate): &(f64, f64)| frame.at((round as f64 + 0.04 + part * 0.92, *rate));
+                pen.line(points.iter().map(place), Role::Dashed(*index), 1.5);
+                end = points.last().map(place).or(end);
+            }
+            frame.names(pen, &end.map(|end| (*index, end, names[*index].as_str())).into_iter().collect::<Vec<_>>());
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_step_that_is_cut_short_is_no_dip() {
+        let round = Round { elapsed_s: 0.28, timeline: vec![100, 100, 80], timeline_step_s: 0.1, ..Round::default() };
+        let rates: Vec<_> = rates(&round, 10).into_iter().map(|(_, rate)| rate.round()).collect();
+        assert_eq!(rates, [1000.0, 1000.0, 1000.0]);
+        let stub = Round { elapsed_s: 0.21, timeline: vec![100, 100, 3], timeline_step_s: 0.1, ..Round::default() };
+        assert_eq!(super::rates(&stub, 10).len(), 2, "of a tenth of a step nothing can be said");
+    }
+
+    #[test]
+    fn many_steps_are_drawn_as_few() {
+        let round = Round { elapsed_s: 60.0, timeline: vec![50; 6000], timeline_step_s: 0.01, ..Round::default() };
+        let points = rates(&round, 60);
+        assert_eq!(points.len(), 60);
+        assert!(points.iter().all(|(_, rate)| (rate - 5000.0).abs() < 1.0), "{points:?}");
+        assert!(rates(&Round { timeline: vec![1], ..Round::default() }, 60).is_empty(), "no step, no time");
+    }
+}

@@ -1,0 +1,298 @@
+//! Words that several reports use for the same thing.
+
+use crate::{Faults, LoadInfo, Run, TargetInfo};
+
+use super::units::{COUNT, TIGHT, TIME, percent};
+
+/// Without what a terminal or a page would obey: control characters, and those that turn the direction of writing.
+pub(super) fn clean(text: &str) -> String {
+    let obeyed = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// At most `most` characters: the middle gives way, since endpoints differ at both ends.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    if chars.len() <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    let (head, tail) = (kept / 2, kept - kept / 2);
+    chars[..head].iter().chain(&['…']).chain(&chars[chars.len() - tail..]).collect()
+}
+
+/// The target's name; its number where the run does not list it.
+pub(super) fn name(run: &Run, target: usize) -> String {
+    run.targets.get(target).map_or_else(|| format!("target {}", target + 1), |target| clean(&target.name))
+}
+
+/// Names of all targets, none longer than `most` (at least 8); those that would look alike have their number in front.
+pub(super) fn short_names(run: &Run, most: usize) -> Vec<String> {
+    let short: Vec<_> = (0..run.targets.len()).map(|target| shorten(&name(run, target), most)).collect();
+    let twice = |name: &String| short.iter().filter(|other| *other == name).count() > 1;
+    let named = |(at, name): (usize, &String)| {
+        if twice(name) { shorten(&format!("{}:{name}", at + 1), most) } else { name.clone() }
+    };
+    short.iter().enumerate().map(named).collect()
+}
+
+/// What is known of a target's server.
+pub(super) fn server(target: &TargetInfo) -> &'static str {
+    match target.server.as_str() {
+        "process" => "a process of its own on this machine",
+        "same-process" => "in the generator's own process",
+        _ => "elsewhere: its CPU and memory are not known",
+    }
+}
+
+/// `64 B`, `64 B to 1 KiB`, `sizes of PATH`.
+pub(super) fn size(size: &str) -> String {
+    let bytes = |text: &str| match text.parse::<u64>() {
+        Ok(bytes) if bytes >= 1 << 20 && bytes % (1 << 20) == 0 => format!("{}{TIGHT}MiB", bytes >> 20),
+        Ok(bytes) if bytes >= 1024 && bytes % 1024 == 0 => format!("{}{TIGHT}KiB", bytes >> 10),
+        _ => format!("{}{TIGHT}B", clean(text)),
+    };
+    match (size.strip_prefix("file:"), size.split_once("..")) {
+        (Some(path), _) => format!("sizes of {}", clean(path)),
+        (None, Some((least, most))) => format!("{} to {}", bytes(least), bytes(most)),
+        (None, None) => bytes(size),
+    }
+}
+
+/// `64 B, 64 connections, closed loop`.
+pub(super) fn load(load: &LoadInfo) -> String {
+    format!("{}, {}", size(&load.size), without_size(load))
+}
+
+/// `64 connections, closed loop`.
+pub(super) fn without_size(load: &LoadInfo) -> String {
+    let under_way = match (load.rate_per_s, load.pipeline) {
+        (None, 1) => "closed loop".to_owned(),
+        (None, pipeline) => format!("closed loop with {pipeline} under way on each"),
+        (Some(rate), _) => format!("open loop at {} requests/s", COUNT.chosen(rate)),
+    };
+    format!("{}, {under_way}", connections(load))
+}
+
+/// `64 connections`.
+pub(super) fn connections(load: &LoadInfo) -> String {
+    format!("{} connection{}", load.connections, if load.connections == 1 { "" } else { "s" })
+}
+
+/// Whether anything went wrong at all.
+pub(super) fn faulty(faults: &Faults) -> bool {
+    let seen = [faults.wrong, faults.lost, faults.late, faults.unsent, faults.broken];
+    let visible = [faults.duplicated, faults.reordered].into_iter().flatten();
+    seen.into_iter().chain(visible).chain(faults.errors.values().copied()).any(|count| count > 0)
+}
+
+/// `connect: connection refused × 3`.
+pub(super) fn errors(faults: &Faults) -> String {
+    let each = |(kind, count): (&String, &u64)| format!("{} × {}", clean(kind), COUNT.whole(*count));
+    faults.errors.iter().map(each).collect::<Vec<_>>().join("; ")
+}
+
+/// `12 lost (0.01 %), of which 3 came late, 5 reordered (0.005 %)`: what went wrong; nothing if nothing did.
+pub(super) fn faults(faults: &Faults, requests: u64) -> String {
+    let counts = [
+        ("wrong", Some(faults.wrong)),
+        ("lost", Some(faults.lost)),
+        ("duplicated", faults.duplicated),
+        ("reordered", faults.reordered),
+        ("unsent", Some(faults.unsent)),
+        ("broken off", Some(faults.broken)),
+    ];
+    let some = |(what, count): (&str, Option<u64>)| {
+        let count = count.filter(|count| *count > 0)?;
+        let late = if what == "lost" && faults.late > 0 {
+            format!(", of which {} came late", COUNT.whole(faults.late))
+        } else {
+            String::new()
+        };
+        Some(format!("{} {what} ({}){late}", COUNT.whole(count), percent(count, requests)))
+    };
+    let errors = (!faults.errors.is_empty()).then(|| format!("errors: {}", errors(faults)));
+    counts.into_iter().filter_map(some).chain(errors).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a search found no higher rate.
+pub(super) fn limit(limited_by: &str) -> String {
+    match limited_by {
+        "objective" => "the objective".to_owned(),
+        "rate" => "the server did not keep up".to_owned(),
+        "errors" => "errors".to_owned(),
+        "client" => "the generator: it may be higher".to_owned(),
+        other => clean(other),
+    }
+}
+
+/// In lines of at most `width` characters, where spaces allow it; all but the first begin with `indent` spaces.
+pub(super) fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+            Some(_) => lines.push(" ".repeat(indent) + word),
+        }
+    }
+    lines.join("\n").replace(TIGHT, " ")
+}
+
+/// A time in seconds.
+pub(super) fn seconds(seconds: f64) -> String {
+    TIME.chosen(seconds * 1e9)
+}
+
+/// `7 rounds of 1 s after 200 ms of warm-up`; of a search, its probes.
+pub(super) fn rounds(run: &Run) -> String {
+    let settings = &run.settings;
+    let count = match settings.rounds {
+        _ if !run.found.is_empty() => "probes".to_owned(),
+        1 => "1 round".to_owned(),
+        rounds => format!("{rounds} rounds"),
+    };
+    let each = match (settings.duration_s, settings.requests) {
+        (Some(duration), _) => format!(" of {}", seconds(duration)),
+        (None, Some(requests)) => format!(" of {} requests", COUNT.chosen(requests as f64)),
+        (None, None) => String::new(),
+    };
+    format!("{count}{each} after {} of warm-up", seconds(settings.warmup_s))
+}
+
+/// `Linux 6.1, AMD EPYC, 2 processors`.
+pub(super) fn machine(run: &Run) -> String {
+    let plural = if run.machine.cpus == 1 { "" } else { "s" };
+    let known = [clean(&run.machine.os), clean(&run.machine.cpu), format!("{} processor{plural}", run.machine.cpus)];
+    known.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// `2026-11-22 20:54 UTC`.
+pub(super) fn date(unix_s: u64) -> String {
+    // Days into eras of 400 years that begin on the 1st of March, so that a leap day is the last of its year.
+    let (days, minutes) = (unix_s / 86_400 + 719_468, unix_s % 86_400 / 60);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
+/// What was asked for and where it ran, as pairs of a name and what it is.
+pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
+    let settings = &run.settings;
+    let generator = [
+        Some(format!("{} thread{}", settings.threads, if settings.threads == 1 { "" } else { "s" })),
+        (!settings.pin.is_empty()).then(|| format!("bound to processors {:?}", settings.pin)),
+        settings.spin.then(|| "polling instead of sleeping".to_owned()),
+        Some(format!("seed {}", settings.seed)),
+    ];
+    let timeout = match settings.timeout_s {
+        Some(timeout) => seconds(timeout),
+        None => "1 s on wires that may lose messages, 5 s on others".to_owned(),
+    };
+    let mut facts = vec![
+        ("Tool", clean(&run.tool)),
+        ("Begun", format!("{}, took {}", date(run.started_unix_s), seconds(run.elapsed_s))),
+        ("Machine of the generator", machine(run)),
+        ("Measured", rounds(run)),
+        ("Generator", generator.into_iter().flatten().collect::<Vec<_>>().join(", ")),
+        ("Framing on byte streams", clean(&settings.framing)),
+        ("A right reply", clean(&settings.expect)),
+        ("A reply counts as lost after", timeout),
+    ];
+    if let Some(handler) = &settings.handler {
+        facts.push(("Handler of the servers", clean(handler)));
+    }
+    if settings.ramp_s > 0.0 {
+        facts.push(("Connections are opened over", seconds(settings.ramp_s)));
+    }
+    if let Some(replies) = settings.reconnect_every {
+        facts.push(("Each connection is opened anew after", format!("{replies} replies")));
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Machine, SCHEMA, Settings};
+
+    fn empty() -> Run {
+        Run {
+            schema: SCHEMA,
+            tool: String::new(),
+            started_unix_s: 0,
+            elapsed_s: 0.0,
+            machine: Machine::default(),
+            settings: Settings::default(),
+            targets: Vec::new(),
+            cells: Vec::new(),
+            ratios: Vec::new(),
+            found: Vec::new(),
+            warnings: Vec::new(),
+            partial: Vec::new(),
+            conclusion: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn lines_are_as_long_as_they_may_be() {
+        assert_eq!(wrap("one two three", 7, 2), "one two\n  three");
+        assert_eq!(wrap("one twothreefour", 7, 0), "one\ntwothreefour", "a word is never cut");
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_with_its_share_and_nothing_else_is() {
+        let some = Faults {
+            lost: 5,
+            late: 2,
+            reordered: Some(0),
+            errors: [("connect: refused".to_owned(), 3)].into(),
+            ..Faults::default()
+        };
+        let said = faults(&some, 1000).replace(TIGHT, " ");
+        assert_eq!(said, "5 lost (0.500 %), of which 2 came late, errors: connect: refused × 3");
+        assert!(faulty(&some));
+        assert!(!faulty(&Faults { duplicated: Some(0), ..Faults::default() }));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date(0), "1970-01-01 00:00 UTC");
+        assert_eq!(date(951_782_399), "2000-02-28 23:59 UTC");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(date(1_795_380_855), "2026-11-22 20:54 UTC");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_taken_out() {
+        assert_eq!(clean("a\u{1b}[31mb\u{202e}c\n"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
+    }
+
+    #[test]
+    fn long_names_stay_apart() {
+        let target = |name: &str| TargetInfo { name: name.to_owned(), ..TargetInfo::default() };
+        let names = ["tcp", "tcp://one.example.com/aaaaaaaa:4000", "tcp://one.example.org/bbbbbbbb:4000"];
+        let run = Run { targets: names.map(target).to_vec(), ..empty() };
+        let short = short_names(&run, 12);
+        assert_eq!(short[0], "tcp");
+        assert_ne!(short[1], short[2]);
+        assert!(short.iter().all(|name| name.chars().count() <= 12), "{short:?}");
+    }
+
+    #[test]
+    fn loads_are_described_in_words() {
+        let closed = LoadInfo { size: "1024".to_owned(), connections: 1, pipeline: 8, rate_per_s: None };
+        assert_eq!(load(&closed).replace(TIGHT, " "), "1 KiB, 1 connection, closed loop with 8 under way on each");
+        let open = LoadInfo { size: "64..1000".to_owned(), connections: 64, pipeline: 8, rate_per_s: Some(10_000.0) };
+        assert_eq!(load(&open).replace(TIGHT, " "), "64 B to 1000 B, 64 connections, open loop at 10k requests/s");
+    }
+}

@@ -1,0 +1,265 @@
+//! One target under one load, once.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use swapwire_core::Registry;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::payload::{IDENTIFIED, Payload};
+use crate::tally::Window;
+use crate::worker::{Finding, Job, Phase, work};
+use crate::{Conditions, Goal, Load, Round, ServerKind, Target, Usage, Watch, usage};
+
+/// How often it is looked whether the run was stopped.
+const LOOK: Duration = Duration::from_millis(20);
+/// Between all threads' being told and the beginning.
+const LEAD: Duration = Duration::from_millis(2);
+/// Steps of the timeline, where the length of a round is known.
+const STEPS: u32 = 100;
+/// The shortest step, and the one where it is not known.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Why there is no round.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was stopped.
+    Stopped,
+    /// The target failed: a line.
+    Target(String),
+    /// The generator could not be set up: a line.
+    Setup(String),
+}
+
+enum Event {
+    Opened,
+    Ended(Result<Box<Finding>, Option<String>>),
+    Broken(String),
+}
+
+/// Measures. Blocks until it is done or the watch is stopped.
+pub(crate) fn measure(
+    target: &Target,
+    load: &Load,
+    conditions: &Conditions,
+    registry: &Registry,
+    watch: &Watch,
+    run_began: Instant,
+) -> Result<Round, Failure> {
+    let job = Arc::new(job(target, load, conditions, registry, watch));
+    let (phase, _) = watch::channel(Phase::Opening);
+    let (events, received) = sync_channel(2 * job.threads);
+    let mut threads = Vec::new();
+    for thread in 0..job.threads {
+        let cpu = (!conditions.pin.is_empty()).then(|| conditions.pin[thread % conditions.pin.len()]);
+        let spawned = start(Arc::clone(&job), thread, cpu, phase.subscribe(), events.clone());
+        threads.push(spawned.map_err(|error| Failure::Setup(format!("start a thread: {error}")))?);
+    }
+    drop(events);
+    let conductor = Conductor { target, conditions, watch, phase: &phase, received, window: None };
+    let result = conductor.conduct(&job, run_began);
+    // However it went, the threads end.
+    phase.send_replace(Phase::Stopped);
+    let yardsticks = threads.into_iter().filter_map(|thread| thread.join().ok().flatten());
+    let yardstick_ns = yardsticks.reduce(f64::min).unwrap_or_default();
+    result.map(|round| Round { yardstick_ns, ..round })
+}
+
+fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registry, watch: &Watch) -> Job {
+    let capabilities =
+        registry.transport(&target.endpoint).ok().map(|transport| transport.capabilities(target.endpoint.scheme()));
+    let boundaries = capabilities.is_some_and(|capabilities| capabilities.boundaries());
+    let lossy = capabilities.is_some_and(|capabilities| !capabilities.reliable);
+    let timeout = if lossy { Duration::from_secs(1) } else { Duration::from_secs(5) };
+    Job {
+        registry: registry.clone(),
+        endpoint: target.endpoint.clone(),
+        payload: Payload::new(conditions.expect.clone(), load.sizes.max(), conditions.seed),
+        sizes: load.sizes.clone(),
+        framing: conditions.framing.clone(),
+        connections: load.connections,
+        pipeline: load.pipeline,
+        rate: load.rate,
+        requests: match conditions.goal {
+            Goal::Requests(requests) => Some(requests),
+            Goal::Time(_) => None,
+        },
+        ramp: conditions.ramp,
+        timeout: conditions.timeout.unwrap_or(timeout),
+        reconnect_every: conditions.reconnect_every,
+        identified: boundaries && conditions.expect.identifies() && load.sizes.min() >= IDENTIFIED,
+        threads: conditions.threads.clamp(1, load.connections),
+        spin: conditions.spin,
+        fine_timer: true,
+        seed: conditions.seed,
+        watch: watch.clone(),
+        step: match conditions.goal {
+            Goal::Time(time) => (time / STEPS).max(STEP),
+            Goal::Requests(_) => STEP,
+        },
+        max_message: boundaries.then(|| capabilities.and_then(|capabilities| capabilities.max_message)).flatten(),
+    }
+}
+
+/// Starts a thread of the generator. It gives the yardstick, if it is the first.
+fn start(
+    job: Arc<Job>,
+    thread: usize,
+    cpu: Option<usize>,
+    phase: watch::Receiver<Phase>,
+    events: SyncSender<Event>,
+) -> std::io::Result<JoinHandle<Option<f64>>> {
+    std::thread::Builder::new().name(format!("bench-{thread}")).spawn(move || {
+        if let Some(Err(problem)) = cpu.map(usage::pin) {
+            let _ = events.send(Event::Broken(problem));
+            return None;
+        }
+        let yardstick = (thread == 0).then(usage::yardstick).flatten();
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                let opened = || drop(events.send(Event::Opened));
+                let finding = runtime.block_on(work(job, thread, phase, opened));
+                let _ = events.send(Event::Ended(finding.map(Box::new)));
+            }
+            Err(error) => drop(events.send(Event::Broken(format!("start a runtime: {error}")))),
+        }
+        yardstick
+    })
+}
+
+/// Tells the threads when to begin, and looks at the server meanwhile.
+struct Conductor<'a> {
+    target: &'a Target,
+    conditions: &'a Conditions,
+    watch: &'a Watch,
+    phase: &'a watch::Sender<Phase>,
+    received: Receiver<Event>,
+    window: Option<Window>,
+}
+
+impl Conductor<'_> {
+    fn conduct(mut self, job: &Job, run_began: Instant) -> Result<Round, Failure> {
+        let (mut opened, mut findings) = (0, Vec::new());
+        let (mut before, mut after) = (None, None);
+        while findings.len() < job.threads {
+            match self.received.recv_timeout(self.wait(before.is_some(), after.is_some())) {
+                Ok(Event::Opened) => {
+                    opened += 1;
+                    if opened == job.threads {
+                        self.begin();
+                    }
+                }
+                Ok(Event::Ended(Ok(finding))) => {
+                    after = after.or_else(|| Some(self.server_cpu()));
+                    findings.push(*finding);
+                }
+                Ok(Event::Ended(Err(Some(why)))) => return Err(Failure::Target(why)),
+                Ok(Event::Broken(why)) => return Err(Failure::Setup(why)),
+                Ok(Event::Ended(Err(None))) | Err(RecvTimeoutError::Disconnected) => return Err(Failure::Stopped),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.watch.stopped() {
+                return Err(Failure::Stopped);
+            }
+            let now = Instant::now();
+            if let Some(window) = self.window {
+                if now >= window.begin && before.is_none() {
+                    before = Some(self.server_cpu());
+                }
+                if window.end.is_some_and(|end| now >= end) && after.is_none() {
+                    after = Some(self.server_cpu());
+                }
+            }
+        }
+        let Some(window) = self.window else { return Err(Failure::Stopped) };
+        let server_cpu = before.flatten().zip(after.flatten()).map(|(before, after)| after.saturating_sub(before));
+        self.sum_up(job, window, findings, server_cpu, run_began)
+    }
+
+    /// How long to wait for an event.
+    fn wait(&self, begun: bool, ended: bool) -> Duration {
+        let Some(window) = self.window else { return LOOK };
+        let next = match (begun, ended) {
+            (false, _) => Some(window.begin),
+            (true, false) => window.end,
+            (true, true) => None,
+        };
+        next.map_or(LOOK, |next| LOOK.min(next.saturating_duration_since(Instant::now())))
+    }
+
+    fn begin(&mut self) {
+        let epoch = Instant::now() + LEAD;
+        let begin = epoch + self.conditions.warmup;
+        let end = match self.conditions.goal {
+            Goal::Time(time) => Some(begin + time),
+            Goal::Requests(_) => None,
+        };
+        let window = Window { epoch, begin, end };
+        self.window = Some(window);
+        self.phase.send_replace(Phase::Running(window));
+    }
+
+    /// What the server's process has used so far; of the same process, what all of it has.
+    fn server_cpu(&self) -> Option<Duration> {
+        match self.target.server {
+            ServerKind::Elsewhere => None,
+            ServerKind::Process(process) => usage::process_cpu(Some(process)),
+            ServerKind::SameProcess => usage::process_cpu(None),
+        }
+    }
+
+    fn sum_up(
+        &self,
+        job: &Job,
+        window: Window,
+        findings: Vec<Finding>,
+        server_cpu: Option<Duration>,
+        run_began: Instant,
+    ) -> Result<Round, Failure> {
+        let last = findings.iter().filter_map(|finding| finding.tally.last).max();
+        let end = window.end.or(last).unwrap_or(window.begin);
+        let step = findings.iter().map(|finding| finding.tally.step()).max().unwrap_or(job.step);
+        let mut round = Round {
+            at_s: window.begin.saturating_duration_since(run_began).as_secs_f64(),
+            elapsed_s: (end - window.begin).as_secs_f64(),
+            timeline_step_s: step.as_secs_f64(),
+            ..Round::default()
+        };
+        if job.identified {
+            (round.faults.duplicated, round.faults.reordered) = (Some(0), Some(0));
+        }
+        let (mut cpu, mut time) = (Duration::ZERO, Duration::ZERO);
+        for finding in findings {
+            if let Some(used) = finding.used {
+                cpu += used.cpu;
+                time += used.time;
+                round.client.messages += used.replies;
+            }
+            finding.tally.add_to(&mut round);
+        }
+        round.client.cpu_s = cpu.as_secs_f64();
+        round.client.busy = (!time.is_zero()).then(|| cpu.as_secs_f64() / time.as_secs_f64());
+        round.client.memory = usage::resident(std::process::id());
+        round.server = server_cpu.map(|used| {
+            let (used, memory) = match self.target.server {
+                ServerKind::Process(process) => (used, usage::resident(process)),
+                _ => (used.saturating_sub(cpu), None),
+            };
+            Usage { cpu_s: used.as_secs_f64(), messages: round.messages, busy: None, memory }
+        });
+        if round.messages == 0 && round.faults.wrong == 0 {
+            return Err(Failure::Target(silence(self.target, &round)));
+        }
+        Ok(round)
+    }
+}
+
+/// What there is to say of a target that gave no reply at all.
+fn silence(target: &Target, round: &Round) -> String {
+    let errors: Vec<_> = round.faults.errors.iter().map(|(kind, count)| format!("{kind} ({count} times)")).collect();
+    let errors = if errors.is_empty() { String::new() } else { format!("; {}", errors.join(", ")) };
+    format!("{}: no reply to {} requests{errors}", target.endpoint, round.requests)
+}

@@ -1,0 +1,205 @@
+//! What one thread of the generator counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Faults, Round, Spectrum};
+
+/// Steps of a timeline at most; longer ones get coarser.
+const STEPS: usize = 2048;
+/// Kinds of errors that are told apart at most.
+const KINDS: usize = 64;
+
+/// The measured part of a round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// From when on requests of an open loop are due.
+    pub(crate) epoch: Instant,
+    /// The measured part begins.
+    pub(crate) begin: Instant,
+    /// It ends; `None`: with the last request.
+    pub(crate) end: Option<Instant>,
+}
+
+impl Window {
+    /// Whether `at` is in the measured part.
+    pub(crate) fn holds(&self, at: Instant) -> bool {
+        at >= self.begin && self.end.is_none_or(|end| at < end)
+    }
+}
+
+/// A request under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    /// When it was handed over; in an open loop, when it was due.
+    pub(crate) at: Instant,
+    /// Whether it belongs to the measured part.
+    pub(crate) measured: bool,
+    /// Whether it is the first of its connection.
+    pub(crate) first: bool,
+}
+
+/// Counters and histograms.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub(crate) requests: u64,
+    pub(crate) answered: u64,
+    pub(crate) messages: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) latency: Spectrum,
+    pub(crate) first_reply: Spectrum,
+    pub(crate) connect: Spectrum,
+    pub(crate) lag: Spectrum,
+    pub(crate) faults: Faults,
+    pub(crate) reconnects: u64,
+    /// Right replies, measured or not.
+    pub(crate) replies: u64,
+    /// When the last right reply of the measured part came.
+    pub(crate) last: Option<Instant>,
+    timeline: Vec<u64>,
+    step: Duration,
+}
+
+impl Tally {
+    pub(crate) fn new(step: Duration) -> Self {
+        Self {
+            requests: 0,
+            answered: 0,
+            messages: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            latency: Spectrum::new(),
+            first_reply: Spectrum::new(),
+            connect: Spectrum::new(),
+            lag: Spectrum::new(),
+            faults: Faults::default(),
+            reconnects: 0,
+            replies: 0,
+            last: None,
+            timeline: Vec::new(),
+            step,
+        }
+    }
+
+    /// A right reply of `len` bytes came at `now`.
+    pub(crate) fn right(&mut self, begun: Begun, len: usize, now: Instant, window: Option<&Window>) {
+        self.replies += 1;
+        if begun.measured {
+            self.answered += 1;
+            let spectrum = if begun.first { &mut self.first_reply } else { &mut self.latency };
+            spectrum.record(now.saturating_duration_since(begun.at));
+        }
+        if let Some(window) = window
+            && window.holds(now)
+        {
+            self.messages += 1;
+            self.bytes_received += len as u64;
+            self.last = Some(now);
+            self.mark(now - window.begin);
+        }
+    }
+
+    fn mark(&mut self, at: Duration) {
+        let mut step = (at.as_nanos() / self.step.as_nanos().max(1)) as usize;
+        while step >= STEPS {
+            self.timeline = self.timeline.chunks(2).map(|pair| pair.iter().sum()).collect();
+            self.step *= 2;
+            step /= 2;
+        }
+        if step >= self.timeline.len() {
+            self.timeline.resize(step + 1, 0);
+        }
+        self.timeline[step] += 1;
+    }
+
+    /// Counts an error by its kind.
+    pub(crate) fn error(&mut self, kind: String) {
+        let errors = &mut self.faults.errors;
+        let kind = if errors.len() >= KINDS && !errors.contains_key(&kind) { "others".to_owned() } else { kind };
+        *errors.entry(kind).or_default() += 1;
+    }
+
+    /// Adds the counts of another thread to `round`.
+    pub(crate) fn add_to(mut self, round: &mut Round) {
+        round.requests += self.requests;
+        round.answered += self.answered;
+        round.messages += self.messages;
+        round.bytes_sent += self.bytes_sent;
+        round.bytes_received += self.bytes_received;
+        round.latency.merge(&self.latency);
+        round.first_reply.merge(&self.first_reply);
+        round.connect.merge(&self.connect);
+        round.lag.merge(&self.lag);
+        round.reconnects += self.reconnects;
+        round.faults.add(&self.faults);
+        let step = Duration::from_secs_f64(round.timeline_step_s);
+        while self.step < step {
+            self.timeline = self.timeline.chunks(2).map(|pair| pair.iter().sum()).collect();
+            self.step *= 2;
+        }
+        if round.timeline.len() < self.timeline.len() {
+            round.timeline.resize(self.timeline.len(), 0);
+        }
+        for (sum, count) in round.timeline.iter_mut().zip(&self.timeline) {
+            *sum += count;
+        }
+    }
+
+    /// The step of the timeline.
+    pub(crate) fn step(&self) -> Duration {
+        self.step
+    }
+}
+
+impl Faults {
+    /// Adds all of `other`. What one of them could not see, the sum has from the other.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+        };
+        self.wrong += other.wrong;
+        self.lost += other.lost;
+        self.late += other.late;
+        self.duplicated = sum(self.duplicated, other.duplicated);
+        self.reordered = sum(self.reordered, other.reordered);
+        self.unsent += other.unsent;
+        self.broken += other.broken;
+        let errors: &mut BTreeMap<String, u64> = &mut self.errors;
+        for (kind, count) in &other.errors {
+            *errors.entry(kind.clone()).or_default() += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_timeline_gets_coarser_and_keeps_its_sum() {
+        let begin = Instant::now();
+        let window = Window { epoch: begin, begin, end: None };
+        let begun = Begun { at: begin, measured: true, first: false };
+        let mut tally = Tally::new(Duration::from_millis(1));
+        for second in 0..10 {
+            tally.right(begun, 1, begin + Duration::from_secs(second), Some(&window));
+        }
+        assert!(tally.step > Duration::from_millis(1));
+        let mut round = Round { timeline_step_s: tally.step.as_secs_f64(), ..Round::default() };
+        tally.add_to(&mut round);
+        assert_eq!((round.timeline.iter().sum::<u64>(), round.messages), (10, 10));
+        assert!(round.timeline.len() <= STEPS);
+    }
+
+    #[test]
+    fn endless_kinds_of_errors_are_bounded() {
+        let mut tally = Tally::new(Duration::from_secs(1));
+        (0..1000).for_each(|n| tally.error(n.to_string()));
+        assert_eq!(tally.faults.errors.len(), KINDS + 1);
+        assert_eq!(tally.faults.errors.values().sum::<u64>(), 1000);
+    }
+}
