@@ -40,6 +40,7 @@ pub use model::{
     Value,
 };
 pub use plan::{Conditions, Goal, Load, Plan, PlanError, ServerKind, Target};
+pub use run::measure_once;
 pub use sizes::{Sizes, SizesParseError};
 pub use slo::{Slo, SloParseError};
 pub use spectrum::Spectrum;

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::round::{Failure, measure};
 use crate::{
-    Cell, Goal, Load, Plan, PlanError, Run, SCHEMA, ServerKind, Settings, Stage, Target, TargetInfo, Watch, usage,
+    Cell, Conditions, Goal, Load, Plan, PlanError, Round, Run, SCHEMA, ServerKind, Settings, Stage, Target, TargetInfo,
+    Watch, usage,
 };
 
 impl Plan {
@@ -122,6 +123,27 @@ impl Plan {
         run.evaluate();
         Ok(run)
     }
+}
+
+/// Measures one target under one load once: for benches that bring statistics of their own, such as criterion. Blocks until
+/// it is done.
+///
+/// # Errors
+/// The plan would be [impossible](Plan::check), the target failed, or the generator could not be set up.
+pub fn measure_once(
+    target: &Target,
+    load: &Load,
+    conditions: &Conditions,
+    registry: &Registry,
+) -> Result<Round, PlanError> {
+    let plan =
+        Plan { targets: vec![target.clone()], loads: vec![load.clone()], conditions: conditions.clone(), rounds: 1 };
+    plan.check(registry)?;
+    measure(target, load, conditions, registry, &Watch::new(), Instant::now()).map_err(|failure| match failure {
+        Failure::Target(why) | Failure::Setup(why) => PlanError::Failed(vec![why]),
+        // Nobody holds the watch.
+        Failure::Stopped => PlanError::Failed(vec!["stopped".to_owned()]),
+    })
 }
 
 fn info(target: &Target, registry: &Registry) -> TargetInfo {

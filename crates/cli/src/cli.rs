@@ -9,7 +9,11 @@ use clap_complete::Shell;
 use crate::help;
 use crate::values::{Deadline, deadline, patience, size};
 
-/// Swap the wire, keep the handler: serve a handler on TCP, UDP and Unix sockets, and talk to it.
+mod measure;
+
+pub(crate) use measure::{BenchArgs, CompareArgs, OutputArgs, ReportArgs};
+
+/// Swap the wire, keep the handler: serve a handler on TCP, UDP and Unix sockets, talk to it, and measure it.
 #[derive(Debug, Parser)]
 #[command(name = "swapwire", version, after_help = help::ROOT_SHORT, after_long_help = help::ROOT)]
 pub(crate) struct Cli {
@@ -25,6 +29,15 @@ pub(crate) enum Command {
     /// Talk to an endpoint: from a pipe, or at a prompt
     #[command(after_long_help = help::CONNECT)]
     Connect(ConnectArgs),
+    /// Measure servers under load, side by side
+    #[command(after_long_help = help::BENCH)]
+    Bench(Box<BenchArgs>),
+    /// Compare two runs of `bench`
+    #[command(after_long_help = help::COMPARE)]
+    Compare(CompareArgs),
+    /// Make the table and the pages of earlier runs of `bench` again
+    #[command(after_long_help = help::REPORT)]
+    Report(ReportArgs),
     /// List the handlers that `serve` knows
     #[command(after_long_help = help::HANDLERS)]
     Handlers,
@@ -87,6 +100,11 @@ pub(crate) struct ServeArgs {
     /// be forged. Such a server can be made to flood somebody who never asked
     #[arg(long)]
     pub(crate) allow_amplification: bool,
+
+    /// Also stop, as by a signal, when the standard input ends: for a program that starts a server and holds the other
+    /// end of a pipe, so that the server ends with it
+    #[arg(long)]
+    pub(crate) until_eof: bool,
 
     /// What to log on the standard error, as `info` or `swapwire_server=debug`
     #[arg(long, value_name = "FILTER", env = "SWAPWIRE_LOG", hide_env_values = true, default_value = "warn")]

@@ -1,7 +1,7 @@
 //! How the command ends: exit codes, and errors as single lines.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 use clap::error::ErrorKind;
 
@@ -13,6 +13,8 @@ pub(crate) const FAILURE: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Sessions were cut at the drain deadline or by a second signal.
 pub(crate) const CUT: u8 = 3;
+/// An objective was missed, or a run is worse than the one before.
+pub(crate) const MISSED: u8 = 3;
 
 /// Why the command ends with another code than 0; each line stands for one problem.
 #[derive(Debug)]
@@ -54,13 +56,34 @@ pub(crate) fn complain(line: impl fmt::Display) {
 
 /// Writes a result. A reader that has seen enough (`| head -1`) is no error.
 pub(crate) fn print(text: &str) -> Result<u8, Failure> {
+    match write_stdout(text) {
+        Err(error) => Err(Failure::failed(format_args!("write the standard output: {error}"))),
+        Ok(()) => Ok(OK),
+    }
+}
+
+/// Writes to the standard output. A reader that has seen enough is no error.
+pub(crate) fn write_stdout(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format_args!("write the standard output: {error}")))
-        }
-        _ => Ok(OK),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
     }
+}
+
+/// Whether colours are welcome there (<https://no-color.org>).
+pub(crate) fn is_colored(stream: &impl IsTerminal) -> bool {
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// What an error of the system means, without its number.
+pub(crate) fn cause(error: &io::Error) -> String {
+    #[cfg(unix)]
+    if let Some(code) = error.raw_os_error() {
+        return nix::errno::Errno::from_raw(code).desc().to_owned();
+    }
+    error.to_string()
 }
 
 /// What clap says, on one line; help and version as they are.

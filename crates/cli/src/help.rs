@@ -2,19 +2,21 @@
 
 pub(crate) const ROOT_SHORT: &str = "\
 Try: swapwire serve
-     swapwire connect tcp://127.0.0.1:8888";
+     swapwire connect tcp://127.0.0.1:8888
+     swapwire bench";
 
 pub(crate) const ROOT: &str = "\
 Examples:
   swapwire serve
   swapwire connect tcp://127.0.0.1:8888
   printf 'hello\\n' | swapwire connect udp://127.0.0.1:8888
+  swapwire bench
 
 Exit codes:
   0  all went well
-  1  it failed: a port in use, a refused connection, no reply
+  1  it failed: a port in use, a refused connection, no reply, a wrong reply
   2  it was called wrongly: a malformed endpoint, an unknown scheme, option, handler or framing
-  3  sessions were cut at the drain deadline or by a second signal";
+  3  sessions were cut at the drain deadline or by a second signal; an objective was missed; a run is a regression";
 
 pub(crate) const SERVE: &str = "\
 Prints `listening ENDPOINT` on the standard output, one line each, once all of them are bound. The first SIGINT or \
@@ -28,9 +30,10 @@ Examples:
   swapwire serve udp://127.0.0.1:8888 unix-dgram:./echo.sock --max-message 64KiB
   swapwire serve tcp://127.0.0.1:13 --handler daytime --idle-timeout 10s --drain-timeout 5s
   swapwire serve tcp://127.0.0.1:8888 --handler chat --max-connections 100 --log info
+  sleep 60 | swapwire serve tcp://127.0.0.1:8888 --until-eof
 
 Exit codes:
-  0  drained after a signal, nothing was cut
+  0  drained after a signal (or the end of the input), nothing was cut
   1  an endpoint could not be bound, or failed while serving
   2  called wrongly
   3  sessions were cut: at the drain deadline, or by a second signal";
@@ -55,6 +58,85 @@ Examples:
 Exit codes:
   0  the input ended and the replies came, or the reader of the output left
   1  no connection, it broke, the peer ended before the input did, a message was too long, or no reply came at all
+  2  called wrongly";
+
+pub(crate) const BENCH: &str = "\
+Without arguments it starts a server on tcp, udp, unix, unix-dgram and mem, and measures all of them side by side in \
+about 35 s. Targets need not be swapwire: what answers each request with a reply will do, if --expect and --framing say \
+how a right reply looks.
+
+Load models:
+  closed loop  (the default) each connection keeps --pipeline requests under way and sends the next when a reply has \
+come. It tells how much a server can do at most. Its latencies are those of a server that is always busy, and when the \
+server stalls the load stops as well.
+  open loop    (--rate) requests have intended times that do not wait for replies. A latency runs from the intended \
+time, so a stall counts for every request that it held up (no coordinated omission). It tells what clients see who come \
+by themselves.
+  search       (--find-max --slo p99=5ms) doubles the rate of an open loop until the objective no longer holds, then \
+halves the distance.
+
+Rounds: every target is measured under every load once in each round, one after the other, so that what changes slowly on \
+the machine touches all alike. Figures are medians over the rounds; ± is half the 95 % confidence interval of the median.
+
+Figures:
+  messages/s   right replies that arrived in the measured part, over its length
+  latency      from sending (open loop: from the intended time) to the whole reply; p99: 99 % were at most that long. \
+The first request of each connection is counted apart, as the first reply
+  connect      opening a connection
+  lost         no reply within --timeout; late: it came after that. On a stream the connection is then given up
+  duplicated, reordered  replies that came again, or after that of a later request; where contents tell (uppercase, echo)
+  unsent       an open loop could not send in time, because --pipeline requests were under way or the wire was full
+  lag          how late the generator itself was; more than the latencies, and it is the generator that was measured
+  client CPU, server CPU  processor time for each right reply; the server's where its process is known (started here, \
+or --server-pid). mem is served within the generator's own process
+A warning tells when the generator was the bottleneck, or something else makes the figures doubtful.
+
+SIGINT or SIGTERM ends the run early: what was measured is kept and marked as partial. A second one ends it at once.
+
+Examples:
+  swapwire bench
+  swapwire bench --html wires.html --json wires.json
+  swapwire bench tcp unix --size 64,1k,16k --connections 1,64
+  swapwire bench udp --pipeline 16 -t 1 --pin 0 --server-pin 0
+  swapwire bench tcp://127.0.0.1:8888 unix:/run/echo.sock --expect echo
+  swapwire bench tcp://127.0.0.1:8888 --rate 10k,50k --slo p99=5ms -d 10s
+  swapwire bench tcp --find-max --slo p99=5ms,loss=0.1%
+  swapwire bench tcp://127.0.0.1:7 --expect echo --size 64..1k -n 10k --server-pid 1
+  swapwire bench tcp --reconnect-every 1 --handler daytime --expect any
+  swapwire bench unix --quiet --json -
+
+Exit codes:
+  0  measured; datagrams that were lost are a finding, not a failure
+  1  nothing was measured or only a part, replies were wrong, there were errors, or a file could not be written
+  2  called wrongly: flags that contradict each other, a load that a wire cannot carry
+  3  the objective of --slo was missed; with --find-max: it held at no rate";
+
+pub(crate) const COMPARE: &str = "\
+Prints what changed from one run to another, cell by cell. A regression is a change for the worse that is larger than a \
+rule allows and larger than the noise of both runs explains.
+
+Examples:
+  swapwire compare before.json after.json
+  swapwire compare before.json after.json --fail-if 'p99>+5%' --fail-if 'throughput<-3%'
+
+Exit codes:
+  0  no regression
+  1  a file could not be read, or the two cannot be compared
+  2  called wrongly
+  3  a regression; each is a line on the standard error";
+
+pub(crate) const REPORT: &str = "\
+Prints the tables of runs that were written with --json, and makes the other files of `bench` from them. Several runs go \
+side by side into one page.
+
+Examples:
+  swapwire report run.json
+  swapwire report before.json after.json --html both.html
+  swapwire report run.json --csv run.csv --markdown run.md --hlog run.hlog
+
+Exit codes:
+  0  printed and written
+  1  a file could not be read or written
   2  called wrongly";
 
 pub(crate) const HANDLERS: &str = "\
@@ -103,13 +185,21 @@ mod tests {
 
     #[test]
     fn every_example_is_a_command_that_parses() {
-        let texts = [ROOT_SHORT, ROOT, SERVE, CONNECT, HANDLERS, TRANSPORTS, COMPLETIONS];
+        let texts = [ROOT_SHORT, ROOT, SERVE, CONNECT, BENCH, COMPARE, REPORT, HANDLERS, TRANSPORTS, COMPLETIONS];
         let lines =
             texts.iter().flat_map(|text| text.lines()).filter_map(|line| words(line.trim_start_matches("Try:")));
         let mut count = 0;
         for words in lines {
             let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
             let (endpoints, framing) = match cli.command {
+                Command::Bench(args) => {
+                    let result = crate::bench::setup::read(&args, &swapwire::default_registry());
+                    let mut problems = result.map(drop).err().unwrap_or_default();
+                    // Processors and processes differ from machine to machine.
+                    problems.retain(|problem| !problem.starts_with("--pin") && !problem.starts_with("--server-pi"));
+                    assert!(problems.is_empty(), "{words:?}: {problems:?}");
+                    (vec![], args.framing)
+                }
                 Command::Serve(args) => {
                     swapwire::default_handlers().get(&args.handler).unwrap();
                     (args.endpoints, args.framing)
@@ -124,6 +214,6 @@ mod tests {
             assert!(framing.is_none_or(|framing| framing.parse::<Framing>().is_ok()), "{words:?}");
             count += 1;
         }
-        assert!(count >= 20, "only {count} examples found");
+        assert!(count >= 35, "only {count} examples found");
     }
 }

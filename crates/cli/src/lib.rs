@@ -2,16 +2,23 @@
 //!
 //! * `serve` composes a server of the facade's handlers and transports and runs it until a signal comes.
 //! * `connect` talks to one endpoint, from a pipe or at a prompt.
+//! * `bench` measures servers under load, side by side; `compare` tells two runs apart, `report` shows them again.
 //! * `handlers` and `transports` list what there is; `completions` writes a shell's completions.
 //!
 //! What people and scripts may rely on: results on the standard output, everything else on the standard error, one line
-//! for each error, and the exit codes 0 (well), 1 (failed), 2 (called wrongly) and 3 (cut at the drain deadline).
+//! for each error, and the exit codes 0 (well), 1 (failed), 2 (called wrongly) and 3 (`serve`: cut at the drain deadline;
+//! `bench`: an objective was missed; `compare`: a regression).
 
+mod bench;
 mod cli;
 mod connect;
+mod cpus;
+mod descriptors;
 mod exit;
 mod help;
 mod list;
+mod outputs;
+mod runs;
 mod serve;
 mod signals;
 mod values;
@@ -37,6 +44,9 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Serve(args) => serve::run(args),
         Command::Connect(args) => connect::run(args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Compare(args) => runs::run_compare(&args),
+        Command::Report(args) => runs::run_report(&args),
         Command::Handlers => exit::print(&list::handlers(&swapwire::default_handlers())),
         Command::Transports { options } => exit::print(&list::transports(&swapwire::default_registry(), options)),
         Command::Completions { shell } => {

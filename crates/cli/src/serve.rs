@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
+use crate::descriptors;
 use crate::exit::{self, Failure, complain};
 use crate::signals::Signals;
 
@@ -19,7 +20,7 @@ use compose::compose;
 /// Serves until told to stop.
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     log_to_stderr(&args.log)?;
-    raise_descriptor_limit();
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -30,10 +31,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
 }
 
 async fn serve(args: ServeArgs) -> Result<u8, Failure> {
-    let drain_timeout = args.drain_timeout;
+    let (drain_timeout, until_eof) = (args.drain_timeout, args.until_eof);
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     let server = compose(args).await?;
+    let ended = end_of_input(until_eof);
     announce(&server.local_endpoints());
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -44,6 +46,7 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         // Every endpoint has failed for good.
         report = &mut run => return Ok(conclude(&report)),
         () = signals.next() => {}
+        () = ended => {}
     }
     let _ = stop.send(());
     let patience = drain_timeout.map_or(Some(Limits::default().drain_timeout), |deadline| deadline.0);
@@ -62,6 +65,15 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
             Ok(exit::CUT)
         }
         () = notice => Ok(exit::CUT),
+    }
+}
+
+/// Ready when the standard input has ended, or cannot be read; never, unless that is `watched`.
+async fn end_of_input(watched: bool) {
+    if watched {
+        let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+    } else {
+        std::future::pending().await
     }
 }
 
@@ -92,18 +104,4 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .log_internal_errors(false)
         .try_init();
     Ok(())
-}
-
-/// Every connection takes a descriptor, and the soft limit is often low for the sake of programs that use `select`.
-fn raise_descriptor_limit() {
-    #[cfg(unix)]
-    {
-        use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-            && soft < hard
-        {
-            // Where the system says no, the limit stays as it was.
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Values of flags: times and sizes, written as in the options of endpoints.
+//! Values of flags: times and sizes, written as in the options of endpoints; counts and rates, with decimal suffixes.
 
 use std::time::Duration;
 
@@ -26,6 +26,64 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     usize::parse_option(text).map_err(|problem| problem.to_string())
 }
 
+/// A time.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    Duration::parse_option(text).map_err(|problem| problem.to_string())
+}
+
+/// A count, at least 1: `64`, `10k` (10,000), `1.5M`.
+pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    const HELP: &str = "write a whole number from 1 on, as 64, 10k or 1.5M";
+    let number = number(text).filter(|number| (number - number.round()).abs() < 1e-6 && *number < EXACT).ok_or(HELP)?;
+    let number = number.round() as u64;
+    match T::try_from(number) {
+        Ok(count) if number > 0 => Ok(count),
+        _ => Err(HELP.to_owned()),
+    }
+}
+
+/// So many for each second, more than 0: `500`, `10k`, `1.5M`.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|rate| *rate > 0.0 && *rate < EXACT)
+        .ok_or_else(|| "write a rate, as 500, 10k or 1.5M".to_owned())
+}
+
+/// The elements of a comma list. Each is told apart: one that is malformed, or that stands there twice.
+pub(crate) fn list<T>(
+    flag: &str,
+    text: &str,
+    problems: &mut Vec<String>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    let words: Vec<_> = text.split(',').map(str::trim).collect();
+    for (at, word) in words.iter().enumerate() {
+        match read(word) {
+            _ if words[..at].contains(word) => problems.push(format!("{flag} {text}: {word:?} stands there twice")),
+            Ok(one) => all.push(one),
+            Err(problem) => problems.push(format!("{flag} {word:?}: {problem}")),
+        }
+    }
+    all
+}
+
+/// Whole numbers are exact below this.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn number(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +103,31 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(65536));
         assert_eq!(size("1M"), Ok(1 << 20));
         assert!(size("much").is_err() && size("").is_err());
+    }
+
+    #[test]
+    fn counts_and_rates_have_decimal_suffixes() {
+        assert_eq!(count::<u64>("64"), Ok(64));
+        assert_eq!(count::<usize>("10k"), Ok(10_000));
+        assert_eq!(count::<u64>("1.1M"), Ok(1_100_000));
+        assert_eq!(count::<u64>("2G"), Ok(2_000_000_000));
+        for text in ["", "0", "-1", "1.5", "many", "1kk", "1e3", "k", "99999999999999999999"] {
+            assert!(count::<u64>(text).is_err(), "{text}");
+        }
+        assert!(count::<u8>("256").is_err());
+        assert_eq!(rate("0.5"), Ok(0.5));
+        assert_eq!(rate("1.5k"), Ok(1500.0));
+        assert!(rate("0").is_err() && rate("fast").is_err() && rate("-5").is_err());
+    }
+
+    #[test]
+    fn every_wrong_element_of_a_list_is_told() {
+        let mut problems = Vec::new();
+        assert_eq!(list("--rate", "1k, 2k", &mut problems, rate), [1000.0, 2000.0]);
+        assert_eq!(problems, Vec::<String>::new());
+        list("--rate", "1k,x,1k,", &mut problems, rate);
+        let help = "write a rate, as 500, 10k or 1.5M";
+        let twice = "--rate 1k,x,1k,: \"1k\" stands there twice".to_owned();
+        assert_eq!(problems, [format!("--rate \"x\": {help}"), twice, format!("--rate \"\": {help}")]);
     }
 }

@@ -57,7 +57,7 @@ fn completions_are_written_for_every_shell() {
 
 #[test]
 fn help_shows_examples_and_exit_codes() {
-    for args in [&["--help"] as &[_], &["serve", "--help"], &["connect", "--help"]] {
+    for args in [&["--help"] as &[_], &["serve", "--help"], &["connect", "--help"], &["bench", "--help"]] {
         let said = run(args, "");
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
         assert!(said.text().contains("Examples:") && said.text().contains("Exit codes:"), "{args:?}");

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use common::{Serving, connect, next, swapwire, wait};
+use common::{Serving, connect, finish, lines, next, swapwire, wait};
 use nix::sys::signal::Signal;
 
 fn dial(endpoint: &str) -> TcpStream {
@@ -91,6 +91,24 @@ fn an_idle_session_does_not_hold_up_the_drain() {
     let (code, stderr) = server.end();
     assert_eq!(code, Some(0));
     assert!(stderr.last().unwrap().contains("0 cut"), "{stderr:?}");
+}
+
+#[test]
+fn it_can_end_with_its_input() {
+    let mut child = swapwire(&["serve", "tcp://127.0.0.1:0", "--until-eof"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"what is said there means nothing").unwrap();
+    let endpoint = next(&lines(child.stdout.take().unwrap())).split_off("listening ".len());
+    assert_eq!(connect(&endpoint, "hello\n").text(), "HELLO\n");
+    drop(stdin);
+    let said = finish(child);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.line().starts_with("swapwire: drained in "), "{said:?}");
 }
 
 #[test]

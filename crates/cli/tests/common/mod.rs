@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::fmt;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+pub(crate) mod bench;
 
 /// Nothing here takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,7 +28,6 @@ pub(crate) fn swapwire(args: &[&str]) -> Command {
 }
 
 /// What a finished command said.
-#[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
@@ -43,6 +45,13 @@ impl Said {
         assert!(!line.contains('\n'), "more than one line: {self:?}");
         assert!(line.starts_with("swapwire: "), "{self:?}");
         line
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        write!(f, "exit code {:?}, stdout {stdout:?}, stderr {:?}", self.code, self.stderr)
     }
 }
 
@@ -84,6 +93,11 @@ pub(crate) fn wait(child: &mut Child) -> ExitStatus {
     drop(done);
     assert!(!watchdog.join().unwrap(), "the command did not end");
     status
+}
+
+/// Sends a signal.
+pub(crate) fn kill_with(child: &Child, signal: Signal) {
+    kill(pid(child), signal).unwrap();
 }
 
 fn pid(child: &Child) -> Pid {
@@ -154,8 +168,12 @@ impl Serving {
         &self.endpoints[0]
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(pid(&self.child), signal).unwrap();
+        kill_with(&self.child, signal);
     }
 
     /// Waits for its end; gives the exit code and the rest of the standard error.

@@ -1,0 +1,74 @@
+//! `swapwire bench`.
+
+use swapwire_bench::{Run, Slo, report};
+
+use crate::cli::BenchArgs;
+use crate::exit::{self, Failure, complain};
+use crate::outputs::Outputs;
+use crate::signals::Signals;
+
+mod judge;
+mod memory;
+mod process;
+mod progress;
+mod servers;
+pub(crate) mod setup;
+mod work;
+
+use progress::Progress;
+use servers::Servers;
+use setup::{Setup, named};
+use work::{Work, apart};
+
+/// Measures, prints a table and writes the files.
+pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
+    let registry = swapwire::default_registry();
+    let setup = setup::read(args, &registry).map_err(|problems| Failure::several(exit::USAGE, problems))?;
+    let outputs = Outputs::open(args.json.as_ref(), &args.outputs)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format_args!("bench: start the runtime: {error}")))?;
+    runtime.block_on(async {
+        // A signal from here on ends what was begun.
+        let mut signals =
+            Signals::new().map_err(|error| Failure::failed(format_args!("bench: watch for signals: {error}")))?;
+        let Setup { servers: spec, mut plan, find_max, slo } = setup;
+        let servers = match &spec {
+            Some(spec) => {
+                let (servers, places) = Servers::start(spec, &registry)?;
+                plan.targets = named(places);
+                Some(servers)
+            }
+            None => None,
+        };
+        let work = Work { plan, search: slo.clone().filter(|_| find_max), registry };
+        let quiet = args.quiet;
+        if !quiet {
+            complain(work.announcement());
+        }
+        let mut run = work.measure(servers, Progress::new(quiet), &mut signals).await?;
+        run.settings.handler = spec.map(|spec| spec.handler);
+        let end = apart(move || conclude(run, slo.as_ref(), outputs, quiet))?;
+        tokio::select! {
+            code = end => code.unwrap_or_else(|_| Err(Failure::failed("bench: the report panicked"))),
+            // Whoever should take the outputs may never do so.
+            () = signals.next() => Err(Failure::failed("bench: told to stop while the outputs were written")),
+        }
+    })
+}
+
+/// The table, the files, and what went wrong.
+fn conclude(run: Run, slo: Option<&Slo>, outputs: Outputs, quiet: bool) -> Result<u8, Failure> {
+    let mut troubles = judge::troubles(&run);
+    if !quiet {
+        troubles.extend(outputs.print(|color| report::text(&run, color)));
+    }
+    let missed = slo.map(|slo| judge::missed(&run, slo)).unwrap_or_default();
+    troubles.extend(outputs.write(&[("this run".to_owned(), run)]));
+    match (troubles.is_empty(), missed.is_empty()) {
+        (true, true) => Ok(exit::OK),
+        (true, false) => Err(Failure::several(exit::MISSED, missed)),
+        (false, _) => Err(Failure::several(exit::FAILURE, troubles.into_iter().chain(missed).collect())),
+    }
+}

@@ -1,0 +1,129 @@
+//! Servers that are started for a measurement.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use swapwire::core::Place;
+use swapwire::{Endpoint, Framing, Registry};
+use swapwire_bench::{ServerKind, Target};
+use tempfile::TempDir;
+
+use super::memory::Memory;
+use super::process::Process;
+use crate::cpus;
+use crate::exit::Failure;
+
+/// Which wires are measured when none is named, as far as this system has them.
+pub(super) const USUAL: [&str; 5] = ["tcp", "udp", "unix", "unix-dgram", "mem"];
+/// How long servers may take to end in good order, before they are killed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What servers to start.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    /// One wire each; all of them [startable](can_start).
+    pub(super) schemes: Vec<String>,
+    pub(super) handler: String,
+    pub(super) framing: Framing,
+    /// The largest request.
+    pub(super) max_message: usize,
+    /// How many connections a server takes; `None` for its default.
+    pub(super) max_connections: Option<usize>,
+    /// Which processors they are bound to; empty: any.
+    pub(super) cpus: Vec<usize>,
+}
+
+/// Whether it is known how to start a server on this wire.
+pub(super) fn can_start(scheme: &str) -> bool {
+    place(scheme, 0, Path::new("/")).is_some()
+}
+
+/// Targets that stand for the servers before they run.
+pub(super) fn placeholders(spec: &Spec) -> Vec<Target> {
+    let wires = spec.schemes.iter().enumerate();
+    let endpoints = wires.filter_map(|(at, scheme)| {
+        let endpoint = Endpoint::new(scheme.as_str(), place(scheme, at, Path::new("/"))?).ok()?;
+        Some(Target { name: scheme.clone(), endpoint, server: ServerKind::Elsewhere })
+    });
+    endpoints.collect()
+}
+
+/// Whether its server is a part of this process.
+pub(super) fn is_memory(scheme: &str) -> bool {
+    matches!(scheme, "mem" | "mem-dgram" | "mem-seq")
+}
+
+fn place(scheme: &str, at: usize, directory: &Path) -> Option<Place> {
+    match scheme {
+        "tcp" | "udp" => Some(Place::Host { host: "127.0.0.1".to_owned(), port: 0 }),
+        "unix" | "unix-dgram" => Some(Place::Path(directory.join(format!("{at}.sock")))),
+        scheme if is_memory(scheme) => Some(Place::Name(format!("bench-{at}"))),
+        _ => None,
+    }
+}
+
+/// The servers of one measurement. Dropping them ends them at once.
+#[derive(Debug)]
+pub(super) struct Servers {
+    processes: Vec<Process>,
+    memory: Option<Memory>,
+    /// Of the Unix sockets.
+    _directory: TempDir,
+}
+
+impl Servers {
+    /// Starts a server for each wire: a process each, but those in memory in a thread of this process, over `registry`.
+    /// Gives where they are, in the order of the wires; all of them listen then.
+    ///
+    /// # Errors
+    /// One of them could not be started; none is left.
+    pub(super) fn start(spec: &Spec, registry: &Registry) -> Result<(Self, Vec<(Endpoint, ServerKind)>), Failure> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| Failure::failed(format_args!("{what}: {error}"));
+        let directory = tempfile::Builder::new()
+            .prefix("swapwire-bench-")
+            .tempdir()
+            .map_err(|error| failed("make a directory for sockets", &error))?;
+        let mut servers = Self { processes: Vec::new(), memory: None, _directory: directory };
+        let mut places = Vec::new();
+        let mut in_memory = Vec::new();
+        for (at, scheme) in spec.schemes.iter().enumerate() {
+            let place = place(scheme, at, servers._directory.path())
+                .ok_or_else(|| Failure::usage(format_args!("no server can be started on {scheme}")))?;
+            let endpoint = Endpoint::new(scheme.as_str(), place)
+                .map_err(|error| failed(&format!("start a server on {scheme}"), &error))?;
+            if is_memory(scheme) {
+                in_memory.push(endpoint.clone());
+                places.push((endpoint, ServerKind::SameProcess));
+            } else {
+                let process = Process::start(&endpoint, spec)?;
+                places.push((process.endpoint().clone(), ServerKind::Process(process.id())));
+                servers.processes.push(process);
+            }
+        }
+        if !in_memory.is_empty() {
+            let start = || Memory::start(in_memory, spec, registry).map_err(io::Error::other);
+            servers.memory = Some(cpus::run_on(&spec.cpus, start).map_err(|error| failed("start a server", &error))?);
+        }
+        Ok((servers, places))
+    }
+
+    /// Who of them has ended by itself, and why, a line each.
+    pub(super) fn deaths(&mut self) -> Vec<String> {
+        self.processes.iter_mut().filter_map(Process::death).collect()
+    }
+
+    /// Ends them in good order, and kills what takes too long.
+    pub(super) fn end(mut self) {
+        for process in &mut self.processes {
+            process.hang_up();
+        }
+        let deadline = Instant::now() + FAREWELL;
+        for process in &mut self.processes {
+            process.wait(deadline);
+        }
+        if let Some(memory) = self.memory.take() {
+            memory.end();
+        }
+    }
+}

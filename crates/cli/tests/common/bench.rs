@@ -1,0 +1,102 @@
+//! For the tests of `bench`: short runs, their JSON, and servers that are not ours.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use swapwire_bench::Run;
+
+use super::{Said, run};
+
+/// One quick round after another, of one connection. Their end is a number of requests, since a machine that is busy with
+/// other tests may do nothing at all for a while.
+pub(crate) const QUICK: [&str; 8] = ["-c", "1", "-n", "500", "--warmup", "5ms", "--rounds", "2"];
+
+/// `swapwire bench`, quick unless `args` say otherwise.
+pub(crate) fn bench(args: &[&str]) -> Said {
+    let given = |flag: &str| match flag {
+        "-n" => args.contains(&"-n") || args.contains(&"-d"),
+        "--rounds" => args.contains(&"--rounds") || args.contains(&"--find-max"),
+        flag => args.contains(&flag),
+    };
+    let quick = QUICK.chunks(2).filter(|flag| !given(flag[0])).flatten().copied();
+    let args: Vec<_> = ["bench"].into_iter().chain(quick).chain(args.iter().copied()).collect();
+    run(&args, "")
+}
+
+/// The run in a file.
+pub(crate) fn read(path: &Path) -> Run {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Looks again and again until it is so.
+pub(crate) fn wait_until(what: &str, is: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < deadline, "{what}: it never came");
+        thread::yield_now();
+    }
+}
+
+/// A server of another kind: answers what it reads with itself, from a thread for each connection.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) endpoint: String,
+    ended: Arc<AtomicBool>,
+}
+
+impl Foreign {
+    /// Echoes for ever.
+    pub(crate) fn echo() -> Self {
+        Self::start(usize::MAX, |_| ())
+    }
+
+    /// Echoes to so many connections; then it is gone.
+    pub(crate) fn dying_after(connections: usize) -> Self {
+        Self::start(connections, |_| ())
+    }
+
+    /// Echoes for ever, and tells the number of each new connection.
+    pub(crate) fn watched(accepted: impl FnMut(usize) + Send + 'static) -> Self {
+        Self::start(usize::MAX, accepted)
+    }
+
+    fn start(connections: usize, mut accepted: impl FnMut(usize) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+        let ended = Arc::new(AtomicBool::new(false));
+        let is_ended = Arc::clone(&ended);
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().flatten().enumerate() {
+                if number >= connections || is_ended.load(SeqCst) {
+                    return;
+                }
+                accepted(number + 1);
+                thread::spawn(move || echo(stream));
+            }
+        });
+        Self { endpoint, ended }
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        self.ended.store(true, SeqCst);
+        // So that it looks.
+        let _ = TcpStream::connect(self.endpoint.trim_start_matches("tcp://"));
+    }
+}
+
+fn echo(mut stream: TcpStream) {
+    let mut bytes = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = stream.read(&mut bytes) {
+        if stream.write_all(&bytes[..read]).is_err() {
+            return;
+        }
+    }
+}
