@@ -46,7 +46,7 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
     match (from, to) {
         // The facade joins all; the testkit and the load generator are for its tests and benches only.
         ("swapwire", "swapwire-testkit" | "swapwire-bench") => dev,
-        ("swapwire", "swapwire-cli") => false,
+        ("swapwire", "swapwire-cli" | "swapwire-limit") => false,
         ("swapwire", _) => true,
         // The command depends on the facade and the load generator alone.
         ("swapwire-cli", to) => matches!(to, "swapwire" | "swapwire-bench"),
@@ -92,6 +92,7 @@ fn the_rules_for_arrows_refuse_what_they_should() {
         ("swapwire-cli", "swapwire", "normal", true),
         ("swapwire-cli", "swapwire-bench", "normal", true),
         ("swapwire-cli", "swapwire-core", "normal", false),
+        ("swapwire", "swapwire-limit", "dev", false),
         ("swapwire-bench", "swapwire-core", "normal", true),
         ("swapwire-bench", "swapwire-mem", "dev", true),
         ("swapwire-bench", "swapwire-server", "dev", false),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swapwire_core::{Capabilities, Registry};
+use swapwire_core::{Capabilities, Place, Registry};
 
 use crate::{Goal, Load, Plan, PlanError, Target};
 
@@ -70,6 +70,9 @@ impl Plan {
         let (conditions, endpoint) = (&self.conditions, &target.endpoint);
         let mut problems = Vec::new();
         let mut problem = |text: String| problems.push(format!("{endpoint}: {text}"));
+        if matches!(endpoint.place(), Place::Host { port: 0, .. }) {
+            problem("port 0 names nobody; it is for those who listen".to_owned());
+        }
         if let Some(max) = capabilities.max_message
             && load.sizes.max() > max
         {

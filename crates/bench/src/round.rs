@@ -28,6 +28,8 @@ const STEP: Duration = Duration::from_millis(10);
 pub(crate) enum Failure {
     /// It was stopped.
     Stopped,
+    /// Nothing was begun in the measured part: it was too short for what else goes on on this machine, or for the rate.
+    Empty,
     /// The target failed: a line.
     Target(String),
     /// The generator could not be set up: a line.
@@ -250,6 +252,9 @@ impl Conductor<'_> {
             };
             Usage { cpu_s: used.as_secs_f64(), messages: round.messages, busy: None, memory }
         });
+        if round.requests == 0 && round.messages == 0 {
+            return Err(Failure::Empty);
+        }
         if round.messages == 0 && round.faults.wrong == 0 {
             return Err(Failure::Target(silence(self.target, &round)));
         }

@@ -11,6 +11,9 @@ use crate::{
     Watch, usage,
 };
 
+/// Says what to do about a round in which nothing was begun.
+pub(crate) const EMPTY: &str = "no request was begun in it; ask for longer rounds (--duration) or a higher rate";
+
 impl Plan {
     /// Measures all of it, on this thread and those of the generator, and blocks until it is done or
     /// [stopped](Watch::stop). A target that fails ends its own measurements alone: the run is then
@@ -44,6 +47,7 @@ impl Plan {
                             run.partial.push(why);
                             break 'rounds;
                         }
+                        Err(Failure::Empty) => run.partial.push(format!("{what}: round {round} is missing: {EMPTY}")),
                         Err(Failure::Target(why)) => {
                             dead[index] = true;
                             let rounds = self.rounds;
@@ -141,6 +145,7 @@ pub fn measure_once(
     plan.check(registry)?;
     measure(target, load, conditions, registry, &Watch::new(), Instant::now()).map_err(|failure| match failure {
         Failure::Target(why) | Failure::Setup(why) => PlanError::Failed(vec![why]),
+        Failure::Empty => PlanError::Failed(vec![EMPTY.to_owned()]),
         // Nobody holds the watch.
         Failure::Stopped => PlanError::Failed(vec!["stopped".to_owned()]),
     })

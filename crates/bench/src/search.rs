@@ -6,12 +6,15 @@ use swapwire_core::Registry;
 use tokio::time::Instant;
 
 use crate::round::{Failure, measure};
-use crate::{Found, Load, Plan, PlanError, Probe, Round, Run, Slo, Stage, Target, Watch};
+use crate::run::EMPTY;
+use crate::{Found, Goal, Load, Plan, PlanError, Probe, Round, Run, Slo, Stage, Target, Watch};
 
 /// Where a search begins, in requests per second, unless the load says.
 const START: f64 = 1000.0;
 /// Where it ends at the latest.
 const HIGHEST: f64 = 100e6;
+/// Requests that a probe has at least: of fewer, no percentile says anything.
+const FEWEST: f64 = 10.0;
 /// Two rates that are closer than this are one.
 const CLOSE: f64 = 1.03;
 /// Rates that are tried at most.
@@ -41,6 +44,10 @@ impl Plan {
         let began = Instant::now();
         let mut run = self.blank(registry);
         run.cells.clear();
+        let lowest = match self.conditions.goal {
+            Goal::Time(time) => FEWEST / time.as_secs_f64(),
+            Goal::Requests(_) => 1.0,
+        };
         'all: for load in &self.loads {
             for (index, target) in self.targets.iter().enumerate() {
                 let mut try_rate = |rate: f64, number: usize| {
@@ -49,11 +56,15 @@ impl Plan {
                     measure(target, &load, &self.conditions, registry, watch, began)
                 };
                 let mut probes = Vec::new();
-                let outcome = search(load.rate.unwrap_or(START), slo, &mut probes, &mut try_rate);
+                let outcome = search(load.rate.unwrap_or(START), lowest, slo, &mut probes, &mut try_rate);
                 let stopped = match outcome {
                     Ok((rate, limit)) => {
                         run.found.push(found(index, load, rate, slo, limit, probes));
                         continue;
+                    }
+                    Err(Failure::Empty) => {
+                        run.partial.push(format!("{}: given up: {EMPTY}", self.name(target, load)));
+                        false
                     }
                     Err(Failure::Target(why)) => {
                         run.partial.push(format!("{}: given up: {why}", self.name(target, load)));
@@ -101,6 +112,7 @@ fn best(probes: &[Probe]) -> Option<f64> {
 /// Returns the rate and what limits it.
 fn search(
     start: f64,
+    lowest: f64,
     slo: &Slo,
     probes: &mut Vec<Probe>,
     try_rate: &mut impl FnMut(f64, usize) -> Result<Round, Failure>,
@@ -134,8 +146,8 @@ fn search(
     }
     // Down, until it holds.
     let mut floor = high;
-    while low.is_none() && floor > 1.0 && probes.len() < PROBES {
-        floor = (floor / 4.0).max(1.0);
+    while low.is_none() && floor > lowest && probes.len() < PROBES {
+        floor = (floor / 4.0).max(lowest);
         if holds(floor, probes, &mut limit)? {
             low = Some(floor);
         } else {
@@ -196,7 +208,7 @@ mod tests {
     ) -> (Option<f64>, &'static str, usize) {
         let mut probes = Vec::new();
         let slo: Slo = "p99=5ms".parse().unwrap();
-        let (rate, limit) = search(start, &slo, &mut probes, &mut server).unwrap();
+        let (rate, limit) = search(start, 1.0, &slo, &mut probes, &mut server).unwrap();
         (rate, limit, probes.len())
     }
 

@@ -16,7 +16,7 @@ const LONGEST: u64 = 600_000_000_000;
 
 /// Times in nanoseconds, three digits exact ([HdrHistogram](https://hdrhistogram.org)).
 ///
-/// Memory: about 200 KiB, whatever is recorded.
+/// Memory: 16 KiB, and more the longer the longest time is: 100 KiB for milliseconds, 220 KiB at the most.
 #[derive(Clone, PartialEq)]
 pub struct Spectrum(Histogram<u64>);
 
@@ -24,17 +24,20 @@ impl Spectrum {
     /// Nothing yet.
     pub fn new() -> Self {
         #[allow(clippy::expect_used, reason = "the bounds are constants that a test tries")]
-        Self(Histogram::new_with_bounds(SHORTEST, LONGEST, 3).expect("the bounds are valid"))
+        let mut histogram = Histogram::new_with_bounds(SHORTEST, 2 * SHORTEST, 3).expect("the bounds are valid");
+        histogram.auto(true);
+        Self(histogram)
     }
 
     /// Counts one time.
     pub fn record(&mut self, time: Duration) {
-        self.0.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        // Cannot fail: it grows.
+        let _ = self.0.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(LONGEST));
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        // Cannot fail: the bounds are the same.
+        // Cannot fail: it grows.
         let _ = self.0.add(&other.0);
     }
 

@@ -78,13 +78,14 @@ pub struct RecvBatch {
     bytes: Vec<u8>,
     slot_size: usize,
     metas: Vec<RecvMeta>,
+    expected: usize,
 }
 
 impl RecvBatch {
     /// `slots` slots of `slot_size` bytes; both at least 1.
     pub fn new(slots: usize, slot_size: usize) -> Self {
         let (slots, slot_size) = (slots.max(1), slot_size.max(1));
-        Self { bytes: vec![0; slots * slot_size], slot_size, metas: Vec::with_capacity(slots) }
+        Self { bytes: vec![0; slots * slot_size], slot_size, metas: Vec::with_capacity(slots), expected: usize::MAX }
     }
 
     /// How many slots there are.
@@ -105,6 +106,18 @@ impl RecvBatch {
     /// Whether no slot is free.
     pub fn is_full(&self) -> bool {
         self.len() == self.slots()
+    }
+
+    /// Says that no more than `count` messages, at least 1, are expected in this batch: replies to so many requests. A wire
+    /// that has received so many need not look for more, and may give what waits beyond them with what arrives next. It
+    /// holds until it is said anew; at first any number is expected.
+    pub fn expect(&mut self, count: usize) {
+        self.expected = count.max(1);
+    }
+
+    /// How many more are [expected](Self::expect).
+    pub fn awaits(&self) -> usize {
+        self.expected.saturating_sub(self.len())
     }
 
     /// Empties all slots.

@@ -57,7 +57,8 @@ pub trait MessageStream: Send + Unpin + 'static {
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>>;
 
     /// Receives up to a batch of messages into the free slots of `batch`, in order, and returns how many: at least one;
-    /// `None` is the end. It does not wait for more than one. Without a free slot it returns 0 and has taken nothing.
+    /// `None` is the end. It does not wait for more than one, and need not look for more than are
+    /// [expected](RecvBatch::expect). Without a free slot it returns 0 and has taken nothing.
     ///
     /// Each slot holds one message, so [`RecvMeta::segment`] is `None`; [`RecvMeta::peer`] is `None` too, as there is but
     /// one. A message that is longer than the slot, or than [`MessageStream::max_message`], is marked

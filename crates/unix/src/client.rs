@@ -92,25 +92,33 @@ impl Client {
         Ok(())
     }
 
-    /// Receives one message into `slot`.
-    fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8]) -> Poll<Result<RecvMeta, RecvError>> {
+    /// Receives one message into `slot`; behind the `last` one that is expected, nothing is looked for before something
+    /// arrives.
+    fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8], last: bool) -> Poll<Result<RecvMeta, RecvError>> {
         if let Some(error) = self.recv_error.take() {
             return Poll::Ready(Err(error));
         }
         let room = slot.len();
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
-            match self.socket.try_io(Interest::READABLE, || receive(&self.socket, slot)) {
-                Ok(_) if self.lost => {}
-                Ok(len) => {
+            let mut received = None;
+            let outcome = self.socket.try_io(Interest::READABLE, || {
+                received = Some(receive(&self.socket, slot)?);
+                // This clears the readiness, without the system call that would find nothing.
+                if last { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (received, outcome) {
+                (Some(_), _) if self.lost => {}
+                (Some(len), _) => {
                     let mut meta = RecvMeta::new(None, len.min(room));
                     meta.truncated = len > room.min(MAX_MESSAGE);
                     return Poll::Ready(Ok(meta));
                 }
-                Err(error) => match error.kind() {
+                (None, Err(error)) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                     _ => return Poll::Ready(Err(recv_error(error))),
                 },
+                (None, Ok(())) => {}
             }
         }
     }
@@ -158,7 +166,7 @@ fn send_error(error: io::Error) -> SendError {
 impl MessageStream for Client {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
         let mut inbox = mem::take(&mut self.inbox);
-        let received = self.poll_take(cx, &mut inbox);
+        let received = self.poll_take(cx, &mut inbox, false);
         self.inbox = inbox;
         let meta = ready!(received)?;
         if meta.truncated {
@@ -174,8 +182,10 @@ impl MessageStream for Client {
         batch: &mut RecvBatch,
     ) -> Poll<Result<Option<usize>, RecvError>> {
         let before = batch.len();
-        while let Some(slot) = batch.next_slot() {
-            match self.poll_take(cx, slot) {
+        while !batch.is_full() && (batch.awaits() > 0 || batch.len() == before) {
+            let last = batch.awaits() <= 1;
+            let Some(slot) = batch.next_slot() else { break };
+            match self.poll_take(cx, slot, last) {
                 Poll::Ready(Ok(meta)) => batch.push(meta),
                 Poll::Ready(Err(error)) if batch.len() > before => {
                     self.recv_error = Some(error);

@@ -48,10 +48,10 @@ impl Flights {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Identified { slots, free, .. } => free.len() == slots.len(),
-            Self::InTurn(queue, _) => queue.is_empty(),
+            Self::Identified { slots, free, .. } => slots.len() - free.len(),
+            Self::InTurn(queue, _) => queue.len(),
         }
     }
 

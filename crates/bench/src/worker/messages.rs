@@ -72,7 +72,7 @@ impl<'a> Messages<'a> {
             if let Err(kind) = self.send(cx, now, ledger) {
                 return Poll::Ready(self.broken(kind, ledger));
             }
-            let idle = self.flights.is_empty() && self.sent == self.out.len();
+            let idle = self.flights.len() == 0 && self.sent == self.out.len();
             if ledger.failed.is_some() || idle && self.turn.over(now, ledger) {
                 return Poll::Ready(End::Done);
             }
@@ -95,6 +95,7 @@ impl<'a> Messages<'a> {
         errors: &mut usize,
     ) -> Result<bool, String> {
         batch.clear();
+        batch.expect(self.flights.len());
         loop {
             match self.io.poll_recv_batch(cx, batch) {
                 Poll::Pending => return Ok(false),

@@ -43,7 +43,12 @@ pub(super) fn can_start(scheme: &str) -> bool {
 pub(super) fn placeholders(spec: &Spec) -> Vec<Target> {
     let wires = spec.schemes.iter().enumerate();
     let endpoints = wires.filter_map(|(at, scheme)| {
-        let endpoint = Endpoint::new(scheme.as_str(), place(scheme, at, Path::new("/"))?).ok()?;
+        let place = match place(scheme, at, Path::new("/"))? {
+            // One that could be connected to.
+            Place::Host { host, .. } => Place::Host { host, port: 1 },
+            place => place,
+        };
+        let endpoint = Endpoint::new(scheme.as_str(), place).ok()?;
         Some(Target { name: scheme.clone(), endpoint, server: ServerKind::Elsewhere })
     });
     endpoints.collect()

@@ -218,3 +218,25 @@ async fn a_link_that_is_registered_anew_goes_on() {
         assert_eq!(poll_fn(|cx| link.poll_recv(cx, &mut into)).await.unwrap(), Some(1));
     }
 }
+
+/// What waits beyond what is expected comes with what arrives next, or at once: never not at all.
+#[tokio::test]
+async fn a_batch_that_has_what_it_expects_looks_no_further_and_loses_nothing() {
+    let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("udp://{}", server.local_addr().unwrap()).parse().unwrap();
+    let Link::Messages { mut io, .. } = Udp::new().connect(&endpoint).await.unwrap() else { panic!("messages") };
+    poll_fn(|cx| io.poll_send(cx, b"hello")).await.unwrap();
+    let (_, client) = server.recv_from(&mut [0; 8]).await.unwrap();
+    for message in [b"1", b"2"] {
+        server.send_to(message, client).await.unwrap();
+    }
+    let mut batch = RecvBatch::new(8, 64);
+    batch.expect(1);
+    assert_eq!(poll_fn(|cx| io.poll_recv_batch(cx, &mut batch)).await.unwrap(), Some(1));
+    server.send_to(b"3", client).await.unwrap();
+    batch.expect(3);
+    while batch.len() < 3 {
+        poll_fn(|cx| io.poll_recv_batch(cx, &mut batch)).await.unwrap();
+    }
+    assert_eq!(batch.iter().map(|(_, message)| message).collect::<Vec<_>>(), [b"1", b"2", b"3"]);
+}
