@@ -61,6 +61,8 @@ pub(crate) struct Tally {
     pub(crate) last: Option<Instant>,
     timeline: Vec<u64>,
     step: Duration,
+    /// The step of the last mark: where it begins and ends, and its place in the timeline.
+    marked: (Duration, Duration, usize),
 }
 
 impl Tally {
@@ -81,6 +83,7 @@ impl Tally {
             last: None,
             timeline: Vec::new(),
             step,
+            marked: (Duration::ZERO, Duration::ZERO, 0),
         }
     }
 
@@ -103,6 +106,11 @@ impl Tally {
     }
 
     fn mark(&mut self, at: Duration) {
+        let (begin, end, place) = self.marked;
+        if at >= begin && at < end {
+            self.timeline[place] += 1;
+            return;
+        }
         let mut step = (at.as_nanos() / self.step.as_nanos().max(1)) as usize;
         while step >= STEPS {
             self.timeline = self.timeline.chunks(2).map(|pair| pair.iter().sum()).collect();
@@ -113,6 +121,8 @@ impl Tally {
             self.timeline.resize(step + 1, 0);
         }
         self.timeline[step] += 1;
+        let begin = self.step * u32::try_from(step).unwrap_or(u32::MAX);
+        self.marked = (begin, begin + self.step, step);
     }
 
     /// Counts an error by its kind.
