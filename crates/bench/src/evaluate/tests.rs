@@ -184,7 +184,7 @@ fn what_went_wrong_is_said() {
 fn rounds_that_do_not_agree_are_doubted() {
     let noisy = evaluated(run(None, &[("tcp", rounds(&[1000, 1400, 800, 1100, 1300]))]));
     assert!(
-        warning(&noisy, "noisy: tcp at 64 B, 64 connections: messages per second ±").is_some(),
+        warning(&noisy, "noisy over 5 rounds: tcp at 64 B, 64 connections: messages per second ±").is_some(),
         "{:?}",
         noisy.warnings
     );

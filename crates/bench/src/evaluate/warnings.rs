@@ -16,12 +16,20 @@ pub(super) fn of(run: &Run) -> Vec<String> {
             words::plural(rounds as u64)
         ));
     }
+    let mut noisy = Vec::new();
     for cell in &run.cells {
         let Some(summary) = &cell.summary else { continue };
         let seen = Seen { run, cell, summary, name: words::cell(run, cell) };
         lines.extend(bottleneck::of(&seen));
         lines.extend(faults::of(&seen));
-        lines.extend(spread::of(&seen));
+        lines.extend(spread::drift(&seen));
+        noisy.extend(spread::noise(&seen));
+    }
+    if !noisy.is_empty() {
+        lines.push(format!(
+            "noisy over {rounds} rounds: {}; ask for more (--rounds), longer ones (--duration), or a quieter machine",
+            noisy.join("; ")
+        ));
     }
     for found in run.found.iter().filter(|found| found.limited_by == "client") {
         lines.push(format!(

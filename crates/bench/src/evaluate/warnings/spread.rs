@@ -11,7 +11,9 @@ use crate::{
 const NOISY: f64 = 0.1;
 /// Fewer rounds cannot tell the first from the others.
 const FEWEST: usize = 4;
-pub(super) fn of(seen: &Seen<'_>) -> Vec<String> {
+
+/// How far its numbers move, where that is too far.
+pub(super) fn noise(seen: &Seen<'_>) -> Option<String> {
     let summary = seen.summary;
     let latency = |name: &str| summary.latency_ns.get(name).copied();
     let measures = if seen.cell.load.rate_per_s.is_some() {
@@ -26,17 +28,7 @@ pub(super) fn of(seen: &Seen<'_>) -> Vec<String> {
             (share > NOISY).then(|| format!("{what} ± {}", words::percent(share)))
         })
         .collect();
-    let mut lines = Vec::new();
-    if !noisy.is_empty() {
-        lines.push(format!(
-            "noisy: {}: {} over {} rounds; ask for more (--rounds), longer ones (--duration), or a quieter machine",
-            seen.name,
-            noisy.join(", "),
-            seen.cell.rounds.len()
-        ));
-    }
-    lines.extend(drift(seen));
-    lines
+    (!noisy.is_empty()).then(|| format!("{}: {}", seen.name, noisy.join(", ")))
 }
 
 fn half_share(value: &Value) -> Option<f64> {
@@ -45,7 +37,7 @@ fn half_share(value: &Value) -> Option<f64> {
 
 /// Whether the first round was outside the 99 % prediction interval of the later ones, and by something that matters: its
 /// rate in a closed loop, its median latency in an open one.
-fn drift(seen: &Seen<'_>) -> Option<String> {
+pub(super) fn drift(seen: &Seen<'_>) -> Option<String> {
     let open = seen.cell.load.rate_per_s.is_some();
     let measure = |round: &Round| if open { round.latency_at(50.0) } else { round.messages_per_s() };
     let numbers: Vec<_> = seen.cell.rounds.iter().map(measure).collect::<Option<_>>()?;
