@@ -5,6 +5,7 @@
 //! --delay 2ms           before every reply
 //! --sometimes 1%:50ms   before every 100th reply (of all peers together), on top of that
 //! --burn 20us           busy for so long, for every message
+//! --work 20000          busy with so many steps of a computation, for every message: slower on a slower machine
 //! --stall 1s@3s         3 s after the first message, everything stands still for 1 s, once
 //! --drop 5%             every 20th message gets no reply; for datagrams
 //! --framing fixed:64    how streams are cut; otherwise what comes in one read is one message
@@ -30,6 +31,7 @@ struct Slow {
     delay: Duration,
     sometimes: (Share, Duration),
     burn: Duration,
+    work: u64,
     /// For how long, and when.
     stall: Option<(Duration, Duration)>,
     drop: Share,
@@ -47,6 +49,7 @@ impl Handler for Slow {
             });
         }
         while begun.elapsed() < self.burn {}
+        std::hint::black_box((0..self.work).fold(number, |sum, step| std::hint::black_box(sum ^ step).rotate_left(5)));
         if self.drop.has(number) {
             return Ok(());
         }
@@ -114,10 +117,13 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
                 slow.sometimes = parts(':').and_then(|(share, more)| Ok((Share::parse(share)?, time(more)?)))?
             }
             "--burn" => slow.burn = time(&value)?,
+            "--work" => slow.work = value.parse().map_err(|error| format!("{arg} {value}: {error}"))?,
             "--stall" => slow.stall = Some(parts('@').and_then(|(length, at)| Ok((time(length)?, time(at)?)))?),
             "--drop" => slow.drop = Share::parse(&value)?,
             "--framing" => framing = Some(value.parse().map_err(|error| format!("{arg} {value}: {error}"))?),
-            _ => return Err(format!("{arg}: write --delay, --sometimes, --burn, --stall, --drop or --framing")),
+            _ => {
+                return Err(format!("{arg}: write --delay, --sometimes, --burn, --work, --stall, --drop or --framing"));
+            }
         }
     }
     Ok(Asked { slow, framing, endpoints })

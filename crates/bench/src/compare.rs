@@ -9,7 +9,6 @@ mod rule;
 mod tests;
 mod text;
 
-pub use change::Reference;
 pub use rule::{Rule, RuleParseError};
 
 use crate::{Cell, Run, evaluate::words};
@@ -42,8 +41,7 @@ pub struct Row {
     pub before: f64,
     /// The same after.
     pub after: f64,
-    /// The change; `None` if there are fewer than three rounds on a side. It need not be `after` over `before`: what the
-    /// machine's own change explains is taken out of it, see [`Change::against`].
+    /// The change of the means; `None` if there are fewer than three rounds on a side.
     pub change: Option<Change>,
     /// What follows.
     pub verdict: Verdict,
@@ -59,8 +57,8 @@ pub struct Change {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// By what the machine's own speed was taken out.
-    pub against: Reference,
+    /// The interval also holds the change that is left when the generator's own CPU time per message is divided out.
+    pub doubted: bool,
 }
 
 /// What a change means.

@@ -33,7 +33,7 @@ mod usage;
 mod watch;
 mod worker;
 
-pub use compare::{Change, CompareError, Comparison, Reference, Row, Rule, RuleParseError, Verdict, compare};
+pub use compare::{Change, CompareError, Comparison, Row, Rule, RuleParseError, Verdict, compare};
 pub use expect::{Expect, ExpectParseError};
 pub use model::{
     Cell, Faults, Found, LoadInfo, Machine, Probe, Ratio, Round, Run, SCHEMA, Settings, Summary, TargetInfo, Usage,

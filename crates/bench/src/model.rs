@@ -176,8 +176,8 @@ pub struct Round {
     pub client: Usage,
     /// The server, where it can be seen.
     pub server: Option<Usage>,
-    /// CPU time of a fixed piece of work (a byte through a socket pair and back) just before the round, in nanoseconds: it
-    /// tells how fast the machine was. 0 where it is not known.
+    /// CPU time of a fixed piece of work (64 bytes through a socket pair and back), measured every 10 ms of the measured part
+    /// on whatever processor was free, in nanoseconds: how fast the machine was. 0 where it is not known.
     pub yardstick_ns: f64,
 }
 

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 use crate::payload::{IDENTIFIED, Payload};
 use crate::tally::Window;
+use crate::usage::Yardstick;
 use crate::worker::{Finding, Job, Phase, work};
 use crate::{Conditions, Goal, Load, Round, ServerKind, Target, Usage, Watch, usage};
 
-/// How often it is looked whether the run was stopped.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often it is looked whether the run was stopped, and how fast the machine is: half a percent of a processor.
+const LOOK: Duration = Duration::from_millis(10);
 /// Between all threads' being told and the beginning.
 const LEAD: Duration = Duration::from_millis(2);
 /// Steps of the timeline, where the length of a round is known.
@@ -61,13 +62,16 @@ pub(crate) fn measure(
         threads.push(spawned.map_err(|error| Failure::Setup(format!("start a thread: {error}")))?);
     }
     drop(events);
-    let conductor = Conductor { target, conditions, watch, phase: &phase, received, window: None };
+    let yardstick = Yardstick::new();
+    let conductor = Conductor { target, conditions, watch, phase: &phase, received, window: None, yardstick };
     let result = conductor.conduct(&job, run_began);
     // However it went, the threads end.
     phase.send_replace(Phase::Stopped);
-    let yardsticks = threads.into_iter().filter_map(|thread| thread.join().ok().flatten());
-    let yardstick_ns = yardsticks.reduce(f64::min).unwrap_or_default();
-    result.map(|round| Round { yardstick_ns, ..round })
+    for thread in threads {
+        // One that panicked has ended the round as a failure.
+        let _ = thread.join();
+    }
+    result
 }
 
 fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registry, watch: &Watch) -> Job {
@@ -106,20 +110,19 @@ fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registr
     }
 }
 
-/// Starts a thread of the generator. It gives the yardstick, if it is the first.
+/// Starts a thread of the generator.
 fn start(
     job: Arc<Job>,
     thread: usize,
     cpu: Option<usize>,
     phase: watch::Receiver<Phase>,
     events: SyncSender<Event>,
-) -> std::io::Result<JoinHandle<Option<f64>>> {
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(format!("bench-{thread}")).spawn(move || {
         if let Some(Err(problem)) = cpu.map(usage::pin) {
             let _ = events.send(Event::Broken(problem));
-            return None;
+            return;
         }
-        let yardstick = (thread == 0).then(usage::yardstick).flatten();
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
                 let opened = || drop(events.send(Event::Opened));
@@ -128,7 +131,6 @@ fn start(
             }
             Err(error) => drop(events.send(Event::Broken(format!("start a runtime: {error}")))),
         }
-        yardstick
     })
 }
 
@@ -140,6 +142,7 @@ struct Conductor<'a> {
     phase: &'a watch::Sender<Phase>,
     received: Receiver<Event>,
     window: Option<Window>,
+    yardstick: Option<Yardstick>,
 }
 
 impl Conductor<'_> {
@@ -174,11 +177,16 @@ impl Conductor<'_> {
                 if window.end.is_some_and(|end| now >= end) && after.is_none() {
                     after = Some(self.server_cpu());
                 }
+                if let Some(yardstick) = self.yardstick.as_mut().filter(|_| before.is_some() && after.is_none()) {
+                    yardstick.measure();
+                }
             }
         }
         let Some(window) = self.window else { return Err(Failure::Stopped) };
         let server_cpu = before.flatten().zip(after.flatten()).map(|(before, after)| after.saturating_sub(before));
-        self.sum_up(job, window, findings, server_cpu, run_began)
+        let yardstick_ns = self.yardstick.take().map_or(0.0, Yardstick::mean);
+        let round = self.sum_up(job, window, findings, server_cpu, run_began)?;
+        Ok(Round { yardstick_ns, ..round })
     }
 
     /// How long to wait for an event.

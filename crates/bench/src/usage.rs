@@ -57,33 +57,58 @@ pub(crate) fn pin(cpu: usize) -> Result<(), String> {
     Err(format!("pin a thread to processor {cpu}: this system has no call for that"))
 }
 
-/// The CPU time of a fixed piece of work, in nanoseconds: 64 bytes through a socket pair and back. How fast the machine is
-/// now.
-pub(crate) fn yardstick() -> Option<f64> {
+/// A fixed piece of work, whose CPU time tells how fast the machine is: 64 bytes through a socket pair and back.
+#[derive(Debug)]
+pub(crate) struct Yardstick {
     #[cfg(unix)]
-    {
-        use std::io::{Read as _, Write as _};
-        use std::os::unix::net::UnixStream;
-        const TURNS: u32 = 500;
-        const BATCHES: usize = 9;
-        let (mut a, mut b) = UnixStream::pair().ok()?;
-        let mut bytes = [0; 64];
-        let mut times = [Duration::ZERO; BATCHES];
-        for time in &mut times {
-            let before = thread_cpu()?;
-            for _ in 0..TURNS {
-                a.write_all(&bytes).ok()?;
-                b.read_exact(&mut bytes).ok()?;
-                b.write_all(&bytes).ok()?;
-                a.read_exact(&mut bytes).ok()?;
-            }
-            *time = thread_cpu()?.saturating_sub(before);
-        }
-        times.sort();
-        return Some(times[BATCHES / 2].as_nanos() as f64 / f64::from(TURNS));
+    ends: (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
+    /// Nanoseconds of CPU for each turn, as often as it was measured; at most [`LENGTHS`](Self::LENGTHS).
+    lengths: Vec<f64>,
+}
+
+impl Yardstick {
+    /// Turns in one measurement.
+    const TURNS: u32 = 10;
+    /// Measurements at most.
+    const LENGTHS: usize = 10_000;
+
+    pub(crate) fn new() -> Option<Self> {
+        #[cfg(unix)]
+        return Some(Self { ends: std::os::unix::net::UnixStream::pair().ok()?, lengths: Vec::new() });
+        #[allow(unreachable_code, reason = "elsewhere there is no such pair")]
+        None
     }
-    #[allow(unreachable_code, reason = "elsewhere there is no such pair")]
-    None
+
+    /// Measures once. What the system does not tell is left out.
+    pub(crate) fn measure(&mut self) {
+        #[cfg(unix)]
+        if let Some(length) = self.turn().filter(|_| self.lengths.len() < Self::LENGTHS) {
+            self.lengths.push(length.as_nanos() as f64 / f64::from(Self::TURNS));
+        }
+    }
+
+    #[cfg(unix)]
+    fn turn(&mut self) -> Option<Duration> {
+        use std::io::{Read as _, Write as _};
+        let mut bytes = [0; 64];
+        let (a, b) = &mut self.ends;
+        let before = thread_cpu()?;
+        for _ in 0..Self::TURNS {
+            a.write_all(&bytes).ok()?;
+            b.read_exact(&mut bytes).ok()?;
+            b.write_all(&bytes).ok()?;
+            a.read_exact(&mut bytes).ok()?;
+        }
+        Some(thread_cpu()?.saturating_sub(before))
+    }
+
+    /// The mean, without the shortest and the longest tenth; 0 if nothing was measured.
+    pub(crate) fn mean(mut self) -> f64 {
+        self.lengths.sort_by(f64::total_cmp);
+        let tenth = self.lengths.len() / 10;
+        let middle = &self.lengths[tenth..self.lengths.len() - tenth];
+        if middle.is_empty() { 0.0 } else { middle.iter().sum::<f64>() / middle.len() as f64 }
+    }
 }
 
 /// This machine.
@@ -105,7 +130,9 @@ mod tests {
     #[test]
     fn what_is_used_is_seen() {
         let (thread, process) = (thread_cpu().unwrap(), process_cpu(None).unwrap());
-        assert!(yardstick().unwrap() > 0.0);
+        let mut yardstick = Yardstick::new().unwrap();
+        (0..20).for_each(|_| yardstick.measure());
+        assert!(yardstick.mean() > 0.0);
         assert!(thread_cpu().unwrap() > thread && process_cpu(Some(std::process::id())).unwrap() > process);
         assert!(resident(std::process::id()).unwrap() > 100_000);
         assert_eq!(resident(u32::MAX), None);

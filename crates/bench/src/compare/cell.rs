@@ -18,15 +18,9 @@ pub(super) struct Pair<'a> {
 
 struct Side<'a> {
     rounds: &'a [Round],
-    /// Logarithms of all yardsticks of the run.
-    machine: Vec<f64>,
 }
 
-impl<'a> Side<'a> {
-    fn new(run: &Run, cell: &'a Cell) -> Self {
-        Self { rounds: &cell.rounds, machine: machine(run) }
-    }
-
+impl Side<'_> {
     /// The metric's values as they are.
     fn values(&self, metric: Metric) -> Vec<f64> {
         self.rounds.iter().filter_map(|round| metric.of(round)).collect()
@@ -34,14 +28,10 @@ impl<'a> Side<'a> {
 
     fn sample(&self, metric: Metric, same_tool: bool) -> Sample {
         let known: Vec<_> = self.rounds.iter().filter_map(|round| Some((ln(metric.of(round)?)?, round))).collect();
-        let beside = |reference: fn(&Round) -> Option<f64>| -> Vec<f64> {
-            known.iter().map(|(_, round)| reference(round).and_then(ln)).collect::<Option<_>>().unwrap_or_default()
-        };
+        let of_client = || known.iter().map(|(_, round)| round.client_cpu_ns().and_then(ln)).collect::<Option<_>>();
         Sample {
             values: known.iter().map(|(value, _)| *value).collect(),
-            client: if same_tool && metric != Metric::ClientCpu { beside(Round::client_cpu_ns) } else { Vec::new() },
-            yardstick: beside(|round| Some(round.yardstick_ns)),
-            machine: self.machine.clone(),
+            client: Some(()).filter(|()| same_tool).and_then(|()| of_client()).unwrap_or_default(),
         }
     }
 
@@ -49,11 +39,6 @@ impl<'a> Side<'a> {
     fn processors(&self, of: fn(&Round) -> Option<f64>) -> Option<f64> {
         stats::median(&self.rounds.iter().filter_map(|round| of(round).and_then(ln)).collect::<Vec<_>>())
     }
-}
-
-/// Logarithms of all yardsticks of a run.
-pub(super) fn machine(run: &Run) -> Vec<f64> {
-    run.cells.iter().flat_map(|cell| &cell.rounds).filter_map(|round| ln(round.yardstick_ns)).collect()
 }
 
 fn ln(value: f64) -> Option<f64> {
@@ -66,8 +51,8 @@ impl<'a> Pair<'a> {
             name: words::cell(before.0, before.1),
             open: before.1.load.rate_per_s.is_some(),
             same_tool: before.0.tool == after.0.tool,
-            before: Side::new(before.0, before.1),
-            after: Side::new(after.0, after.1),
+            before: Side { rounds: &before.1.rounds },
+            after: Side { rounds: &after.1.rounds },
         }
     }
 
@@ -84,13 +69,13 @@ impl<'a> Pair<'a> {
 
     fn change(&self, metric: Metric) -> Option<Change> {
         if metric == Metric::Loss {
-            let Estimate { by, reach, against } =
+            let Estimate { by, low, high, doubted } =
                 change::plain(&self.before.values(metric), &self.after.values(metric))?;
-            return Some(Change { by, low: by - reach, high: by + reach, against });
+            return Some(Change { by, low, high, doubted });
         }
         let [before, after] = [&self.before, &self.after].map(|side| side.sample(metric, self.same_tool));
         let sign = metric.follows_the_machine(self.open);
-        let Estimate { by, reach, against } = change::change(&before, &after, sign)?;
+        let Estimate { by, low, high, doubted } = change::change(&before, &after, sign)?;
         // What both sides lost or won of the processors' time may be all there is to it.
         let doubt = match metric {
             Metric::Throughput => self.processors_changed(),
@@ -98,8 +83,8 @@ impl<'a> Pair<'a> {
             _ => 0.0,
         };
         let share = |logarithm: f64| logarithm.exp_m1().min(f64::MAX);
-        let (low, high) = (by - reach - doubt.max(0.0), by + reach - doubt.min(0.0));
-        Some(Change { by: share(by), low: share(low), high: share(high), against })
+        let (low, high) = (low - doubt.max(0.0), high - doubt.min(0.0));
+        Some(Change { by: share(by), low: share(low), high: share(high), doubted })
     }
 
     /// By how much *both* sides of a closed loop had more (or, negative, less) of the processors than before: a logarithm.
@@ -111,12 +96,6 @@ impl<'a> Pair<'a> {
             (Some(client), Some(server)) if !self.open && client < 0.0 && server < 0.0 => client.max(server),
             _ => 0.0,
         }
-    }
-
-    /// Whether the generator costs something else than before.
-    pub(super) fn another_client(&self) -> bool {
-        let [before, after] = [&self.before, &self.after].map(|side| side.sample(Metric::Throughput, self.same_tool));
-        change::another_client(&before, &after)
     }
 }
 

@@ -65,10 +65,11 @@ impl Metric {
         self == Self::Throughput
     }
 
-    /// 1 for what grows when the machine gets slower, -1 for what shrinks, 0 for what depends on more than its speed.
+    /// 1 for what grows when the machine gets slower, -1 for what shrinks, 0 for what depends on more than its speed, or is
+    /// the generator's own.
     pub(super) fn follows_the_machine(self, open: bool) -> f64 {
         match self {
-            Self::ServerCpu | Self::ClientCpu => 1.0,
+            Self::ServerCpu => 1.0,
             Self::Throughput if !open => -1.0,
             Self::P50 if !open => 1.0,
             _ => 0.0,

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::cell::{Pair, machine};
-use super::change::{FEWEST, Reference};
+use super::cell::Pair;
+use super::change::FEWEST;
 use super::metric::Metric;
 use super::{Change, Comparison, Row, Verdict};
+use crate::Run;
 use crate::evaluate::words;
-use crate::{Run, stats};
 
-/// What both sides lost or won of the processors, and a change of the machine's speed, are told from here on.
+/// What both sides lost or won of the processors is told from here on.
 const TELL: f64 = 0.05;
 
 /// The line of a regression; `None` for everything else.
@@ -39,19 +39,7 @@ pub(super) fn notes(before: &Run, after: &Run, pairs: &[Pair<'_>]) -> Vec<String
             before.tool, after.tool
         ));
     }
-    let [was, is] = [before, after].map(|run| stats::median(&machine(run)));
-    if let Some(change) = was.zip(is).map(|(was, is)| (is - was).exp_m1()).filter(|change| change.abs() > TELL) {
-        notes.push(format!(
-            "the machine was {} {} in the second run (yardstick)",
-            words::percent(change.abs()),
-            if change > 0.0 { "slower" } else { "faster" }
-        ));
-    }
     for pair in pairs {
-        if pair.another_client() {
-            notes.push(format!("{}: the generator's own CPU time per message changed by more than the yardstick: another generator, or a \
-                 busy machine; changes are judged with that in doubt", pair.name));
-        }
         let changed = pair.processors_changed();
         if changed.abs() > TELL {
             notes.push(format!(
@@ -109,9 +97,9 @@ impl fmt::Display for Comparison {
             write_row(f, row)?;
         }
         writeln!(f)?;
-        if self.rows.iter().filter_map(|row| row.change).any(|change| change.against != Reference::None) {
-            writeln!(f, "* measured against what the generator, or the yardstick, cost at the same time, so that")?;
-            writeln!(f, "  a machine that was slower as a whole is no change")?;
+        if self.rows.iter().filter_map(|row| row.change).any(|change| change.doubted) {
+            writeln!(f, "* the interval also holds the change that is left when the generator's own CPU time per")?;
+            writeln!(f, "  message is divided out: a machine that was slower as a whole is no regression")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
@@ -125,10 +113,10 @@ fn write_row(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
         let metric = Metric::ALL.into_iter().find(|metric| metric.name() == row.metric);
         metric.map_or_else(String::new, |metric| metric.text(value))
     };
-    let change = row.change.as_ref().map_or_else(
-        || "-".to_owned(),
-        |change| interval(row.metric, change) + if change.against == Reference::None { "" } else { " *" },
-    );
+    let change = row
+        .change
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |change| interval(row.metric, change) + if change.doubted { " *" } else { "" });
     let (before, after) = (text(row.before), text(row.after));
     writeln!(f, "  {:<11}{before:>14}{after:>14}  {change:<29}{}", row.metric, row.verdict.text())
 }
