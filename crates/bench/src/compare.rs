@@ -41,7 +41,7 @@ pub struct Row {
     pub before: f64,
     /// The same after.
     pub after: f64,
-    /// The change of the means; `None` if there are fewer than three rounds on a side.
+    /// The change of the means, or, with 20 rounds and more, of the quietest tenth where the machine's pace matters; `None` if there are fewer than three rounds on a side.
     pub change: Option<Change>,
     /// What follows.
     pub verdict: Verdict,
@@ -57,7 +57,7 @@ pub struct Change {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// The interval also holds the change that is left when the generator's own CPU time per message is divided out.
+    /// The interval also holds 0 where no change is left when the generator's own CPU time per message is divided out.
     pub doubted: bool,
 }
 

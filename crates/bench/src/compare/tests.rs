@@ -28,9 +28,10 @@ impl World {
     /// Logarithms of costs in one run.
     fn sample(self, random: &mut fastrand::Rng, drift: f64, slower: f64, dearer: f64) -> Sample {
         let mut draw = |middle: f64, noise: f64| -> Vec<f64> {
+            // Others only ever add: what is below the middle is rare.
             let mut one = |_| {
                 let burst = if random.f64() < self.bursts { (4.0 * noise * normal(random)).abs() } else { 0.0 };
-                middle + noise * normal(random) + burst
+                middle + noise * normal(random).abs() + 0.01 * normal(random) + burst
             };
             (0..self.rounds).map(&mut one).collect()
         };
@@ -41,7 +42,7 @@ impl World {
         }
     }
 
-    /// In how many of 500 comparisons throughput or server CPU is surely more than 2 % worse.
+    /// In how many of 200 comparisons throughput or server CPU is surely more than 2 % worse.
     fn alarms(self, slower: f64) -> usize {
         let mut random = fastrand::Rng::with_seed(7);
         let alarm = |_: &usize| {
@@ -57,7 +58,7 @@ impl World {
             });
             worse[0] || worse[1]
         };
-        (0..500).filter(alarm).count()
+        (0..200).filter(alarm).count()
     }
 }
 
@@ -67,38 +68,38 @@ fn runs_of_one_build_do_not_alarm_and_a_server_slower_by_10_percent_does() {
         World { noise: 0.02, rounds: 8, ..USUAL },
         USUAL,
         World { bursts: 0.1, ..USUAL },
-        // The client waits more for a slower server, and pays a third as much more for each message.
-        World { rounds: 40, client: Some(1.0), masked: 0.33, ..USUAL },
+        World { rounds: 40, noise: 0.1, ..USUAL },
+        // The client waits more for a slower server, and pays half as much more for each message.
+        World { rounds: 40, noise: 0.05, client: Some(1.0), masked: 0.5, ..USUAL },
     ];
     for (at, world) in worlds.into_iter().enumerate() {
         let (same, slower) = (world.alarms(1.0), world.alarms(1.1));
-        assert!(same <= 2, "world {at}: {same} false alarms in 500");
-        assert!(slower >= 475, "world {at}: {slower} alarms in 500");
+        assert!(same <= 1, "world {at}: {same} false alarms in 200");
+        assert!(slower >= 190, "world {at}: {slower} alarms in 200");
     }
 }
 
 #[test]
 fn a_machine_that_got_slower_is_no_server_that_did() {
-    // Speed moves by 6 % from run to run; the client's CPU time tells.
-    let same = World { drift: 0.06, client: Some(1.0), ..USUAL }.alarms(1.0);
-    assert!(same <= 10, "{same} false alarms in 500");
-    let untold = World { drift: 0.06, ..USUAL }.alarms(1.0);
-    assert!(untold > 50, "without the client there would be {untold}");
+    // Even the quietest rounds move by 5 % from run to run; the client's CPU time tells of it.
+    let world = World { drift: 0.05, ..USUAL };
+    let (told, untold) = (World { client: Some(1.0), ..world }.alarms(1.0), world.alarms(1.0));
+    assert!(told * 3 < untold * 2, "{told} false alarms in 200, and {untold} without the client");
 }
 
 #[test]
 fn without_enough_rounds_a_slowdown_is_missed_rather_than_invented() {
     for rounds in [3, 4, 5] {
         let same = World { rounds, noise: 0.05, ..USUAL }.alarms(1.0);
-        assert!(same <= 5, "{same} false alarms in 500 with {rounds} rounds");
+        assert!(same <= 4, "{same} false alarms in 200 with {rounds} rounds");
     }
 }
 
 #[test]
 fn a_generator_that_got_cheaper_is_no_server_that_got_dearer() {
     let world = World { client: Some(1.0), dearer: 0.8, ..USUAL };
-    assert!(world.alarms(1.0) <= 2);
-    assert!(world.alarms(1.1) > 400);
+    assert!(world.alarms(1.0) <= 1);
+    assert!(world.alarms(1.1) > 160);
 }
 
 #[test]

@@ -98,8 +98,11 @@ impl fmt::Display for Comparison {
         }
         writeln!(f)?;
         if self.rows.iter().filter_map(|row| row.change).any(|change| change.doubted) {
-            writeln!(f, "* the interval also holds the change that is left when the generator's own CPU time per")?;
-            writeln!(f, "  message is divided out: a machine that was slower as a whole is no regression")?;
+            writeln!(
+                f,
+                "* no change is sure where none is left when the generator's own CPU time per message is divided"
+            )?;
+            writeln!(f, "  out: a machine that was slower as a whole is no regression")?;
         }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
