@@ -1,15 +1,19 @@
 //! The servers, each on a thread of its own: ours, and the one by hand.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsFd as _;
 use std::thread::JoinHandle;
 
+use swapwire::core::Place;
 use swapwire::handlers::UppercaseEcho;
-use swapwire::{Endpoint, Registry, Running};
+use swapwire::{
+    Addr, BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, Peer, Registry, Running, Transport,
+    async_trait,
+};
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::{Kind, Wire};
@@ -19,53 +23,44 @@ const BUFFER: usize = 16 * 1024;
 /// Bytes in flight each way in memory, as in our transport.
 const DUPLEX: usize = 64 * 1024;
 
-/// A server that runs until it is dropped.
+/// A server on a thread with a runtime of its own, until it is dropped.
 pub struct Server {
-    pub wire: Wire,
-    pub kind: Kind,
-    /// Where it listens; the one by hand has none in memory.
+    /// Where it is.
     pub endpoint: Endpoint,
-    /// Reaches our server in memory.
+    /// Reaches it.
     pub registry: Registry,
-    /// For sockets.
-    pub dir: TempDir,
     running: Option<Running>,
-    thread: ServerThread,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Of sockets.
+    _dir: TempDir,
 }
 
 impl Server {
-    /// Starts one; `client` is the runtime that waits for it.
-    pub fn start(kind: Kind, wire: Wire, client: &Runtime) -> Self {
-        let (dir, thread, registry) = (TempDir::new().unwrap(), ServerThread::start(), swapwire::default_registry());
-        let path = dir.path().join("server");
-        let endpoint: Endpoint = match wire {
-            Wire::Tcp => "tcp://127.0.0.1:0".parse().unwrap(),
-            Wire::Udp => "udp://127.0.0.1:0".parse().unwrap(),
-            Wire::Unix | Wire::UnixDgram => format!("{}:{}", wire.name(), path.display()).parse().unwrap(),
-            Wire::Mem => "mem:bench".parse().unwrap(),
+    pub fn start(kind: Kind, wire: Wire) -> Self {
+        let dir = TempDir::new().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let registry = swapwire::default_registry().with(Duplex(runtime.handle().clone()));
+        let place = match (wire, kind) {
+            (Wire::Tcp | Wire::Udp, _) => format!("{}://127.0.0.1:0", wire.name()),
+            (Wire::Unix | Wire::UnixDgram, _) => format!("{}:{}", wire.name(), dir.path().join("server").display()),
+            (Wire::Mem, Kind::Swapwire) => "mem:bench".to_owned(),
+            (Wire::Mem, Kind::ByHand) => "duplex:bench".to_owned(),
         };
-        let (running, endpoint) = match kind {
-            Kind::Swapwire => {
-                let builder = swapwire::server().registry(registry.clone()).handler(UppercaseEcho).listen(endpoint);
-                let server = thread.handle.spawn(async { builder.bind().await.unwrap().start() });
-                let running = client.block_on(server).unwrap();
-                let endpoint = running.local_endpoints()[0].clone();
-                (Some(running), endpoint)
+        let (endpoint, running) = runtime.block_on(async {
+            let place: Endpoint = place.parse().unwrap();
+            match kind {
+                Kind::Swapwire => {
+                    let server = swapwire::server().registry(registry.clone()).handler(UppercaseEcho).listen(place);
+                    let running = server.bind().await.unwrap().start();
+                    (running.local_endpoints()[0].clone(), Some(running))
+                }
+                Kind::ByHand => (by_hand(place).await.unwrap(), None),
             }
-            Kind::ByHand => {
-                let port = client.block_on(thread.handle.spawn(by_hand(wire, path))).unwrap().unwrap();
-                let place = port.map(|port| format!("{}://127.0.0.1:{port}", wire.name()).parse().unwrap());
-                (None, place.unwrap_or(endpoint))
-            }
-        };
-        Self { wire, kind, endpoint, registry, dir, running, thread }
-    }
-
-    /// A connection in memory to the server by hand.
-    pub fn duplex(&self) -> DuplexStream {
-        let (theirs, ours) = tokio::io::duplex(DUPLEX);
-        self.thread.handle.spawn(echo_stream(theirs));
-        ours
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || drop(runtime.block_on(stopped)));
+        Self { endpoint, registry, running, stop: Some(stop), thread: Some(thread), _dir: dir }
     }
 }
 
@@ -73,24 +68,33 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Before the thread ends: it runs there.
         self.running.take();
+        self.stop.take();
+        self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// Binds, and serves in the background. Returns the port, where there is one.
-async fn by_hand(wire: Wire, path: PathBuf) -> io::Result<Option<u16>> {
-    let mut port = None;
-    match wire {
-        Wire::Tcp => {
+/// Binds, and serves in the background.
+async fn by_hand(place: Endpoint) -> io::Result<Endpoint> {
+    let at = |addr| format!("{}://{addr}", place.scheme()).parse().map_err(io::Error::other);
+    match (place.scheme(), place.place()) {
+        ("tcp", _) => {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            port = Some(listener.local_addr()?.port());
+            let bound = at(listener.local_addr()?)?;
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let _ = stream.set_nodelay(true);
                     tokio::spawn(echo_stream(stream));
                 }
             });
+            return Ok(bound);
         }
-        Wire::Unix => {
+        ("udp", _) => {
+            let socket = UdpSocket::bind("127.0.0.1:0").await?;
+            let bound = at(socket.local_addr()?)?;
+            tokio::spawn(echo_udp(socket));
+            return Ok(bound);
+        }
+        ("unix", Place::Path(path)) => {
             let listener = UnixListener::bind(path)?;
             tokio::spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
@@ -98,17 +102,11 @@ async fn by_hand(wire: Wire, path: PathBuf) -> io::Result<Option<u16>> {
                 }
             });
         }
-        Wire::Udp => {
-            let socket = UdpSocket::bind("127.0.0.1:0").await?;
-            port = Some(socket.local_addr()?.port());
-            tokio::spawn(echo_udp(socket));
-        }
-        Wire::UnixDgram => {
-            tokio::spawn(echo_unix_dgram(UnixDatagram::bind(path)?));
-        }
-        Wire::Mem => {}
+        ("unix-dgram", Place::Path(path)) => drop(tokio::spawn(echo_unix_dgram(UnixDatagram::bind(path)?))),
+        // Its connections bring their own.
+        _ => {}
     }
-    Ok(port)
+    Ok(place)
 }
 
 async fn echo_stream(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
@@ -132,41 +130,40 @@ async fn echo_udp(socket: UdpSocket) -> io::Result<()> {
     }
 }
 
+/// What answers is `std`'s: tokio's cannot send to an abstract name (`unix(7)`), as our clients have on Linux.
 async fn echo_unix_dgram(socket: UnixDatagram) -> io::Result<()> {
+    let answer = std::os::unix::net::UnixDatagram::from(socket.as_fd().try_clone_to_owned()?);
     let mut buf = vec![0; 64 * 1024];
     loop {
         let (len, peer) = socket.recv_from(&mut buf).await?;
         buf[..len].make_ascii_uppercase();
-        if let Some(path) = peer.as_pathname() {
-            socket.send_to(&buf[..len], path).await?;
-        }
+        let peer = peer.into();
+        socket.async_io(Interest::WRITABLE, || answer.send_to_addr(&buf[..len], &peer)).await?;
     }
 }
 
-/// A thread with a runtime of its own; ends when it is dropped.
-struct ServerThread {
-    handle: Handle,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+/// Memory by hand as a transport, so that the generator reaches it as any other wire: connecting makes a `duplex`, whose
+/// other end is served on that runtime.
+struct Duplex(Handle);
 
-impl ServerThread {
-    fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let handle = runtime.handle().clone();
-        let thread = std::thread::spawn(move || {
-            let _ = runtime.block_on(stopped);
-        });
-        Self { handle, stop: Some(stop), thread: Some(thread) }
+#[async_trait]
+impl Transport for Duplex {
+    fn schemes(&self) -> &[&'static str] {
+        &["duplex"]
     }
-}
 
-impl Drop for ServerThread {
-    fn drop(&mut self) {
-        self.stop.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    fn capabilities(&self, _: &str) -> Capabilities {
+        Capabilities::byte_stream()
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        Err(BindError::invalid(endpoint, "it needs no bind: connect"))
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        let (ours, theirs) = tokio::io::duplex(DUPLEX);
+        self.0.spawn(echo_stream(theirs));
+        let addr = Addr::of_endpoint(endpoint).ok_or_else(|| ConnectError::invalid(endpoint, "write duplex:NAME"))?;
+        Ok(Link::bytes(ours, ConnInfo::new(Peer::new(addr), addr)))
     }
 }
