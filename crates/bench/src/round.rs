@@ -19,6 +19,8 @@ use crate::{Conditions, Goal, Load, Round, ServerKind, Target, Usage, Watch, usa
 const LOOK: Duration = Duration::from_millis(10);
 /// Between all threads' being told and the beginning.
 const LEAD: Duration = Duration::from_millis(2);
+/// The longest reply over a wire with boundaries that sets no limit of its own, where its length is not known.
+const UNSAID_MESSAGE: usize = 1 << 20;
 /// Steps of the timeline, where the length of a round is known.
 const STEPS: u32 = 100;
 /// The shortest step, and the one where it is not known.
@@ -106,7 +108,8 @@ fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registr
             Goal::Time(time) => (time / STEPS).max(STEP),
             Goal::Requests(_) => STEP,
         },
-        max_message: boundaries.then(|| capabilities.and_then(|capabilities| capabilities.max_message)).flatten(),
+        max_message: boundaries
+            .then(|| capabilities.and_then(|capabilities| capabilities.max_message).unwrap_or(UNSAID_MESSAGE)),
     }
 }
 
