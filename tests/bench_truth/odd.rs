@@ -109,13 +109,18 @@ async fn a_server_that_speaks_first() {
         }
         other => panic!("{other:?}"),
     }
-    // In a closed loop the greeting is taken for a reply, which is wrong, and what is left of it was not asked for.
-    let closed = run(plan(&endpoint, crate::bench::load("64"), echoes(20))).await.unwrap();
-    let faults = &closed.cells[0].rounds[0].faults;
-    assert_eq!((faults.wrong, closed.cells[0].rounds[0].answered), (20, 0), "{faults:?}");
-    assert!(faults.errors.contains_key("recv: bytes that nobody asked for"), "{faults:?}");
-    for what in ["wrong replies: ", "errors: "] {
-        assert!(closed.warnings.iter().any(|line| line.starts_with(what)), "{what}: {:?}", closed.warnings);
+    // In a closed loop the greeting is taken for a reply, which is wrong, or, if it is quicker than the request, was not asked
+    // for either; that is up to the scheduler.
+    match run(plan(&endpoint, crate::bench::load("64"), echoes(20))).await {
+        Ok(closed) => {
+            let round = &closed.cells[0].rounds[0];
+            assert!(round.faults.wrong > 0 && round.answered == 0, "{:?}", round.faults);
+            assert!(closed.warnings.iter().any(|line| line.starts_with("wrong replies: ")), "{:?}", closed.warnings);
+        }
+        Err(PlanError::Failed(lines)) => {
+            assert!(lines[0].ends_with("recv: bytes that nobody asked for, 5 times in a row"), "{lines:?}");
+        }
+        Err(other) => panic!("{other:?}"),
     }
 }
 
