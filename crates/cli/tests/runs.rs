@@ -77,6 +77,11 @@ fn a_run_that_is_much_slower_is_a_regression() {
     let (directory, before) = measured("mem");
     let after = directory.path().join("after.json");
     let mut run = read(&before);
+    // However much this machine has to do: rounds that agree.
+    let first = run.cells[0].rounds[0].clone();
+    run.cells[0].rounds.fill(first);
+    run.evaluate();
+    write(&before, &run);
     for round in &mut run.cells[0].rounds {
         round.messages /= 3;
         round.bytes_sent /= 3;

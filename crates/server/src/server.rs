@@ -1,9 +1,10 @@
 //! A bound server, and how it runs and drains.
 
-use std::future::{Future, IntoFuture, pending};
+use std::future::{Future, IntoFuture, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use swapwire_core::{Bound, Capabilities, Endpoint, Framing};
@@ -66,12 +67,15 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready, then drains and reports. If every endpoint fails for good, it ends by itself.
+    /// `shutdown` is polled before anything is served: a signal that it waits for is caught from the first message on.
     ///
     /// Needs a tokio runtime with its network and time drivers.
     ///
     /// # Cancel safety
     /// Dropping it closes everything at once and leaves no task behind.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> DrainReport {
+        let mut shutdown = pin!(shutdown);
+        let over = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
         let drain = Drain::default();
         let abort = CancellationToken::new();
         let room =
@@ -102,14 +106,11 @@ impl Server {
         }
 
         let mut ended = Ended::default();
-        let mut shutdown = pin!(shutdown);
-        loop {
+        // A future that is over is not polled again.
+        if !over {
             tokio::select! {
-                () = &mut shutdown => break,
-                one = loops.join_next() => match one {
-                    Some(one) => ended.note(one),
-                    None => break,
-                },
+                () = &mut shutdown => {}
+                () = ended.note_all(&mut loops) => {}
             }
         }
 
