@@ -41,10 +41,36 @@ pub trait DatagramSocket: Send + 'static {
     /// The largest datagram it receives, in bytes: the least size of a slot of the [`RecvBatch`].
     fn max_message(&self) -> usize;
 
+    /// The size of a slot that holds whatever one receive may give: a datagram of the largest size with one byte over, so
+    /// that a larger one shows, or a whole train of them.
+    fn slot_size(&self) -> usize {
+        self.max_message() + 1
+    }
+
+    /// What it spares the system at present; see [`Offload`]. The default spares nothing.
+    fn offload(&self) -> Offload {
+        Offload::default()
+    }
+
     /// What an error of `poll_recv` or `poll_send` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_datagram(error)
     }
+}
+
+/// What a datagram socket does by one call of the system for many datagrams. Where the system or the traffic forbids it,
+/// a socket goes on without and says so here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Offload {
+    /// Many datagrams are received by one call (`recvmmsg(2)`).
+    pub batched_receive: bool,
+    /// Many datagrams are sent by one call (`sendmmsg(2)`).
+    pub batched_send: bool,
+    /// Neighbours of one size to one peer leave as one (`udp(7)`, `UDP_SEGMENT`).
+    pub segmentation: bool,
+    /// Datagrams of one size from one peer arrive as one train (`udp(7)`, `UDP_GRO`).
+    pub coalescing: bool,
 }
 
 /// What is known about one received datagram, or one train of datagrams of equal size from one peer.

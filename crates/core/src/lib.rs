@@ -52,7 +52,7 @@ pub use addr::{Addr, InlineName, UnixAddr};
 pub use async_trait::async_trait;
 pub use capabilities::{Capabilities, Shape};
 pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream};
-pub use datagram::{DatagramSocket, RecvBatch, RecvMeta, SendBatch, SendEntry};
+pub use datagram::{DatagramSocket, Offload, RecvBatch, RecvMeta, SendBatch, SendEntry};
 pub use endpoint::{Endpoint, EndpointError, Place};
 pub use error::{BindError, BoxError, ConnectError, RecvError, RegistryError, SendError, TrySendError};
 pub use framing::{CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError};

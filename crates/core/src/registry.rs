@@ -63,6 +63,20 @@ impl Registry {
         }
     }
 
+    /// Binds `endpoint` for several workers with the transport of its scheme: [`Transport::bind_group`].
+    ///
+    /// # Errors
+    /// As [`Transport::bind`], or the scheme is unknown.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing bound.
+    pub async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        match self.transport(endpoint) {
+            Ok(transport) => transport.bind_group(endpoint, members).await,
+            Err(source) => Err(BindError::Registry { endpoint: endpoint.clone(), source }),
+        }
+    }
+
     /// Connects to `endpoint` with the transport of its scheme.
     ///
     /// # Errors

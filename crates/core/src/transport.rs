@@ -41,6 +41,25 @@ pub trait Transport: Send + Sync + 'static {
     /// Dropping it leaves nothing bound.
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError>;
 
+    /// Binds one place for several workers, each of which polls one member of the group on a runtime of its own; at least
+    /// one member, at most `members`, which is at least 1. All members have the same [`Bound::local`].
+    ///
+    /// The group as a whole is exclusive, as one bind is: it is bound first without sharing, so that a second server is
+    /// refused ([`BindError::AddrInUse`]). A member that is dropped may take the connections with it that wait in its
+    /// queue, so the server closes all of them together.
+    ///
+    /// The default binds once: one worker serves the endpoint.
+    ///
+    /// # Errors
+    /// As of [`Transport::bind`]; nothing stays bound.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing bound.
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        let _ = members;
+        self.bind(endpoint).await.map(|bound| vec![bound])
+    }
+
     /// Connects to an endpoint.
     ///
     /// # Errors
@@ -52,6 +71,8 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// What a bind gives: connections arrive at a listener, datagrams at a socket.
+///
+/// It may be moved to another runtime before it is first polled, and stays with the runtime on which that happens.
 #[non_exhaustive]
 pub enum Bound {
     /// For byte streams and message streams.

@@ -146,7 +146,7 @@ impl<F: Fn() -> Runner> Loop<F> {
             return Poll::Pending;
         }
         let mut work = self.spare.take().unwrap_or_else(|| {
-            let slot = self.socket.max_message() + 1;
+            let slot = self.socket.slot_size();
             Box::new(Work {
                 batch: Arc::new(RecvBatch::new(BATCH, slot)),
                 lend: true,
@@ -215,7 +215,7 @@ impl<F: Fn() -> Runner> Loop<F> {
             let free = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
             let next = match free {
                 Some(free) => self.lent.swap_remove(free),
-                None => Arc::new(RecvBatch::new(BATCH, self.socket.max_message() + 1)),
+                None => Arc::new(RecvBatch::new(BATCH, self.socket.slot_size())),
             };
             self.lent.push(std::mem::replace(&mut work.batch, next));
         }

@@ -46,7 +46,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     let (sender, outgoing) = mpsc::channel(OUTGOING);
     let own = socket.local_addr();
     let mut this = Loop {
-        batch: RecvBatch::new(BATCH, socket.max_message() + 1),
+        batch: RecvBatch::new(BATCH, socket.slot_size()),
         max_message: socket.max_message(),
         own,
         socket,
