@@ -53,6 +53,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         ("swapwire-core", "swapwire-core") => false,
         ("swapwire-core", to) => dev && matches!(to, "swapwire-mem" | "swapwire-testkit"),
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
+        ("swapwire-tcp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
+        ("swapwire-socket", _) => false,
         (_, "swapwire-core") => kind != "build",
         (_, "swapwire-mem" | "swapwire-testkit") => dev,
         _ => false,
@@ -62,7 +64,7 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 #[test]
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
-    let expected = ["bench", "cli", "core", "handlers", "layers", "mem", "server", "tcp", "testkit", "udp", "unix"]
+    let expected = ["bench", "cli", "core", "handlers", "layers", "mem", "server", "socket", "tcp", "testkit", "udp", "unix"]
         .map(|name| format!("swapwire-{name}"));
     for name in &expected {
         assert!(arrows.contains_key(name), "{name} is missing from {:?}", arrows.keys());

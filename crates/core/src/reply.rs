@@ -159,11 +159,16 @@ impl Reply {
         (self.limit, self.used, self.close, self.answerable) = (limit, 0, false, answerable);
     }
 
-    /// Exchanges its empty buffer for another one, so that a server can lend buffers from a pool.
-    pub fn replace_buffer(&mut self, buffer: Vec<u8>) -> Vec<u8> {
-        let old = std::mem::replace(&mut self.buf, buffer);
-        self.reset(self.limit, self.answerable);
-        old
+    /// What frames its messages; a server puts each connection's own in its place.
+    pub fn encoder_mut(&mut self) -> &mut FrameEncoder {
+        &mut self.encoder
+    }
+
+    /// Frees its buffer if that has grown beyond `largest` bytes. It must be empty.
+    pub fn shrink(&mut self, largest: usize) {
+        if self.buf.capacity() > largest {
+            self.buf = Vec::new();
+        }
     }
 
     /// Moves the framed bytes of all messages to the end of `out`; swaps where `out` is empty, so that nothing is copied.

@@ -41,9 +41,14 @@ pub(crate) async fn serve_listener(
 ) -> (u64, io::Result<()>) {
     let mut acceptor =
         Acceptor { service, cx, room, sessions: JoinSet::new(), pause: FIRST_PAUSE, row: 0, last_log: None };
-    let result = acceptor.accept_until_drain(listener).await;
-    let cut = acceptor.drain().await;
-    (cut, result)
+    let cx = Arc::clone(&acceptor.cx);
+    tokio::select! {
+        never = cx.keeper.run(&cx.drain.token) => match never {},
+        served = async {
+            let result = acceptor.accept_until_drain(listener).await;
+            (acceptor.drain().await, result)
+        } => served,
+    }
 }
 
 struct Acceptor {

@@ -7,35 +7,36 @@ use std::time::Duration;
 
 use swapwire_core::ByteStream;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use crate::{ServeContext, pool};
+use crate::ServeContext;
+use crate::scratch::Scratch;
 
 /// Input that is read and forgotten while closing, at the most.
 pub(crate) const DISCARD: usize = 1 << 20;
 /// How long closing waits for the peer to end, at the most.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
-/// How long to linger with a peer that was last heard at `active_at`: one that has been quiet has its replies. A drain
-/// that is short leaves less.
-pub(crate) fn patience(cx: &ServeContext, active_at: Instant) -> Duration {
+/// How long to linger with a peer that was `quiet` for so long: one that has been quiet has its replies. A drain that is
+/// short leaves less.
+pub(crate) fn patience(cx: &ServeContext, quiet: Duration) -> Duration {
     let longest = if cx.drain.has_begun() { LINGER.min(cx.limits.drain_timeout / 2) } else { LINGER };
-    longest.saturating_sub(active_at.elapsed())
+    longest.saturating_sub(quiet)
 }
 
 /// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
 /// peer has not yet received.
-pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration) {
+pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration, cx: &ServeContext) {
     let _ = timeout(patience, async {
         io.shutdown().await?;
         let mut left = DISCARD;
-        poll_fn(|cx| {
+        poll_fn(|task| {
             while left > 0 {
-                let mut buf = pool::take();
-                let mut into = ReadBuf::new(&mut buf);
-                let read = Pin::new(&mut io).poll_read(cx, &mut into);
+                let mut scratch = Scratch::take(cx);
+                let mut into = ReadBuf::new(&mut scratch.input);
+                let read = Pin::new(&mut io).poll_read(task, &mut into);
                 let len = into.filled().len();
-                pool::give(buf);
+                scratch.give();
                 ready!(read)?;
                 left = if len == 0 { 0 } else { left.saturating_sub(len) };
             }

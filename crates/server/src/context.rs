@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use swapwire_core::{Capabilities, Endpoint, Framing, SessionConfig};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::keeper::Keeper;
+use crate::scratch::Lending;
 use crate::stats::Stats;
 use crate::{Limits, SessionEnd};
 
@@ -25,9 +27,19 @@ pub struct ServeContext {
     pub(crate) drain: Drain,
     /// Told at the drain deadline.
     pub(crate) abort: CancellationToken,
+    /// The time and the deadlines of message handlers' sessions on byte streams.
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) lending: Lending,
+    /// Tells it from all others of this process.
+    pub(crate) id: u64,
 }
 
 impl ServeContext {
+    pub(crate) fn fresh_id() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Relaxed)
+    }
+
     /// The endpoint that is served, as it was really bound.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

@@ -1,15 +1,22 @@
 //! The unread bytes of one byte stream.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use swapwire_core::ByteStream;
 use tokio::io::{AsyncRead as _, ReadBuf};
 
-use crate::pool;
+use crate::ServeContext;
+use crate::scratch::{READ, Scratch};
 
-/// Reads into a buffer of the worker and keeps only a partial frame between reads.
+/// A partial frame above this is read into its own buffer.
+const LARGE: usize = READ / 2;
+/// A connection without a partial frame keeps a buffer of at most this.
+const SMALL: usize = 1024;
+
+/// Reads into the buffer of the worker and keeps only a partial frame between reads.
 ///
 /// Bound: one partial frame, which the decoder bounds by the largest message; a large one is read straight into its own
 /// buffer, which grows by doubling as bytes arrive, never on a peer's word.
@@ -20,81 +27,114 @@ pub(crate) struct Input {
     have: usize,
 }
 
-/// A partial frame above this is read into its own buffer.
-const LARGE: usize = pool::BUFFER / 2;
-/// A connection without a partial frame keeps a buffer of at most this.
-const KEEP: usize = 1024;
-
-/// What is there to be cut into frames.
+/// Which bytes of a scratch's input are there to be cut into frames.
 pub(crate) struct Turn {
-    buf: Vec<u8>,
-    from: usize,
-    to: usize,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// How many of them are new. None: the stream is at its end.
+    pub(crate) new: usize,
+    /// The scratch holds nothing of the worker's.
+    pub(crate) is_own: bool,
 }
 
 impl Turn {
-    pub(crate) fn unread(&self) -> &[u8] {
-        &self.buf[self.from..self.to]
-    }
-
-    pub(crate) fn consume(&mut self, len: usize) {
-        self.from += len;
+    /// Gives the worker's buffers back and keeps copies of what is not done: the unread bytes, and `message`, which lies
+    /// before them. Returns where the message is now.
+    #[cold]
+    pub(crate) fn detach(
+        &mut self,
+        scratch: &mut Box<Scratch>,
+        message: Range<usize>,
+        cx: &ServeContext,
+    ) -> Range<usize> {
+        if self.is_own {
+            return message;
+        }
+        let start = if message.is_empty() { self.from } else { message.start };
+        scratch.detach(start, self.to, cx);
+        self.is_own = true;
+        self.from -= start;
+        self.to -= start;
+        if message.is_empty() { 0..0 } else { 0..message.end - start }
     }
 }
 
 impl Input {
     /// Whether a partial frame is open.
+    #[inline]
     pub(crate) fn is_partial(&self) -> bool {
         self.have > 0
     }
 
-    /// Reads once. The turn holds the partial frame and the new bytes; without new bytes the stream is at its end.
+    /// Reads once, behind the partial frame.
+    #[inline]
     pub(crate) fn poll_turn(
         &mut self,
-        cx: &mut Context<'_>,
+        task: &mut Context<'_>,
         io: &mut Box<dyn ByteStream>,
-    ) -> Poll<io::Result<(Turn, usize)>> {
+        scratch: &mut Scratch,
+    ) -> Poll<io::Result<Turn>> {
+        if self.have > 0 {
+            return self.poll_more(task, io, scratch);
+        }
+        let mut into = ReadBuf::new(&mut scratch.input);
+        let read = Pin::new(io).poll_read(task, &mut into);
+        let new = into.filled().len();
+        read.map_ok(|()| Turn { from: 0, to: new, new, is_own: false })
+    }
+
+    #[cold]
+    fn poll_more(
+        &mut self,
+        task: &mut Context<'_>,
+        io: &mut Box<dyn ByteStream>,
+        scratch: &mut Scratch,
+    ) -> Poll<io::Result<Turn>> {
         let have = self.have;
-        if have > LARGE {
+        let large = have > LARGE;
+        if large {
             if self.rest.len() < have + LARGE {
                 self.rest.resize(have * 2, 0);
             }
-            let mut into = ReadBuf::new(&mut self.rest[have..]);
-            ready!(Pin::new(io).poll_read(cx, &mut into))?;
-            let new = into.filled().len();
+            scratch.adopt(std::mem::take(&mut self.rest));
+        }
+        let mut into = ReadBuf::new(&mut scratch.input[have..]);
+        let read = Pin::new(io).poll_read(task, &mut into);
+        let new = into.filled().len();
+        if let Poll::Ready(Ok(())) = read {
+            if !large {
+                scratch.input[..have].copy_from_slice(&self.rest[..have]);
+            }
             self.have = 0;
-            return Poll::Ready(Ok((Turn { buf: std::mem::take(&mut self.rest), from: 0, to: have + new }, new)));
+        } else if let Some(own) = scratch.release() {
+            self.rest = own;
         }
-        let mut buf = pool::take();
-        let mut into = ReadBuf::new(&mut buf[have..]);
-        match Pin::new(io).poll_read(cx, &mut into) {
-            Poll::Ready(Ok(())) => {
-                let new = into.filled().len();
-                buf[..have].copy_from_slice(&self.rest[..have]);
-                self.have = 0;
-                Poll::Ready(Ok((Turn { buf, from: 0, to: have + new }, new)))
-            }
-            other => {
-                pool::give(buf);
-                other.map_ok(|()| unreachable!("the ready case is above"))
-            }
-        }
+        read.map_ok(|()| Turn { from: 0, to: have + new, new, is_own: false })
     }
 
     /// Keeps what the turn left unread.
-    pub(crate) fn keep(&mut self, turn: Turn) {
-        let Turn { mut buf, from, to } = turn;
-        self.have = to - from;
-        if self.have > LARGE {
-            buf.copy_within(from..to, 0);
-            self.rest = buf;
-            return;
+    #[inline]
+    pub(crate) fn keep(&mut self, turn: &Turn, scratch: &mut Scratch) {
+        if turn.from < turn.to || self.rest.capacity() > SMALL || !scratch.is_plain() {
+            self.keep_partial(turn.from..turn.to, scratch);
         }
-        self.rest.clear();
-        self.rest.extend_from_slice(&buf[from..to]);
-        if self.have == 0 {
-            self.rest.shrink_to(KEEP);
+    }
+
+    #[cold]
+    fn keep_partial(&mut self, unread: Range<usize>, scratch: &mut Scratch) {
+        self.have = unread.len();
+        match scratch.release() {
+            Some(mut own) if self.have > LARGE => {
+                own.copy_within(unread, 0);
+                self.rest = own;
+            }
+            own => {
+                self.rest.clear();
+                self.rest.extend_from_slice(&own.as_deref().unwrap_or(&scratch.input)[unread]);
+                if self.have == 0 {
+                    self.rest.shrink_to(SMALL);
+                }
+            }
         }
-        pool::give(buf);
     }
 }

@@ -39,18 +39,20 @@ mod stats;
 
 mod accept;
 mod close;
+mod connection;
 mod deadline;
 mod session_loop;
 
 mod byte_loop;
 mod input;
+mod keeper;
 mod message_loop;
-mod pool;
 
 mod datagram_loop;
 mod outlet;
 mod peers;
 mod runner;
+mod scratch;
 
 pub use builder::{BuildError, ServerBuilder};
 pub use context::ServeContext;

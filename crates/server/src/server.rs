@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accept::{Room, serve_listener};
 use crate::context::{Drain, QUIET};
+use crate::keeper::Keeper;
+use crate::scratch::Lending;
 use crate::stats::{Snapshot, Stats};
 use crate::{DrainReport, Limits, ServeContext, ServerBuilder, Service};
 
@@ -90,6 +92,9 @@ impl Server {
                 stats: Arc::clone(&self.stats),
                 drain: drain.clone(),
                 abort: abort.clone(),
+                keeper: Arc::new(Keeper::new(&self.limits)),
+                lending: Lending::default(),
+                id: ServeContext::fresh_id(),
             });
             let (service, room) = (served.service, room.clone());
             loops.spawn(async move {

@@ -28,7 +28,7 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             let replied = guard.progress().unsent > 0;
             guard.close(0).await?;
             let active_at = if replied { Instant::now() } else { active_at };
-            timeout(patience(cx, active_at), guard.close(DISCARD)).await.unwrap_or(Ok(()))
+            timeout(patience(cx, active_at.elapsed()), guard.close(DISCARD)).await.unwrap_or(Ok(()))
         });
         let _ = poll_fn(|task| {
             if let Poll::Ready(result) = close.as_mut().poll(task) {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use socket2::SockRef;
 use swapwire_core::{Addr, ConnInfo, Endpoint, Incoming, Link, Listener, Peer};
+use swapwire_socket::Stream;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::SCHEME;
@@ -55,5 +56,5 @@ impl Listener for Acceptor {
 }
 
 pub(crate) fn link(stream: TcpStream, peer: Peer, local: SocketAddr) -> Link {
-    Link::bytes(stream, ConnInfo::new(peer, Addr::inet(local)))
+    Link::bytes(Stream::new(stream), ConnInfo::new(peer, Addr::inet(local)))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use swapwire_core::{Addr, ConnInfo, Endpoint, Link, Side, UnixAddr};
+use swapwire_socket::Stream;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
@@ -29,7 +30,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
     enter(&socket, &to_system(&addr)?, options.connect_timeout).await?;
     let stream = UnixStream::from_std(OwnedFd::from(socket).into())?;
     let peer = identify(&stream, addr)?;
-    Ok(Link::bytes(stream, ConnInfo::new(peer, Addr::Unix(UnixAddr::UNNAMED))))
+    Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, Addr::Unix(UnixAddr::UNNAMED))))
 }
 
 /// Connects, waiting up to `timeout` for room in the listener's queue: `connect(2)` says `EAGAIN` when it is full, and

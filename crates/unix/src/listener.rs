@@ -9,6 +9,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
     Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr,
 };
+use swapwire_socket::Stream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -74,7 +75,7 @@ impl Listener for StreamListener {
             // An accepted socket does not inherit the listener's buffers.
             buffers.apply(SockRef::from(&stream))?;
             let peer = identify(&stream, peer)?;
-            Ok(Link::bytes(stream, ConnInfo::new(peer, local)))
+            Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
         }))
     }
 }

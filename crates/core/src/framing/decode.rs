@@ -58,17 +58,24 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// The connection cannot go on: a frame is too large, or the stream ended inside one.
+    #[inline]
     pub fn decode(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
+        if matches!(self.kind, Kind::Chunks) && !unread.is_empty() {
+            let len = unread.len().min(self.max);
+            return Ok(Decoded::Frame { message: 0..len, consumed: len });
+        }
+        self.decode_frame(unread, eof)
+    }
+
+    fn decode_frame(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
         let max = self.max;
         let need = Decoded::Need { consumed: 0, partial: false };
         if unread.is_empty() && !matches!(self.kind, Kind::Codec(_)) {
             return Ok(need);
         }
         let found = match &mut self.kind {
-            Kind::Chunks => {
-                let len = unread.len().min(max);
-                return Ok(Decoded::Frame { message: 0..len, consumed: len });
-            }
+            // Answered before, unless there is nothing.
+            Kind::Chunks => return Ok(need),
             Kind::Lines => memchr(b'\n', &unread[self.scanned..]).map(|at| {
                 let end = self.scanned + at;
                 (end - usize::from(end > 0 && unread[end - 1] == b'\r'), end + 1)

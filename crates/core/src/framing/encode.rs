@@ -24,6 +24,7 @@ impl FrameEncoder {
     }
 
     /// Starts a frame at the end of `out`; the message is appended behind what this adds.
+    #[inline]
     pub fn begin(&self, out: &mut Vec<u8>) {
         if let Kind::Length { width, .. } = self.kind {
             out.extend_from_slice(&[0; 8][..width]);
@@ -34,7 +35,15 @@ impl FrameEncoder {
     ///
     /// # Errors
     /// The message is too large or cannot be framed; `out` is cut back to `start`.
+    #[inline]
     pub fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        if matches!(self.kind, Kind::Chunks) && out.len() - start <= self.max {
+            return Ok(());
+        }
+        self.finish_frame(out, start)
+    }
+
+    fn finish_frame(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
         let result = self.try_finish(out, start);
         if result.is_err() {
             out.truncate(start);

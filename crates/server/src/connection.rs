@@ -1,0 +1,251 @@
+//! One byte stream with a message handler: waiting for bytes, for room, for a deadline, for the drain.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
+use tokio::io::AsyncWrite as _;
+
+use crate::close::{linger, patience};
+use crate::input::{Input, Turn};
+use crate::keeper::{Keeper, QUIET_TICKS, Seat, TICK, Tick};
+use crate::scratch::Scratch;
+use crate::{ServeContext, SessionEnd};
+
+/// After so many bytes without a wait, a task lets others run; a short read counts as [`LEAST`].
+const TURN_BUDGET: usize = 256 * 1024;
+const LEAST: usize = 2048;
+
+pub(crate) struct Connection<'a> {
+    io: Box<dyn ByteStream>,
+    input: Input,
+    pub(crate) decoder: FrameDecoder,
+    /// Of a framing with a state; others are the same for all connections.
+    encoder: Option<Box<FrameEncoder>>,
+    /// Replies that the peer has not taken, while no scratch is held.
+    unsent: Vec<u8>,
+    /// How much of the replies is gone.
+    written: usize,
+    seat: Seat<'a>,
+    /// Since when there is nothing to do but to wait for the peer; meaningful while `waiting`.
+    waiting_since: Tick,
+    /// When the partial frame must be whole; 0 without one.
+    frame_deadline: Tick,
+    /// Since when the peer has taken nothing.
+    stuck_since: Option<Tick>,
+    drain_seen: Option<Tick>,
+    /// Bytes that may still be read before the task has to wait, or lets others run.
+    budget: usize,
+    waiting: bool,
+    served: bool,
+    cx: &'a ServeContext,
+}
+
+impl<'a> Connection<'a> {
+    pub(crate) fn new(io: Box<dyn ByteStream>, cx: &'a ServeContext) -> Self {
+        let stateful = matches!(cx.framing, Framing::Codec(_));
+        Self {
+            io,
+            input: Input::default(),
+            decoder: cx.framing.decoder(cx.limits.max_message),
+            encoder: stateful.then(|| Box::new(cx.framing.encoder(cx.limits.max_reply))),
+            unsent: Vec::new(),
+            written: 0,
+            seat: cx.keeper.seat(),
+            waiting_since: 0,
+            frame_deadline: 0,
+            stuck_since: None,
+            drain_seen: None,
+            budget: TURN_BUDGET,
+            waiting: false,
+            served: false,
+            cx,
+        }
+    }
+
+    fn keeper(&self) -> &'a Keeper {
+        &self.cx.keeper
+    }
+
+    /// Whether a peer that never pauses has had the grace of the drain.
+    #[inline]
+    pub(crate) fn drain_is_over(&mut self) -> bool {
+        self.cx.drain.has_begun() && {
+            let now = self.keeper().now();
+            now >= *self.drain_seen.get_or_insert(now) + self.keeper().grace
+        }
+    }
+
+    /// Whether it is time to let others run, after a turn of so many bytes.
+    #[inline]
+    pub(crate) fn has_had_its_turn(&mut self, new: usize) -> bool {
+        self.budget = self.budget.saturating_sub(new.max(LEAST));
+        let over = self.budget == 0;
+        if over {
+            self.budget = TURN_BUDGET;
+        }
+        over
+    }
+
+    /// Waits for bytes, a deadline, or the drain. A scratch is held when it is ready, and none while it waits.
+    #[inline]
+    pub(crate) fn poll_read(
+        &mut self,
+        task: &mut Context<'_>,
+        held: &mut Option<Box<Scratch>>,
+    ) -> Poll<Result<Turn, SessionEnd>> {
+        let scratch = held.get_or_insert_with(|| Scratch::take(self.cx));
+        match self.input.poll_turn(task, &mut self.io, scratch) {
+            Poll::Ready(Ok(turn)) => {
+                if std::mem::take(&mut self.waiting) {
+                    self.budget = TURN_BUDGET;
+                }
+                self.exchange_encoder(scratch);
+                Poll::Ready(Ok(turn))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(SessionEnd::Broken)),
+            Poll::Pending => {
+                if let Some(scratch) = held.take() {
+                    scratch.give();
+                }
+                self.wait(task).map(Err)
+            }
+        }
+    }
+
+    #[inline]
+    fn exchange_encoder(&mut self, scratch: &mut Scratch) {
+        if let Some(encoder) = &mut self.encoder {
+            std::mem::swap(&mut **encoder, scratch.reply.encoder_mut());
+        }
+    }
+
+    #[inline]
+    fn wait(&mut self, task: &mut Context<'_>) -> Poll<SessionEnd> {
+        let now = self.keeper().now();
+        if !self.waiting {
+            (self.waiting, self.waiting_since) = (true, now);
+        }
+        let (deadline, late) = match self.input.is_partial() {
+            true => (self.frame_deadline, SessionEnd::FrameTimeout),
+            false => (self.waiting_since + self.keeper().idle, SessionEnd::IdleTimeout),
+        };
+        if self.seat.poll(task.waker(), now, deadline).is_ready() {
+            return Poll::Ready(late);
+        }
+        // Looked at behind the seat: whoever takes one later is woken by the drain.
+        if self.cx.drain.has_begun() { self.wait_in_drain(task, now) } else { Poll::Pending }
+    }
+
+    #[cold]
+    fn wait_in_drain(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
+        let seen = *self.drain_seen.get_or_insert(now);
+        let patience = match self.served && !self.input.is_partial() {
+            true => QUIET_TICKS,
+            false => self.keeper().grace,
+        };
+        self.seat.poll(task.waker(), now, seen + patience).map(|()| SessionEnd::Drained)
+    }
+
+    /// Keeps what a turn left unread, and its scratch only if that is the worker's.
+    #[inline]
+    pub(crate) fn keep(&mut self, turn: &Turn, held: &mut Option<Box<Scratch>>, served: bool) {
+        let Some(scratch) = held else { return };
+        self.exchange_encoder(scratch);
+        self.input.keep(turn, scratch);
+        self.served |= served;
+        if self.input.is_partial() || self.frame_deadline != 0 {
+            self.frame_deadline = match self.input.is_partial() {
+                false => 0,
+                true if self.frame_deadline != 0 && !served => self.frame_deadline,
+                true => self.keeper().now() + self.keeper().frame,
+            };
+        }
+        if turn.is_own {
+            self.part_with(held);
+        }
+    }
+
+    /// Gives the scratch back and keeps the replies in it.
+    #[cold]
+    fn part_with(&mut self, held: &mut Option<Box<Scratch>>) {
+        if let Some(mut scratch) = held.take() {
+            self.unsent = scratch.out.as_slice().to_vec();
+            scratch.out.clear();
+            scratch.give();
+        }
+    }
+
+    /// Writes the replies; while it waits, no scratch is held.
+    #[inline]
+    pub(crate) fn poll_finish(
+        &mut self,
+        task: &mut Context<'_>,
+        held: &mut Option<Box<Scratch>>,
+    ) -> Poll<Result<(), SessionEnd>> {
+        let Some(scratch) = held else { return self.poll_unsent(task) };
+        let written = self.poll_write(task, &mut scratch.out);
+        if written.is_pending() {
+            self.part_with(held);
+        }
+        written
+    }
+
+    #[cold]
+    fn poll_unsent(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        let written = self.poll_write(task, &mut unsent);
+        if written.is_pending() {
+            self.unsent = unsent;
+        }
+        written
+    }
+
+    /// Writes replies; ready when they are gone, or when the peer took nothing for too long.
+    #[inline]
+    pub(crate) fn poll_write(&mut self, task: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), SessionEnd>> {
+        if out.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.written < out.len() {
+            match Pin::new(&mut self.io).poll_write(task, &out[self.written..]) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
+                Poll::Ready(Ok(len)) => {
+                    self.written += len;
+                    self.stuck_since = None;
+                }
+                Poll::Pending => return self.wait_for_room(task),
+            }
+        }
+        if ready!(Pin::new(&mut self.io).poll_flush(task)).is_err() {
+            return Poll::Ready(Err(SessionEnd::Broken));
+        }
+        out.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    #[cold]
+    fn wait_for_room(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
+        let now = self.keeper().now();
+        let since = *self.stuck_since.get_or_insert(now);
+        self.seat.poll(task.waker(), now, since + self.keeper().write).map(|()| Err(SessionEnd::WriteTimeout))
+    }
+
+    /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
+    pub(crate) async fn close(mut self, mut held: Option<Box<Scratch>>, end: SessionEnd) -> SessionEnd {
+        if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) {
+            let replied = !held.as_ref().map_or(&self.unsent, |scratch| &scratch.out).is_empty();
+            if poll_fn(|task| self.poll_finish(task, &mut held)).await.is_ok() {
+                let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && self.waiting && !replied;
+                let ticks = if idle { self.keeper().now().saturating_sub(self.waiting_since) } else { 0 };
+                let quiet = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+                held.take().into_iter().for_each(Scratch::give);
+                linger(self.io, patience(self.cx, quiet), self.cx).await;
+            }
+        }
+        held.into_iter().for_each(Scratch::give);
+        end
+    }
+}

@@ -1,0 +1,271 @@
+//! The time and the deadlines of one listener's sessions: a coarse clock, and a wheel of those who wait.
+//!
+//! A session reads the time with one atomic load, and is entered into the wheel once, not for each message: when its
+//! entry comes due, it looks at its own times and is entered anew. So a message costs no timer and no clock, and an idle
+//! session keeps one entry of 40 bytes.
+
+use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker, ready};
+use std::time::Duration;
+
+use futures::task::AtomicWaker;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::Limits;
+
+/// A point in time: ticks since the keeper began.
+pub(crate) type Tick = u64;
+
+/// Deadlines are met this exactly, and never early. Short beside the shortest sensible deadline, long beside what a tick
+/// costs: about a microsecond, and only while somebody asks for the time.
+pub(crate) const TICK: Duration = Duration::from_millis(16);
+
+/// [`QUIET`](crate::context::QUIET) on this clock.
+pub(crate) const QUIET_TICKS: Tick = 2;
+
+/// Longer than any clock lives, and short enough to be added to.
+const NEVER: Tick = Tick::MAX / 4;
+
+/// Buckets of the wheel; an entry that is due later than a lap ahead is looked at once a lap.
+const BUCKETS: usize = 512;
+
+/// Nobody has asked for the time of late: it stands still.
+const STOPPED: u8 = 0;
+/// It goes on for one more tick.
+const COASTING: u8 = 1;
+/// Somebody asked since the last tick.
+const USED: u8 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    base: Instant,
+    now: AtomicU64,
+    pace: AtomicU8,
+    /// The deadlines of a session, each from its beginning.
+    pub(crate) idle: Tick,
+    pub(crate) frame: Tick,
+    pub(crate) write: Tick,
+    /// See [`Limits::drain_grace`].
+    pub(crate) grace: Tick,
+    /// The shortest deadline: nobody is entered further ahead, so nobody need be moved nearer.
+    horizon: Tick,
+    wheel: Mutex<Wheel>,
+    driver: AtomicWaker,
+}
+
+#[derive(Debug)]
+struct Wheel {
+    /// One for each session that waits or has waited; as many as there were sessions at once.
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    /// Who may be due at a tick of this remainder.
+    buckets: Vec<Vec<u32>>,
+    swept: Tick,
+}
+
+#[derive(Debug)]
+struct Entry {
+    waker: Option<Waker>,
+    due: Tick,
+}
+
+/// How many ticks a duration takes at least, on a clock that may be a tick late.
+pub(crate) fn ticks(duration: Duration) -> Tick {
+    let ticks = duration.as_nanos().div_ceil(TICK.as_nanos()) + 1;
+    Tick::try_from(ticks).unwrap_or(NEVER).min(NEVER)
+}
+
+impl Keeper {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let of = |timeout: Option<Duration>| timeout.map_or(NEVER, ticks);
+        let (idle, frame, write) = (of(limits.idle_timeout), of(limits.frame_timeout), of(limits.write_timeout));
+        Self {
+            base: Instant::now(),
+            now: AtomicU64::new(0),
+            pace: AtomicU8::new(STOPPED),
+            idle,
+            frame,
+            write,
+            grace: ticks(limits.drain_grace),
+            horizon: idle.min(frame).min(write),
+            wheel: Mutex::new(Wheel {
+                entries: Vec::new(),
+                free: Vec::new(),
+                buckets: vec![Vec::new(); BUCKETS],
+                swept: 0,
+            }),
+            driver: AtomicWaker::new(),
+        }
+    }
+
+    /// The time, at most a tick old.
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        if self.pace.load(Ordering::Relaxed) == USED { self.now.load(Ordering::Relaxed) } else { self.start() }
+    }
+
+    #[cold]
+    fn start(&self) -> Tick {
+        if self.pace.swap(USED, Ordering::AcqRel) == STOPPED {
+            self.now.fetch_max(self.elapsed(), Ordering::AcqRel);
+            self.driver.wake();
+        }
+        self.now.load(Ordering::Acquire)
+    }
+
+    fn elapsed(&self) -> Tick {
+        Tick::try_from(self.base.elapsed().as_nanos() / TICK.as_nanos()).unwrap_or(Tick::MAX)
+    }
+
+    fn wheel(&self) -> MutexGuard<'_, Wheel> {
+        self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a session that may come to wait.
+    pub(crate) fn seat(&self) -> Seat<'_> {
+        Seat { keeper: self, index: None, due: 0 }
+    }
+
+    /// Drives the clock and wakes who is due, and everybody at a drain; the sessions of a keeper that is not driven wait for
+    /// ever.
+    pub(crate) async fn run(&self, drain: &CancellationToken) -> Infallible {
+        let mut sleep = pin!(sleep_until(self.base));
+        let mut drain = pin!(drain.cancelled());
+        let mut told = false;
+        poll_fn(|cx| {
+            if !told && drain.as_mut().poll(cx).is_ready() {
+                told = true;
+                self.wake_all();
+            }
+            self.driver.register(cx.waker());
+            loop {
+                let Some(next) = self.next() else { return Poll::Pending };
+                if sleep.deadline() != next {
+                    sleep.as_mut().reset(next);
+                }
+                ready!(sleep.as_mut().poll(cx));
+                self.tick();
+            }
+        })
+        .await
+    }
+
+    /// When there is something to do.
+    fn next(&self) -> Option<Instant> {
+        let tick = if self.pace.load(Ordering::Acquire) == STOPPED {
+            self.wheel().next()?
+        } else {
+            self.now.load(Ordering::Relaxed) + 1
+        };
+        self.base.checked_add(Duration::from_millis(tick.saturating_mul(TICK.as_millis() as u64)))
+    }
+
+    fn tick(&self) {
+        let now = self.elapsed();
+        self.now.fetch_max(now, Ordering::AcqRel);
+        if self.pace.compare_exchange(USED, COASTING, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            let _ = self.pace.compare_exchange(COASTING, STOPPED, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        let due = self.wheel().sweep(now);
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes everybody who has waited, due or not.
+    fn wake_all(&self) {
+        let all: Vec<Waker> = self.wheel().entries.iter().filter_map(|entry| entry.waker.clone()).collect();
+        all.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Wheel {
+    fn enter(&mut self, index: u32, due: Tick) {
+        self.entries[index as usize].due = due;
+        self.buckets[(due % BUCKETS as Tick) as usize].push(index);
+    }
+
+    /// The next tick at which somebody may be due.
+    fn next(&self) -> Option<Tick> {
+        (self.swept + 1..=self.swept + BUCKETS as Tick)
+            .find(|tick| !self.buckets[(tick % BUCKETS as Tick) as usize].is_empty())
+    }
+
+    /// Takes those who are due by `now`.
+    fn sweep(&mut self, now: Tick) -> Vec<Waker> {
+        let mut due = Vec::new();
+        for tick in self.swept.max(now.saturating_sub(BUCKETS as Tick)) + 1..=now {
+            let bucket = (tick % BUCKETS as Tick) as usize;
+            let entries = &self.entries;
+            self.buckets[bucket].retain(|&index| {
+                let entry = &entries[index as usize];
+                let later = entry.waker.is_some() && entry.due > now;
+                if !later {
+                    due.extend(entry.waker.clone());
+                }
+                later && entry.due % BUCKETS as Tick == bucket as Tick
+            });
+        }
+        self.swept = self.swept.max(now);
+        due
+    }
+}
+
+/// A session's place with its keeper; dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct Seat<'a> {
+    keeper: &'a Keeper,
+    index: Option<u32>,
+    due: Tick,
+}
+
+impl Seat<'_> {
+    /// Has the task woken at `deadline`, or earlier; whether the deadline is over by now. Costs a comparison, unless the
+    /// entry has come due. A task's waker must stay the same, as those of spawned tasks do.
+    #[inline]
+    pub(crate) fn poll(&mut self, waker: &Waker, now: Tick, deadline: Tick) -> Poll<()> {
+        if now >= deadline {
+            return Poll::Ready(());
+        }
+        if now >= self.due || deadline < self.due || self.index.is_none() {
+            self.enter(waker, deadline.min(now.saturating_add(self.keeper.horizon)));
+        }
+        Poll::Pending
+    }
+
+    #[cold]
+    fn enter(&mut self, waker: &Waker, due: Tick) {
+        let mut wheel = self.keeper.wheel();
+        let index = match self.index {
+            Some(index) => index,
+            None => match wheel.free.pop() {
+                Some(index) => index,
+                None => {
+                    wheel.entries.push(Entry { waker: None, due: 0 });
+                    u32::try_from(wheel.entries.len() - 1).unwrap_or(u32::MAX)
+                }
+            },
+        };
+        let entry = &mut wheel.entries[index as usize];
+        if entry.waker.is_none() {
+            entry.waker = Some(waker.clone());
+        }
+        // Another thread may have swept since the caller asked for the time.
+        let due = due.max(wheel.swept + 1);
+        wheel.enter(index, due);
+        (self.index, self.due) = (Some(index), due);
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if let Some(index) = self.index {
+            let mut wheel = self.keeper.wheel();
+            wheel.entries[index as usize].waker = None;
+            wheel.free.push(index);
+        }
+    }
+}

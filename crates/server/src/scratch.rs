@@ -1,0 +1,148 @@
+//! The buffers of a worker thread, lent to whichever connection has something to do.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use swapwire_core::Reply;
+
+use crate::ServeContext;
+
+/// The size of a read: large enough that a bulk sender costs few system calls, small enough for the cache. Only pages that
+/// a read has touched are resident, so small traffic stays small by itself.
+pub(crate) const READ: usize = 128 * 1024;
+
+/// How many idle ones a thread keeps. One is in use at a time, unless calls wait.
+const KEEP: usize = 4;
+
+/// A reply buffer that grew beyond this is freed.
+const LARGEST_OUT: usize = 256 * 1024;
+
+/// How many may be lent to calls that wait, for each endpoint of a worker; as many more as there are threads, where
+/// several share it. Beyond that a call gets a copy of its bytes.
+const LENT: usize = 16;
+
+thread_local! {
+    /// The one that is used nearly always.
+    static FIRST: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    /// At most [`KEEP`] more.
+    static MORE: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Everything that handling one read needs.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// What is read into, initialised: the thread's own of [`READ`] bytes, or a connection's in its place.
+    pub(crate) input: Vec<u8>,
+    /// The thread's own input, while a connection's is in its place.
+    parked: Vec<u8>,
+    /// The call's own sink.
+    pub(crate) reply: Reply,
+    /// Replies that leave together.
+    pub(crate) out: Vec<u8>,
+    /// Whose framing the reply has: [`ServeContext::id`].
+    framed_for: u64,
+}
+
+impl Scratch {
+    fn new(input: Vec<u8>, cx: &ServeContext) -> Box<Self> {
+        let reply = Reply::framed(0, cx.framing.encoder(cx.limits.max_reply));
+        Box::new(Self { input, parked: Vec::new(), reply, out: Vec::new(), framed_for: cx.id })
+    }
+
+    #[inline]
+    pub(crate) fn take(cx: &ServeContext) -> Box<Self> {
+        match FIRST.take() {
+            Some(scratch) if scratch.framed_for == cx.id => scratch,
+            other => Self::find(other, cx),
+        }
+    }
+
+    #[cold]
+    fn find(found: Option<Box<Self>>, cx: &ServeContext) -> Box<Self> {
+        let Some(mut scratch) = found.or_else(|| MORE.with_borrow_mut(Vec::pop)) else {
+            return Self::new(vec![0; READ], cx);
+        };
+        if scratch.framed_for != cx.id {
+            *scratch.reply.encoder_mut() = cx.framing.encoder(cx.limits.max_reply);
+            scratch.framed_for = cx.id;
+        }
+        scratch
+    }
+
+    /// Gives it back for others to use. The input must be the thread's; one that is not is freed.
+    #[inline]
+    pub(crate) fn give(mut self: Box<Self>) {
+        self.reply.shrink(LARGEST_OUT);
+        if self.out.capacity() > LARGEST_OUT {
+            self.out = Vec::new();
+        }
+        if self.input.len() == READ && let Some(other) = FIRST.replace(Some(self)) {
+            MORE.with_borrow_mut(|more| {
+                if more.len() < KEEP {
+                    more.push(other);
+                }
+            });
+        }
+    }
+
+    /// Puts a connection's own input in the place of the thread's, until it is [released](Self::release).
+    pub(crate) fn adopt(&mut self, own: Vec<u8>) {
+        self.parked = std::mem::replace(&mut self.input, own);
+    }
+
+    /// Whether the input is the thread's.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.parked.is_empty()
+    }
+
+    /// The input that was adopted, if one was.
+    pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
+        (!self.parked.is_empty()).then(|| std::mem::replace(&mut self.input, std::mem::take(&mut self.parked)))
+    }
+
+    /// Becomes a connection's own one, with the input's bytes from `from` to `to` at its front and no more memory than
+    /// they and the replies take, so that a call that waits keeps no more than it needs. The thread's goes back.
+    #[cold]
+    pub(crate) fn detach(self: &mut Box<Self>, from: usize, to: usize, cx: &ServeContext) {
+        let input = match self.release() {
+            Some(mut own) => {
+                own.copy_within(from..to, 0);
+                own
+            }
+            None => self.input[from..to].to_vec(),
+        };
+        let mut own = Self::new(input, cx);
+        std::mem::swap(own.reply.encoder_mut(), self.reply.encoder_mut());
+        own.out = self.out.as_slice().to_vec();
+        self.out.clear();
+        std::mem::replace(self, own).give();
+    }
+}
+
+/// Counts the scratches that calls keep while they wait.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lending(Arc<AtomicUsize>);
+
+/// One call that waits.
+pub(crate) struct Loan<'a>(&'a Lending);
+
+impl Lending {
+    /// Whether no more may be lent.
+    #[inline]
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.0.load(Relaxed) >= LENT
+    }
+
+    pub(crate) fn lend(&self) -> Loan<'_> {
+        self.0.fetch_add(1, Relaxed);
+        Loan(self)
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
