@@ -64,8 +64,9 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 #[test]
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
-    let expected = ["bench", "cli", "core", "handlers", "layers", "mem", "server", "socket", "tcp", "testkit", "udp", "unix"]
-        .map(|name| format!("swapwire-{name}"));
+    let expected =
+        ["bench", "cli", "core", "handlers", "layers", "mem", "server", "socket", "tcp", "testkit", "udp", "unix"]
+            .map(|name| format!("swapwire-{name}"));
     for name in &expected {
         assert!(arrows.contains_key(name), "{name} is missing from {:?}", arrows.keys());
     }

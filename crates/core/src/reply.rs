@@ -31,8 +31,9 @@ use crate::{FrameEncoder, FrameError, Framing};
 #[derive(Debug)]
 pub struct Reply {
     buf: Vec<u8>,
-    /// Where each message ends in `buf`, framing included.
+    /// Where each message but the last one ends in `buf`, framing included: most calls give one.
     ends: Vec<usize>,
+    count: usize,
     encoder: FrameEncoder,
     limit: usize,
     /// Message bytes in `buf`.
@@ -69,13 +70,14 @@ impl Reply {
 
     /// A reply of at most `limit` bytes, framed by `encoder`.
     pub fn framed(limit: usize, encoder: FrameEncoder) -> Self {
-        Self { buf: Vec::new(), ends: Vec::new(), encoder, limit, used: 0, close: false, answerable: true }
+        Self { buf: Vec::new(), ends: Vec::new(), count: 0, encoder, limit, used: 0, close: false, answerable: true }
     }
 
     /// Appends one message.
     ///
     /// # Errors
     /// The message was not taken; earlier ones stay.
+    #[inline]
     pub fn send(&mut self, message: &[u8]) -> Result<(), ReplyError> {
         self.write(|out| out.put(message))
     }
@@ -95,6 +97,7 @@ impl Reply {
     ///
     /// # Errors
     /// The message was not taken; earlier ones stay.
+    #[inline]
     pub fn write(&mut self, f: impl FnOnce(&mut ReplyBuf<'_>)) -> Result<(), ReplyError> {
         if !self.answerable {
             return Err(ReplyError::NoReturnAddress);
@@ -111,7 +114,10 @@ impl Reply {
             return Err(ReplyError::Full { len: wanted, limit: self.limit });
         }
         self.encoder.finish(&mut self.buf, start)?;
-        self.ends.push(self.buf.len());
+        if self.count > 0 {
+            self.ends.push(start);
+        }
+        self.count += 1;
         self.used += len;
         Ok(())
     }
@@ -133,38 +139,42 @@ impl Reply {
 
     /// How many messages it holds.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     /// Whether it holds no message.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.count == 0
     }
 
     /// The messages, framing included.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.buf[start..*end])
+        let ends = self.ends.iter().copied().chain(std::iter::once(self.buf.len()));
+        starts.zip(ends).take(self.count).map(|(start, end)| &self.buf[start..end])
     }
 
     /// Whether [`Reply::close`] was called.
+    #[inline]
     pub fn closes(&self) -> bool {
         self.close
     }
 
     /// Empties it for the next call, whose limit is `limit`, and keeps the memory.
+    #[inline]
     pub fn reset(&mut self, limit: usize, answerable: bool) {
-        self.buf.clear();
-        self.ends.clear();
-        (self.limit, self.used, self.close, self.answerable) = (limit, 0, false, answerable);
+        self.empty();
+        (self.limit, self.close, self.answerable) = (limit, false, answerable);
     }
 
     /// What frames its messages; a server puts each connection's own in its place.
+    #[inline]
     pub fn encoder_mut(&mut self) -> &mut FrameEncoder {
         &mut self.encoder
     }
 
     /// Frees its buffer if that has grown beyond `largest` bytes. It must be empty.
+    #[inline]
     pub fn shrink(&mut self, largest: usize) {
         if self.buf.capacity() > largest {
             self.buf = Vec::new();
@@ -172,15 +182,21 @@ impl Reply {
     }
 
     /// Moves the framed bytes of all messages to the end of `out`; swaps where `out` is empty, so that nothing is copied.
+    #[inline]
     pub fn drain_into(&mut self, out: &mut Vec<u8>) {
         if out.is_empty() {
             std::mem::swap(out, &mut self.buf);
         } else {
             out.extend_from_slice(&self.buf);
         }
+        self.empty();
+    }
+
+    #[inline]
+    fn empty(&mut self) {
         self.buf.clear();
         self.ends.clear();
-        self.used = 0;
+        (self.count, self.used) = (0, 0);
     }
 }
 
@@ -196,6 +212,7 @@ pub struct ReplyBuf<'a> {
 
 impl ReplyBuf<'_> {
     /// Appends bytes. Above the limit it takes none, and the whole message is refused in the end.
+    #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         self.wanted = self.wanted.saturating_add(bytes.len());
         if self.wanted <= self.room {
@@ -205,6 +222,7 @@ impl ReplyBuf<'_> {
 }
 
 impl AsMut<[u8]> for ReplyBuf<'_> {
+    #[inline]
     fn as_mut(&mut self) -> &mut [u8] {
         &mut self.buf[self.from..]
     }

@@ -7,6 +7,7 @@ use std::task::Poll;
 use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
 use crate::connection::Connection;
+use crate::input::Turn;
 use crate::scratch::Scratch;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
@@ -27,11 +28,11 @@ pub(crate) async fn serve_bytes<H: Handler>(
     let limits = &*cx.limits;
     let mut conn = Connection::new(io, cx);
     let mut held: Option<Box<Scratch>> = None;
+    let mut turn = Turn::default();
     let end = loop {
-        let mut turn = match poll_fn(|task| conn.poll_read(task, &mut held)).await {
-            Ok(turn) => turn,
-            Err(end) => break end,
-        };
+        if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut held, &mut turn)).await {
+            break end;
+        }
         let mut messages = 0;
         let ended = loop {
             // One is held from the read to the end of its handling.
@@ -65,20 +66,17 @@ pub(crate) async fn serve_bytes<H: Handler>(
             let message = message.unwrap_or(&input[range]);
             let result = {
                 let mut call = pin!(handler.handle(Request::new(message, Some(&info.peer), &info.local), reply));
-                let mut loan = None;
-                poll_fn(|task| {
-                    if let Poll::Ready(result) = call.as_mut().poll(task) {
-                        return Poll::Ready(Ok(result));
+                match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
+                    Poll::Ready(result) => Ok(result),
+                    Poll::Pending => {
+                        let _loan = (!turn.is_own).then(|| cx.lending.lend());
+                        poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
+                            Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                            _ => call.as_mut().poll(task).map(Ok),
+                        })
+                        .await
                     }
-                    if !turn.is_own {
-                        loan.get_or_insert_with(|| cx.lending.lend());
-                    }
-                    match conn.poll_write(task, out) {
-                        Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-                        _ => Poll::Pending,
-                    }
-                })
-                .await
+                }
             };
             match result {
                 Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
@@ -97,7 +95,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
             }
             if scratch.out.len() >= limits.out_queue {
                 let written = poll_fn(|task| {
-                    let written = conn.poll_write(task, &mut scratch.out);
+                    let written = conn.poll_write_meanwhile(task, &mut scratch.out);
                     if written.is_pending() {
                         turn.detach(scratch, 0..0, cx);
                     }

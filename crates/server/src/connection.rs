@@ -69,7 +69,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Whether a peer that never pauses has had the grace of the drain.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drain_is_over(&mut self) -> bool {
         self.cx.drain.has_begun() && {
             let now = self.keeper().now();
@@ -78,7 +78,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Whether it is time to let others run, after a turn of so many bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has_had_its_turn(&mut self, new: usize) -> bool {
         self.budget = self.budget.saturating_sub(new.max(LEAST));
         let over = self.budget == 0;
@@ -89,44 +89,54 @@ impl<'a> Connection<'a> {
     }
 
     /// Waits for bytes, a deadline, or the drain. A scratch is held when it is ready, and none while it waits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_read(
         &mut self,
         task: &mut Context<'_>,
         held: &mut Option<Box<Scratch>>,
-    ) -> Poll<Result<Turn, SessionEnd>> {
+        turn: &mut Turn,
+    ) -> Poll<Option<SessionEnd>> {
         let scratch = held.get_or_insert_with(|| Scratch::take(self.cx));
-        match self.input.poll_turn(task, &mut self.io, scratch) {
-            Poll::Ready(Ok(turn)) => {
+        match self.input.poll_turn(task, &mut self.io, scratch, turn) {
+            Poll::Ready(Ok(())) => {
                 if std::mem::take(&mut self.waiting) {
                     self.budget = TURN_BUDGET;
                 }
                 self.exchange_encoder(scratch);
-                Poll::Ready(Ok(turn))
+                Poll::Ready(None)
             }
-            Poll::Ready(Err(_)) => Poll::Ready(Err(SessionEnd::Broken)),
+            Poll::Ready(Err(_)) => Poll::Ready(Some(SessionEnd::Broken)),
             Poll::Pending => {
                 if let Some(scratch) = held.take() {
                     scratch.give();
                 }
-                self.wait(task).map(Err)
+                self.wait(task).map(Some)
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn exchange_encoder(&mut self, scratch: &mut Scratch) {
         if let Some(encoder) = &mut self.encoder {
             std::mem::swap(&mut **encoder, scratch.reply.encoder_mut());
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn wait(&mut self, task: &mut Context<'_>) -> Poll<SessionEnd> {
         let now = self.keeper().now();
         if !self.waiting {
             (self.waiting, self.waiting_since) = (true, now);
         }
+        if self.seat.is_taken(now) && !self.cx.drain.has_begun() {
+            return Poll::Pending;
+        }
+        self.wait_anew(task, now)
+    }
+
+    /// The entry has come due, or there was none.
+    #[cold]
+    fn wait_anew(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
         let (deadline, late) = match self.input.is_partial() {
             true => (self.frame_deadline, SessionEnd::FrameTimeout),
             false => (self.waiting_since + self.keeper().idle, SessionEnd::IdleTimeout),
@@ -149,7 +159,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Keeps what a turn left unread, and its scratch only if that is the worker's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keep(&mut self, turn: &Turn, held: &mut Option<Box<Scratch>>, served: bool) {
         let Some(scratch) = held else { return };
         self.exchange_encoder(scratch);
@@ -178,7 +188,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Writes the replies; while it waits, no scratch is held.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_finish(
         &mut self,
         task: &mut Context<'_>,
@@ -202,8 +212,18 @@ impl<'a> Connection<'a> {
         written
     }
 
+    /// [`poll_write`](Self::poll_write) while a call waits.
+    #[cold]
+    pub(crate) fn poll_write_meanwhile(
+        &mut self,
+        task: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), SessionEnd>> {
+        self.poll_write(task, out)
+    }
+
     /// Writes replies; ready when they are gone, or when the peer took nothing for too long.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_write(&mut self, task: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Result<(), SessionEnd>> {
         if out.is_empty() {
             return Poll::Ready(Ok(()));

@@ -25,9 +25,12 @@ pub(crate) struct Input {
     /// The partial frame is `rest[..have]`; the buffer may be longer.
     rest: Vec<u8>,
     have: usize,
+    /// There is something to be tidied up when a turn leaves nothing: a buffer that may be too large, or an adopted one.
+    untidy: bool,
 }
 
 /// Which bytes of a scratch's input are there to be cut into frames.
+#[derive(Default)]
 pub(crate) struct Turn {
     pub(crate) from: usize,
     pub(crate) to: usize,
@@ -61,26 +64,28 @@ impl Turn {
 
 impl Input {
     /// Whether a partial frame is open.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_partial(&self) -> bool {
         self.have > 0
     }
 
     /// Reads once, behind the partial frame.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll_turn(
         &mut self,
         task: &mut Context<'_>,
         io: &mut Box<dyn ByteStream>,
         scratch: &mut Scratch,
-    ) -> Poll<io::Result<Turn>> {
+        turn: &mut Turn,
+    ) -> Poll<io::Result<()>> {
         if self.have > 0 {
-            return self.poll_more(task, io, scratch);
+            return self.poll_more(task, io, scratch, turn);
         }
         let mut into = ReadBuf::new(&mut scratch.input);
         let read = Pin::new(io).poll_read(task, &mut into);
         let new = into.filled().len();
-        read.map_ok(|()| Turn { from: 0, to: new, new, is_own: false })
+        (turn.from, turn.to, turn.new, turn.is_own) = (0, new, new, false);
+        read
     }
 
     #[cold]
@@ -89,7 +94,8 @@ impl Input {
         task: &mut Context<'_>,
         io: &mut Box<dyn ByteStream>,
         scratch: &mut Scratch,
-    ) -> Poll<io::Result<Turn>> {
+        turn: &mut Turn,
+    ) -> Poll<io::Result<()>> {
         let have = self.have;
         let large = have > LARGE;
         if large {
@@ -109,13 +115,14 @@ impl Input {
         } else if let Some(own) = scratch.release() {
             self.rest = own;
         }
-        read.map_ok(|()| Turn { from: 0, to: have + new, new, is_own: false })
+        (turn.from, turn.to, turn.new, turn.is_own) = (0, have + new, new, false);
+        read
     }
 
     /// Keeps what the turn left unread.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keep(&mut self, turn: &Turn, scratch: &mut Scratch) {
-        if turn.from < turn.to || self.rest.capacity() > SMALL || !scratch.is_plain() {
+        if turn.from < turn.to || self.untidy {
             self.keep_partial(turn.from..turn.to, scratch);
         }
     }
@@ -123,6 +130,7 @@ impl Input {
     #[cold]
     fn keep_partial(&mut self, unread: Range<usize>, scratch: &mut Scratch) {
         self.have = unread.len();
+        self.untidy = self.have > 0;
         match scratch.release() {
             Some(mut own) if self.have > LARGE => {
                 own.copy_within(unread, 0);

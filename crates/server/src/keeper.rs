@@ -104,7 +104,7 @@ impl Keeper {
     }
 
     /// The time, at most a tick old.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn now(&self) -> Tick {
         if self.pace.load(Ordering::Relaxed) == USED { self.now.load(Ordering::Relaxed) } else { self.start() }
     }
@@ -223,14 +223,20 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Seat<'_> {
+    /// Whether the task will be woken in time for every deadline that began since it was entered.
+    #[inline(always)]
+    pub(crate) fn is_taken(&self, now: Tick) -> bool {
+        now < self.due
+    }
+
     /// Has the task woken at `deadline`, or earlier; whether the deadline is over by now. Costs a comparison, unless the
     /// entry has come due. A task's waker must stay the same, as those of spawned tasks do.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, waker: &Waker, now: Tick, deadline: Tick) -> Poll<()> {
         if now >= deadline {
             return Poll::Ready(());
         }
-        if now >= self.due || deadline < self.due || self.index.is_none() {
+        if now >= self.due || deadline < self.due {
             self.enter(waker, deadline.min(now.saturating_add(self.keeper.horizon)));
         }
         Poll::Pending

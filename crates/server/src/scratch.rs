@@ -50,7 +50,7 @@ impl Scratch {
         Box::new(Self { input, parked: Vec::new(), reply, out: Vec::new(), framed_for: cx.id })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(cx: &ServeContext) -> Box<Self> {
         match FIRST.take() {
             Some(scratch) if scratch.framed_for == cx.id => scratch,
@@ -71,13 +71,15 @@ impl Scratch {
     }
 
     /// Gives it back for others to use. The input must be the thread's; one that is not is freed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(mut self: Box<Self>) {
         self.reply.shrink(LARGEST_OUT);
         if self.out.capacity() > LARGEST_OUT {
             self.out = Vec::new();
         }
-        if self.input.len() == READ && let Some(other) = FIRST.replace(Some(self)) {
+        if self.input.len() == READ
+            && let Some(other) = FIRST.replace(Some(self))
+        {
             MORE.with_borrow_mut(|more| {
                 if more.len() < KEEP {
                     more.push(other);
@@ -89,12 +91,6 @@ impl Scratch {
     /// Puts a connection's own input in the place of the thread's, until it is [released](Self::release).
     pub(crate) fn adopt(&mut self, own: Vec<u8>) {
         self.parked = std::mem::replace(&mut self.input, own);
-    }
-
-    /// Whether the input is the thread's.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.parked.is_empty()
     }
 
     /// The input that was adopted, if one was.

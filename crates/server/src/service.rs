@@ -2,7 +2,9 @@
 //!
 //! Erasure happens around the loop, not inside it: a virtual call for each connection or socket, none for each message.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -87,11 +89,20 @@ impl<H: Handler> Service for PerMessage<H> {
         self.0.amplifies()
     }
 
-    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd {
+    // As `async_trait` writes it, but for the future around the loop, which would double what an idle session keeps.
+    fn serve_link<'a, 'b, 'c>(
+        &'a self,
+        link: Link,
+        cx: &'b ServeContext,
+    ) -> Pin<Box<dyn Future<Output = SessionEnd> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+    {
         match link {
-            Link::Bytes { io, info, .. } => serve_bytes(&*self.0, io, info, cx).await,
-            Link::Messages { io, info, .. } => serve_messages(&*self.0, io, info, cx).await,
-            _ => SessionEnd::Handshake,
+            Link::Bytes { io, info, .. } => Box::pin(serve_bytes(&*self.0, io, info, cx)),
+            Link::Messages { io, info, .. } => Box::pin(serve_messages(&*self.0, io, info, cx)),
+            _ => Box::pin(std::future::ready(SessionEnd::Handshake)),
         }
     }
 

@@ -59,16 +59,18 @@ pub trait Registered: AsyncWrite + fmt::Debug + Send + Unpin + 'static {
 pub struct Stream<S> {
     io: S,
     row: u8,
+    /// The last read left room: the reactor is to be asked first.
+    drained: bool,
 }
 
 impl<S: Registered> Stream<S> {
     /// Around a socket that does not block.
     pub const fn new(io: S) -> Self {
-        Self { io, row: 0 }
+        Self { io, row: 0, drained: false }
     }
 
     /// Whether the task has had its share.
-    #[inline]
+    #[inline(always)]
     fn is_due(&mut self, cx: &Context<'_>) -> bool {
         self.row += 1;
         let due = self.row > ROW;
@@ -106,24 +108,31 @@ impl<S: Registered> AsyncRead for Stream<S> {
             return Poll::Pending;
         }
         loop {
+            if std::mem::take(&mut this.drained) {
+                this.row = 0;
+                ready!(this.io.poll_read_ready(cx))?;
+            }
             let free = into.initialize_unfilled();
             let room = free.len();
-            let mut len = 0;
-            let read = this.io.try_io(Interest::READABLE, || {
-                len = (&*this.io.socket()).read(free)?;
-                // The reactor takes this for an empty socket, which spares the call that would find it so.
-                if EDGE_TRIGGERED && 0 < len && len < room { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            let mut read = None;
+            let _ = this.io.try_io(Interest::READABLE, || {
+                let result = read.insert((&*this.io.socket()).read(free));
+                // The reactor takes a short read for an empty socket, which spares the call that would find it so.
+                match result {
+                    Ok(len) if EDGE_TRIGGERED && 0 < *len && *len < room => Err(ErrorKind::WouldBlock.into()),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::WouldBlock.into()),
+                    _ => Ok(()),
+                }
             });
             match read {
-                Err(error) if len == 0 && error.kind() == ErrorKind::WouldBlock => {
-                    this.row = 0;
-                    ready!(this.io.poll_read_ready(cx))?;
-                }
-                Err(error) if len == 0 => return Poll::Ready(Err(error)),
-                _ => {
+                Some(Ok(len)) => {
+                    this.drained = EDGE_TRIGGERED && 0 < len && len < room;
                     into.advance(len);
                     return Poll::Ready(Ok(()));
                 }
+                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                // The reactor, or the system, knows of nothing.
+                _ => this.drained = true,
             }
         }
     }
