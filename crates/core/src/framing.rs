@@ -9,6 +9,7 @@ use tokio_util::codec::{Decoder, Encoder};
 mod codec;
 mod decode;
 mod encode;
+mod scan;
 
 pub use codec::{CodecFactory, FrameIo};
 pub use decode::{Decoded, FrameDecoder};

@@ -62,6 +62,13 @@ pub trait Handler: Send + Sync + 'static {
         Input::Messages
     }
 
+    /// Whether every call is ready when it is polled first, as that of a handler that never waits. The server then gathers
+    /// the replies of several calls in one place, which spares a copy of each. A call that waits all the same holds up the
+    /// replies of the calls just before it. Layers forward it, or say `false` if they wait.
+    fn ready_at_once(&self) -> bool {
+        false
+    }
+
     /// Whether replies may be more than three times as long as the request (and longer than 64 bytes) even where the
     /// sender's address may be forged. Such a handler would amplify attacks, so on such wires it is bound to loopback
     /// unless the server is told otherwise. Layers forward it.
@@ -222,6 +229,10 @@ impl<H: SessionHandler + ?Sized> SessionHandler for Arc<H> {
 impl<H: Handler> Handler for Arc<H> {
     fn handle(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send {
         (**self).handle(request, reply)
+    }
+
+    fn ready_at_once(&self) -> bool {
+        (**self).ready_at_once()
     }
 
     fn input(&self) -> Input {

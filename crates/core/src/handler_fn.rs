@@ -53,6 +53,10 @@ where
     fn input(&self) -> Input {
         self.input
     }
+
+    fn ready_at_once(&self) -> bool {
+        true
+    }
 }
 
 impl<F> fmt::Debug for HandlerFn<F> {

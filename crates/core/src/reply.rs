@@ -31,6 +31,8 @@ use crate::{FrameEncoder, FrameError, Framing};
 #[derive(Debug)]
 pub struct Reply {
     buf: Vec<u8>,
+    /// Where this call's messages begin: before them may lie those of earlier calls.
+    base: usize,
     /// Where each message but the last one ends in `buf`, framing included: most calls give one.
     ends: Vec<usize>,
     count: usize,
@@ -70,7 +72,17 @@ impl Reply {
 
     /// A reply of at most `limit` bytes, framed by `encoder`.
     pub fn framed(limit: usize, encoder: FrameEncoder) -> Self {
-        Self { buf: Vec::new(), ends: Vec::new(), count: 0, encoder, limit, used: 0, close: false, answerable: true }
+        Self {
+            buf: Vec::new(),
+            base: 0,
+            ends: Vec::new(),
+            count: 0,
+            encoder,
+            limit,
+            used: 0,
+            close: false,
+            answerable: true,
+        }
     }
 
     /// Appends one message.
@@ -149,7 +161,7 @@ impl Reply {
 
     /// The messages, framing included.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let starts = std::iter::once(self.base).chain(self.ends.iter().copied());
         let ends = self.ends.iter().copied().chain(std::iter::once(self.buf.len()));
         starts.zip(ends).take(self.count).map(|(start, end)| &self.buf[start..end])
     }
@@ -160,7 +172,8 @@ impl Reply {
         self.close
     }
 
-    /// Empties it for the next call, whose limit is `limit`, and keeps the memory.
+    /// Empties it for the next call, whose limit is `limit`, and keeps the memory; what it [keeps](Self::keep) of earlier
+    /// calls stays.
     #[inline]
     pub fn reset(&mut self, limit: usize, answerable: bool) {
         self.empty();
@@ -173,15 +186,32 @@ impl Reply {
         &mut self.encoder
     }
 
-    /// Frees its buffer if that has grown beyond `largest` bytes. It must be empty.
+    /// Empties it of everything, for another connection to use, and frees its buffer if that has grown beyond `largest`
+    /// bytes.
     #[inline]
-    pub fn shrink(&mut self, largest: usize) {
+    pub fn recycle(&mut self, largest: usize) {
+        self.base = 0;
+        self.empty();
         if self.buf.capacity() > largest {
             self.buf = Vec::new();
         }
     }
 
-    /// Moves the framed bytes of all messages to the end of `out`; swaps where `out` is empty, so that nothing is copied.
+    /// Keeps this call's replies for [`drain_into`](Self::drain_into), and begins the next call: for handlers whose calls are
+    /// [ready at once](crate::Handler::ready_at_once).
+    #[inline]
+    pub fn keep(&mut self) {
+        self.base = self.buf.len();
+        self.empty();
+    }
+
+    /// Bytes that it holds, framing included, of this call and of those it kept.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Moves the framed bytes of all messages, kept ones included, to the end of `out`; swaps where `out` is empty, so that nothing is copied.
     #[inline]
     pub fn drain_into(&mut self, out: &mut Vec<u8>) {
         if out.is_empty() {
@@ -189,12 +219,13 @@ impl Reply {
         } else {
             out.extend_from_slice(&self.buf);
         }
+        self.base = 0;
         self.empty();
     }
 
     #[inline]
     fn empty(&mut self) {
-        self.buf.clear();
+        self.buf.truncate(self.base);
         self.ends.clear();
         (self.count, self.used) = (0, 0);
     }

@@ -36,6 +36,10 @@ impl Handler for Discard {
     fn input(&self) -> Input {
         Input::AnySlicing
     }
+
+    fn ready_at_once(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

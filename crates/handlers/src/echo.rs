@@ -44,6 +44,10 @@ impl Handler for Echo {
     fn input(&self) -> Input {
         Input::AnySlicing
     }
+
+    fn ready_at_once(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,10 @@ impl Handler for UppercaseEcho {
     fn input(&self) -> Input {
         Input::AnySlicing
     }
+
+    fn ready_at_once(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,10 @@ impl<H: Handler> Handler for CatchPanic<H> {
         self.inner.input()
     }
 
+    fn ready_at_once(&self) -> bool {
+        self.inner.ready_at_once()
+    }
+
     fn amplifies(&self) -> bool {
         self.inner.amplifies()
     }

@@ -77,6 +77,10 @@ impl<H: Handler> Handler for Trace<H> {
         self.inner.input()
     }
 
+    fn ready_at_once(&self) -> bool {
+        self.inner.ready_at_once()
+    }
+
     fn amplifies(&self) -> bool {
         self.inner.amplifies()
     }

@@ -29,6 +29,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
     let mut conn = Connection::new(io, cx);
     let mut held: Option<Box<Scratch>> = None;
     let mut turn = Turn::default();
+    let at_once = handler.ready_at_once();
     let end = loop {
         if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut held, &mut turn)).await {
             break end;
@@ -79,10 +80,12 @@ pub(crate) async fn serve_bytes<H: Handler>(
                 }
             };
             match result {
+                Ok(Ok(())) if at_once => scratch.reply.keep(),
                 Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
                 // A failed call replies nothing: what it left may be half a message.
                 Ok(Err(error)) => {
                     tracing::debug!(peer = %info.peer, %error, "handler error");
+                    scratch.reply.reset(0, true);
                     break Some(SessionEnd::HandlerError);
                 }
                 Err(end) => break Some(end),
@@ -93,7 +96,8 @@ pub(crate) async fn serve_bytes<H: Handler>(
             if turn.from == turn.to && !conn.decoder.keeps_input() {
                 break None;
             }
-            if scratch.out.len() >= limits.out_queue {
+            if scratch.out.len() + scratch.reply.bytes() >= limits.out_queue {
+                scratch.reply.drain_into(&mut scratch.out);
                 let written = poll_fn(|task| {
                     let written = conn.poll_write_meanwhile(task, &mut scratch.out);
                     if written.is_pending() {

@@ -162,6 +162,9 @@ impl<'a> Connection<'a> {
     #[inline(always)]
     pub(crate) fn keep(&mut self, turn: &Turn, held: &mut Option<Box<Scratch>>, served: bool) {
         let Some(scratch) = held else { return };
+        if scratch.reply.bytes() > 0 {
+            scratch.reply.drain_into(&mut scratch.out);
+        }
         self.exchange_encoder(scratch);
         self.input.keep(turn, scratch);
         self.served |= served;

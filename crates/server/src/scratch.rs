@@ -73,7 +73,8 @@ impl Scratch {
     /// Gives it back for others to use. The input must be the thread's; one that is not is freed.
     #[inline(always)]
     pub(crate) fn give(mut self: Box<Self>) {
-        self.reply.shrink(LARGEST_OUT);
+        self.reply.recycle(LARGEST_OUT);
+        self.out.clear();
         if self.out.capacity() > LARGEST_OUT {
             self.out = Vec::new();
         }

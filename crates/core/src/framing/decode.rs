@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
-use super::{FrameError, Kind};
+use super::{FrameError, Kind, scan};
 
 /// What a decoder found at the front of the unread bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +64,24 @@ impl FrameDecoder {
             let len = unread.len().min(self.max);
             return Ok(Decoded::Frame { message: 0..len, consumed: len });
         }
+        self.decode_line(unread, eof)
+    }
+
+    /// Not in line: a stream without a framing has no use for it.
+    #[inline(never)]
+    fn decode_line(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
+        if matches!(self.kind, Kind::Lines)
+            && let Some(at) = scan::find(b'\n', &unread[self.scanned..])
+            && self.scanned + at <= self.max
+        {
+            let end = self.scanned + at;
+            self.scanned = 0;
+            return Ok(Decoded::Frame { message: 0..without_return(unread, end), consumed: end + 1 });
+        }
         self.decode_frame(unread, eof)
     }
 
+    #[inline(never)]
     fn decode_frame(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
         let max = self.max;
         let need = Decoded::Need { consumed: 0, partial: false };
@@ -76,9 +91,9 @@ impl FrameDecoder {
         let found = match &mut self.kind {
             // Answered before, unless there is nothing.
             Kind::Chunks => return Ok(need),
-            Kind::Lines => memchr(b'\n', &unread[self.scanned..]).map(|at| {
+            Kind::Lines => scan::find(b'\n', &unread[self.scanned..]).map(|at| {
                 let end = self.scanned + at;
-                (end - usize::from(end > 0 && unread[end - 1] == b'\r'), end + 1)
+                (without_return(unread, end), end + 1)
             }),
             Kind::Delimited(delimiter) => memmem::find(&unread[self.scanned..], delimiter).map(|at| {
                 let end = self.scanned + at;
@@ -117,6 +132,12 @@ impl FrameDecoder {
             }
         }
     }
+}
+
+/// The end of a line that a line feed at `end` ends: a carriage return before it belongs to the end.
+#[inline]
+fn without_return(unread: &[u8], end: usize) -> usize {
+    end - usize::from(end > 0 && unread[end - 1] == b'\r')
 }
 
 fn decode_length(

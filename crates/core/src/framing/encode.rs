@@ -1,9 +1,9 @@
 //! Framing messages in place.
 
 use bytes::Bytes;
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
-use super::{FrameError, Kind};
+use super::{FrameError, Kind, scan};
 
 /// Frames one connection's outgoing messages, in place: [`begin`](Self::begin), append the message,
 /// [`finish`](Self::finish).
@@ -40,9 +40,20 @@ impl FrameEncoder {
         if matches!(self.kind, Kind::Chunks) && out.len() - start <= self.max {
             return Ok(());
         }
+        self.finish_line(out, start)
+    }
+
+    /// Not in line: a stream without a framing has no use for it.
+    #[inline(never)]
+    fn finish_line(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        if matches!(self.kind, Kind::Lines) && out.len() - start <= self.max && !scan::contains(b'\n', &out[start..]) {
+            out.push(b'\n');
+            return Ok(());
+        }
         self.finish_frame(out, start)
     }
 
+    #[inline(never)]
     fn finish_frame(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
         let result = self.try_finish(out, start);
         if result.is_err() {
@@ -60,7 +71,7 @@ impl FrameEncoder {
         match &mut self.kind {
             Kind::Chunks => {}
             Kind::Lines => {
-                if memchr(b'\n', &out[message..]).is_some() {
+                if scan::contains(b'\n', &out[message..]) {
                     return Err(FrameError::Unframeable("a message that contains a line feed is not one line"));
                 }
                 out.push(b'\n');
