@@ -32,6 +32,7 @@ mod capabilities;
 mod class;
 mod error;
 
+mod batch;
 mod datagram;
 mod link;
 mod listener;
@@ -50,9 +51,10 @@ mod split;
 
 pub use addr::{Addr, InlineName, UnixAddr};
 pub use async_trait::async_trait;
+pub use batch::{RecvBatch, SendBatch, SendEntry};
 pub use capabilities::{Capabilities, Shape};
 pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream};
-pub use datagram::{DatagramSocket, Offload, RecvBatch, RecvMeta, SendBatch, SendEntry};
+pub use datagram::{DatagramSocket, Offload, RecvMeta};
 pub use endpoint::{Endpoint, EndpointError, Place};
 pub use error::{BindError, BoxError, ConnectError, RecvError, RegistryError, SendError, TrySendError};
 pub use framing::{CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError};

@@ -1,0 +1,243 @@
+//! The headers of the two system calls, and the memory that they point to.
+#![expect(unsafe_code, reason = "the system calls take raw pointers, and no kept library wraps both of them rightly")]
+#![allow(clippy::unnecessary_cast, reason = "C libraries do not agree on the types of lengths")]
+
+use std::io;
+use std::mem::zeroed;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::ptr;
+
+use libc::{iovec, mmsghdr};
+use swapwire_core::RecvBatch;
+
+use crate::{BATCH, control, name};
+
+/// Headers for up to [`BATCH`] datagrams, made as far as they are needed.
+pub(crate) struct Headers {
+    /// Header `i` points to slot `i` from the time that it is made.
+    headers: Vec<mmsghdr>,
+    /// Never moves but in [`Headers::grow`], which points the headers to where it is then.
+    slots: Vec<Slot>,
+    /// Whether headers point to names.
+    names: bool,
+    /// The memory that the first [`described`](Self::described) slots point to.
+    memory: Memory,
+    described: usize,
+}
+
+/// What one header points to.
+#[repr(C, align(64))]
+pub(crate) struct Slot {
+    part: iovec,
+    pub(crate) name: [u8; name::ROOM],
+    pub(crate) control: [u8; control::ROOM],
+}
+
+/// Where free slots of a batch begin, and how they lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Memory {
+    start: usize,
+    slot_size: usize,
+    stride: usize,
+}
+
+// SAFETY: the pointers in it are to slots that it owns, or to memory of a batch, and the latter are used only during a call
+// that borrows that batch.
+unsafe impl Send for Headers {}
+
+impl Headers {
+    pub(crate) const fn new(names: bool) -> Self {
+        let memory = Memory { start: 0, slot_size: 0, stride: 0 };
+        Self { headers: Vec::new(), slots: Vec::new(), names, memory, described: 0 }
+    }
+
+    /// Makes headers until there are `count`.
+    #[inline]
+    fn grow(&mut self, count: usize) {
+        if self.headers.len() < count {
+            self.make(count);
+        }
+    }
+
+    #[cold]
+    fn make(&mut self, count: usize) {
+        let before = self.headers.len();
+        let part = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        self.slots.resize_with(count, || Slot { part, name: [0; name::ROOM], control: [0; control::ROOM] });
+        // SAFETY: zeros are a valid value: numbers and pointers.
+        self.headers.resize(count, unsafe { zeroed() });
+        self.described = 0;
+        for (header, slot) in self.headers.iter_mut().zip(&mut self.slots) {
+            header.msg_hdr.msg_iov = ptr::from_mut(&mut slot.part);
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
+            if self.names {
+                header.msg_hdr.msg_name = slot.name.as_mut_ptr().cast();
+            }
+        }
+        (before..count).for_each(|index| self.reset(index));
+    }
+
+    /// One `recvmmsg` into free slots of `batch`, `count` at most; how many there were. The caller
+    /// [resets](Headers::reset) those.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, batch: &mut RecvBatch, count: usize) -> io::Result<usize> {
+        let count = count.min(batch.slots() - batch.len()).min(BATCH);
+        self.grow(count);
+        self.describe(batch, count);
+        let headers = self.headers[..count].as_mut_ptr();
+        // SAFETY: there are `count` headers. Each points to a slot of its own, of `self`, to a name and a control buffer in
+        // it as long as `reset` says, and from there to memory of `batch`, which `describe` saw to.
+        let done = unsafe {
+            libc::recvmmsg(socket.as_raw_fd(), headers, count as _, libc::MSG_DONTWAIT as _, ptr::null_mut())
+        };
+        result(done as isize)
+    }
+
+    /// Points the first `count` slots to as many free slots of `batch`, which has them.
+    #[inline]
+    fn describe(&mut self, batch: &mut RecvBatch, count: usize) {
+        let (slot_size, stride) = (batch.slot_size(), batch.stride());
+        let first = batch.len() * stride;
+        let free = &mut batch.memory()[first..];
+        let memory = Memory { start: free.as_mut_ptr().expose_provenance(), slot_size, stride };
+        if self.memory != memory {
+            self.memory = memory;
+            self.described = 0;
+        }
+        // What was described stays true: the start, the size and the distance are the same, and there are `count`.
+        for (slot, free) in self.slots[..count].iter_mut().zip(free.chunks_exact_mut(stride)).skip(self.described) {
+            slot.part = iovec { iov_base: free[..slot_size].as_mut_ptr().cast(), iov_len: slot_size };
+        }
+        self.described = self.described.max(count);
+    }
+
+    /// What the last [`receive`](Headers::receive) wrote for its datagram `index`.
+    #[inline]
+    pub(crate) fn received(&self, index: usize) -> Received<'_> {
+        let (header, slot) = (&self.headers[index], &self.slots[index]);
+        Received {
+            len: header.msg_len as usize,
+            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            name: &slot.name[..(header.msg_hdr.msg_namelen as usize).min(name::ROOM)],
+            control: &slot.control[..(header.msg_hdr.msg_controllen as usize).min(control::ROOM)],
+        }
+    }
+
+    /// Gives header `index` the lengths that receiving needs; the system overwrites them with those of what it received.
+    #[inline]
+    pub(crate) fn reset(&mut self, index: usize) {
+        let header = &mut self.headers[index].msg_hdr;
+        header.msg_namelen = if self.names { name::ROOM as _ } else { 0 };
+        header.msg_controllen = control::ROOM as _;
+    }
+
+    /// Begins a send of parts of `bytes`.
+    #[inline]
+    pub(crate) fn outgoing<'a>(&'a mut self, bytes: &'a [u8]) -> Outgoing<'a> {
+        // The slots will point elsewhere.
+        self.described = 0;
+        Outgoing { headers: self, bytes, len: 0, end: 0 }
+    }
+}
+
+/// One received datagram, or a train of them.
+pub(crate) struct Received<'a> {
+    pub(crate) len: usize,
+    pub(crate) truncated: bool,
+    pub(crate) name: &'a [u8],
+    pub(crate) control: &'a [u8],
+}
+
+/// Messages that are about to be sent: parts of `bytes`, borrowed until then.
+pub(crate) struct Outgoing<'a> {
+    headers: &'a mut Headers,
+    bytes: &'a [u8],
+    len: usize,
+    /// Where the last message ends.
+    end: usize,
+}
+
+impl Outgoing<'_> {
+    /// How many there are; at most [`BATCH`].
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends the message of `len` bytes from `start` on. `address` writes where it goes and the control messages, and
+    /// gives the lengths of both.
+    ///
+    /// # Panics
+    /// If the bytes are not there, or there are [`BATCH`] messages.
+    #[inline]
+    pub(crate) fn push(
+        &mut self,
+        start: usize,
+        len: usize,
+        address: impl FnOnce(&mut Slot) -> io::Result<(usize, usize)>,
+    ) -> io::Result<()> {
+        if self.headers.headers.len() == self.len {
+            assert!(self.len < BATCH, "no more than {BATCH} messages");
+            self.headers.make((2 * self.len).clamp(8, BATCH));
+        }
+        let rest = &self.bytes[start..];
+        assert!(len <= rest.len(), "a message of {len} bytes of {}", rest.len());
+        let (header, slot) = (&mut self.headers.headers[self.len].msg_hdr, &mut self.headers.slots[self.len]);
+        let (name, control) = address(slot)?;
+        slot.part = iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: len };
+        header.msg_namelen = name.min(name::ROOM) as _;
+        header.msg_controllen = control.min(control::ROOM) as _;
+        self.len += 1;
+        self.end = start + len;
+        Ok(())
+    }
+
+    /// Makes the last message longer by the `len` bytes behind it.
+    ///
+    /// # Panics
+    /// If there is no message, or there are no such bytes.
+    #[inline]
+    pub(crate) fn extend(&mut self, len: usize) {
+        assert!(len <= self.bytes.len() - self.end, "{len} bytes are not there");
+        self.headers.slots[self.len - 1].part.iov_len += len;
+        self.end += len;
+    }
+
+    /// Appends to the control messages of the last message, of whose buffer so many bytes are used; gives how many then.
+    #[inline]
+    pub(crate) fn control(&mut self, append: impl FnOnce(&mut [u8; control::ROOM], usize) -> usize) {
+        let (header, slot) = (&mut self.headers.headers[self.len - 1].msg_hdr, &mut self.headers.slots[self.len - 1]);
+        let len = append(&mut slot.control, header.msg_controllen as usize);
+        header.msg_controllen = len.min(control::ROOM) as _;
+    }
+
+    /// Sends them, at least one; how many left. The error is about the first.
+    pub(crate) fn send(self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let (socket, headers) = (socket.as_raw_fd(), &mut self.headers.headers[..self.len]);
+        if let [one] = headers {
+            // SAFETY: the header points to its slot, of `self`, and that to its part of `bytes`, which the system only reads;
+            // name and control buffer are in the slot and no shorter than their lengths say.
+            let done = unsafe { libc::sendmsg(socket, &raw const one.msg_hdr, libc::MSG_DONTWAIT) };
+            return result(done).map(|_| 1);
+        }
+        // SAFETY: as for one, for each of them.
+        let done = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), headers.len() as _, libc::MSG_DONTWAIT as _) };
+        result(done as isize)
+    }
+}
+
+fn result(done: isize) -> io::Result<usize> {
+    usize::try_from(done).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sends without checksums, or no longer so (`SO_NO_CHECK`): no library has this, and nobody needs it but a test.
+#[cfg(test)]
+pub(crate) fn forbid_checksums(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    let (value, len) = (i32::from(on), size_of::<i32>());
+    // SAFETY: the value is an `int` of its own, as long as said, which the system only reads.
+    let done = unsafe {
+        let value = (&raw const value).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, value, len as _)
+    };
+    result(done as isize).map(drop)
+}

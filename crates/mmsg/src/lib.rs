@@ -1,0 +1,70 @@
+//! Many datagrams per system call: `recvmmsg(2)` into a [`RecvBatch`](swapwire_core::RecvBatch), `sendmmsg(2)` from a
+//! [`SendBatch`](swapwire_core::SendBatch), with trains (`UDP_GRO`, `UDP_SEGMENT`, `udp(7)`) and local addresses
+//! (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, `ipv6(7)`). Linux and Android; on other systems the crate is empty.
+//!
+//! For the transports of this project: who serves or asks needs no more than those. It opens no socket, sets no option and
+//! knows no runtime. The headers of the calls are made once and kept; a call costs no more than the datagrams that it
+//! moves, and touches the heap only to make room for more of them than ever before.
+//!
+//! It is the one place of swapwire's libraries with `unsafe`, all of it in one file. nix's wrappers do not fit: its receiving
+//! headers keep the length of the last sender's name, which differ on Unix sockets, and its result of sending reads
+//! names that only receiving fills in.
+//!
+//! ```
+//! # #[cfg(any(target_os = "linux", target_os = "android"))]
+//! # fn main() -> std::io::Result<()> {
+//! use std::net::UdpSocket;
+//! use std::os::fd::AsFd as _;
+//! use swapwire_core::{Addr, RecvBatch, SendBatch};
+//! use swapwire_mmsg::{Merging, Peers, Receiver, Sender};
+//!
+//! let (a, b) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+//! let mut batch = SendBatch::new();
+//! for message in ["one", "two", "three"] {
+//!     batch.push(message.as_bytes(), Addr::inet(b.local_addr()?), None);
+//! }
+//! let mut sender = Sender::new(Peers::Inet, 65_507);
+//! assert_eq!(sender.send(a.as_fd(), &batch, 0, &mut Merging::new(true))?, 3);
+//!
+//! let mut received = RecvBatch::new(8, 1500);
+//! let drained = Receiver::new(Peers::Inet, 65_507).recv(b.as_fd(), &mut received, 8)?;
+//! assert!(drained);
+//! let (meta, message) = received.get(2).expect("three were sent");
+//! assert_eq!((meta.peer, message), (Some(Addr::inet(a.local_addr()?)), b"three".as_slice()));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(any(target_os = "linux", target_os = "android")))]
+//! # fn main() {}
+//! ```
+
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+mod control;
+mod headers;
+mod merging;
+mod name;
+mod receiver;
+mod sender;
+
+#[cfg(test)]
+mod tests;
+
+pub use merging::Merging;
+pub use receiver::Receiver;
+pub use sender::Sender;
+
+/// The most datagrams, or trains of them, that one system call moves.
+pub const BATCH: usize = 64;
+
+/// Whom a socket talks to, and so what their addresses look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// The one that it is connected to: no address is read or written.
+    One,
+    /// Everybody, by IPv4.
+    Inet,
+    /// Everybody, by IPv6, or by IPv4 under mapped addresses.
+    Inet6,
+    /// Everybody, by Unix sockets.
+    Unix,
+}

@@ -1,0 +1,84 @@
+//! Whether neighbours may leave as one segmented send.
+
+use std::io;
+
+use swapwire_core::SendEntry;
+
+/// Longer neighbours are not merged: a segment must fit into one packet, and this fits an Ethernet frame with IPv6.
+const LONGEST_SEGMENT: usize = 1452;
+
+/// Segments of a train, of which every Linux that segments takes so many (`UDP_MAX_SEGMENTS`).
+const SEGMENTS: usize = 64;
+
+/// Bytes of a train: what fits into an IPv4 packet.
+const LONGEST_TRAIN: usize = 65_507;
+
+/// After a merged send failed, so many datagrams leave one by one: a route with a smaller MTU, or a device without
+/// checksum offload, would fail again.
+const PAUSE: usize = 1024;
+
+/// Whether a socket's neighbours of equal size leave as one segmented send (`UDP_SEGMENT`, `udp(7)`), and for how long not
+/// after the system refused that. Each socket has its own.
+#[derive(Clone, Debug)]
+pub struct Merging {
+    on: bool,
+    pause: usize,
+}
+
+impl Merging {
+    /// `on` is for UDP on a system that segments; without, every datagram leaves alone. A Linux before 4.18 would send a train
+    /// as one long datagram.
+    pub const fn new(on: bool) -> Self {
+        Self { on, pause: 0 }
+    }
+
+    /// Whether neighbours leave together at present.
+    pub fn is_on(&self) -> bool {
+        self.on && self.pause == 0
+    }
+
+    pub(crate) fn pause(&mut self) {
+        self.pause = PAUSE;
+    }
+
+    pub(crate) fn sent(&mut self, count: usize) {
+        self.pause = self.pause.saturating_sub(count);
+    }
+}
+
+/// Whether the error may be about the merged send alone; other ones meet single datagrams too, or were told once.
+pub(crate) fn forbids(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP))
+}
+
+/// A train that is being put together: all of one size, of which the last may be shorter.
+pub(crate) struct Train<'a> {
+    first: SendEntry<'a>,
+    /// How many more it takes.
+    room: usize,
+}
+
+impl<'a> Train<'a> {
+    #[inline]
+    pub(crate) fn new(first: SendEntry<'a>) -> Self {
+        let size = first.message.len();
+        let room = if size == 0 || size > LONGEST_SEGMENT { 0 } else { SEGMENTS.min(LONGEST_TRAIN / size) - 1 };
+        Self { first, room }
+    }
+
+    /// The size of its segments.
+    pub(crate) fn size(&self) -> usize {
+        self.first.message.len()
+    }
+
+    /// Whether `next` leaves with it.
+    #[inline]
+    pub(crate) fn takes(&mut self, next: &SendEntry<'_>, connected: bool) -> bool {
+        let (size, len) = (self.size(), next.message.len());
+        if self.room == 0 || len == 0 || len > size || !(connected || next.goes_with(&self.first)) {
+            return false;
+        }
+        self.room = if len < size { 0 } else { self.room - 1 };
+        true
+    }
+}

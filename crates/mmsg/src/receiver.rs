@@ -1,0 +1,66 @@
+//! Receiving.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use swapwire_core::{RecvBatch, RecvMeta};
+
+use crate::headers::{Headers, Received};
+use crate::{Peers, control, name};
+
+/// Receives many datagrams by one `recvmmsg(2)`.
+///
+/// One serves any sockets of its kind of peers, one call after the other. Memory: 256 bytes for each of as many datagrams,
+/// up to [`BATCH`](crate::BATCH), as a call was ever asked for; none before the first.
+pub struct Receiver {
+    headers: Headers,
+    max_message: usize,
+}
+
+impl Receiver {
+    /// For sockets that talk to `peers`, with messages of at most `max_message` bytes: longer ones are marked truncated.
+    pub const fn new(peers: Peers, max_message: usize) -> Self {
+        Self { headers: Headers::new(!matches!(peers, Peers::One)), max_message }
+    }
+
+    /// Receives what waits into free slots of `batch`, at most `count` and [`BATCH`](crate::BATCH), and never waits.
+    /// Returns whether it took all that waited.
+    ///
+    /// Where the socket's options say so, [`RecvMeta::local`] is the address that was asked (`IP_PKTINFO`,
+    /// `IPV6_RECVPKTINFO`) and [`RecvMeta::segment`] the size of a train's datagrams (`UDP_GRO`). A connected socket's
+    /// datagrams carry no peer.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing waits. `batch` is unchanged.
+    pub fn recv(&mut self, socket: BorrowedFd<'_>, batch: &mut RecvBatch, count: usize) -> io::Result<bool> {
+        let count = count.min(batch.slots() - batch.len()).min(crate::BATCH);
+        let received = self.headers.receive(socket, batch, count)?;
+        for index in 0..received {
+            let meta = meta(&self.headers.received(index), batch.slot_size(), self.max_message);
+            self.headers.reset(index);
+            batch.push(meta);
+        }
+        Ok(received < count)
+    }
+}
+
+#[inline]
+fn meta(received: &Received<'_>, slot_size: usize, max_message: usize) -> RecvMeta {
+    let mut meta = RecvMeta::new(None, received.len.min(slot_size));
+    if !received.name.is_empty() {
+        meta.peer = name::read(received.name);
+    }
+    if !received.control.is_empty() {
+        let told = control::read(received.control);
+        (meta.local, meta.segment) = (told.local, told.segment);
+    }
+    meta.truncated = received.truncated || (received.len > max_message && meta.segment.is_none());
+    meta
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("max_message", &self.max_message).finish_non_exhaustive()
+    }
+}
