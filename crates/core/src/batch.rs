@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{Addr, RecvMeta};
+use crate::{Addr, RecvMeta, Reply};
 
 /// Room for a batch of received datagrams: a fixed number of slots of a fixed size.
 ///
@@ -202,6 +202,43 @@ impl SendBatch {
             self.ways.push(Way { to, local });
         }
         self.entries.push(Stored { end: self.bytes.len(), way: self.ways.len() - 1 });
+    }
+
+    /// Says where the replies go that [`push_kept`](SendBatch::push_kept) appends from now on.
+    #[inline]
+    pub fn direct(&mut self, to: &Addr, local: Option<IpAddr>) {
+        self.ways.push(Way { to: *to, local });
+    }
+
+    /// Appends a call's replies, which go where was [said](SendBatch::direct) last, and whose bytes stay in `reply` until
+    /// [`take_bytes`](SendBatch::take_bytes). Either all datagrams of a batch are gathered so, from one [`Reply`] that
+    /// [keeps](Reply::keep) them, or none.
+    ///
+    /// # Panics
+    /// If it was not said.
+    #[inline]
+    pub fn push_kept(&mut self, reply: &Reply) {
+        let way = self.ways.len().checked_sub(1).expect("replies go somewhere");
+        match reply.len() {
+            0 => {}
+            1 => self.entries.push(Stored { end: reply.bytes(), way }),
+            _ => self.entries.extend(reply.ends().map(|end| Stored { end, way })),
+        }
+    }
+
+    /// Takes the bytes of all datagrams out of `reply`, without a copy. What it holds besides is lost.
+    ///
+    /// # Panics
+    /// If it has fewer than the datagrams need.
+    pub fn take_bytes(&mut self, reply: &mut Reply) {
+        self.bytes.clear();
+        reply.drain_into(&mut self.bytes);
+        assert!(self.entries.last().is_none_or(|last| last.end <= self.bytes.len()), "datagrams without bytes");
+    }
+
+    /// Appends all datagrams of `other`.
+    pub fn append(&mut self, other: &Self) {
+        other.iter_from(0).for_each(|entry| self.push(entry.message, *entry.to, entry.local));
     }
 
     /// How many datagrams it holds.

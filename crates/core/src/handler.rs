@@ -64,7 +64,8 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether every call is ready when it is polled first, as that of a handler that never waits. The server then gathers
     /// the replies of several calls in one place, which spares a copy of each. A call that waits all the same holds up the
-    /// replies of the calls just before it. Layers forward it, or say `false` if they wait.
+    /// replies of the calls just before it on a stream; on a datagram socket it is dropped and counted as an error. Layers
+    /// forward it, or say `false` if they wait.
     fn ready_at_once(&self) -> bool {
         false
     }

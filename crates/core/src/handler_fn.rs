@@ -1,7 +1,7 @@
 //! Closures as handlers.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 
 use bytes::Bytes;
 
@@ -46,8 +46,9 @@ impl<F> Handler for HandlerFn<F>
 where
     F: Fn(Request<'_>, &mut Reply) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
-        (self.f)(request, reply)
+    #[inline]
+    fn handle(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        ready((self.f)(request, reply))
     }
 
     fn input(&self) -> Input {

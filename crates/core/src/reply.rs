@@ -162,8 +162,7 @@ impl Reply {
     /// The messages, framing included.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(self.base).chain(self.ends.iter().copied());
-        let ends = self.ends.iter().copied().chain(std::iter::once(self.buf.len()));
-        starts.zip(ends).take(self.count).map(|(start, end)| &self.buf[start..end])
+        starts.zip(self.ends()).map(|(start, end)| &self.buf[start..end])
     }
 
     /// Whether [`Reply::close`] was called.
@@ -209,6 +208,13 @@ impl Reply {
     #[inline]
     pub fn bytes(&self) -> usize {
         self.buf.len()
+    }
+
+    /// Where each message ends among [all its bytes](Self::bytes), those that it kept included.
+    #[inline]
+    pub fn ends(&self) -> impl Iterator<Item = usize> {
+        let ends = self.ends.iter().copied().chain(std::iter::once(self.buf.len()));
+        ends.take(self.count)
     }
 
     /// Moves the framed bytes of all messages, kept ones included, to the end of `out`; swaps where `out` is empty, so that nothing is copied.

@@ -11,6 +11,7 @@ use futures::stream::FuturesUnordered;
 use swapwire_core::{Addr, DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
 
 use crate::ServeContext;
+use crate::at_once::AtOnce;
 use crate::context::{DrainWatch, LastCall};
 use crate::outlet::Outlet;
 use crate::runner::{Desk, Late, Work, run};
@@ -38,10 +39,12 @@ pub(crate) async fn serve_datagrams<H: Handler>(
     let own = socket.local_addr();
     let max = socket.max_message();
     let fresh = {
-        let (desk, shared) = (Arc::clone(&desk), Arc::clone(&shared));
+        let (handler, desk, shared) = (Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared));
         move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), own, max)) }
     };
     let mut this = Loop {
+        at_once: AtOnce::new(&*handler, own, max, &shared),
+        handler: Arc::clone(&handler),
         socket,
         desk,
         runner: fresh(),
@@ -63,7 +66,10 @@ pub(crate) async fn serve_datagrams<H: Handler>(
     }
 }
 
-struct Loop<F> {
+struct Loop<H, F> {
+    handler: Arc<H>,
+    /// For a handler that never waits: it needs no runner.
+    at_once: Option<AtOnce>,
     socket: Box<dyn DatagramSocket>,
     desk: Arc<Desk>,
     runner: Runner,
@@ -84,7 +90,7 @@ struct Loop<F> {
     cx: Arc<ServeContext>,
 }
 
-impl<F: Fn() -> Runner> Loop<F> {
+impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..TURNS {
             if self.outlet.poll(task, &mut *self.socket, &self.cx).is_pending() {
@@ -131,13 +137,9 @@ impl<F: Fn() -> Runner> Loop<F> {
 
     /// Takes the replies of calls that had to wait, until the batch is full.
     fn collect_late(&mut self, task: &mut Context<'_>) {
-        while self.outlet.batch.bytes() < self.cx.limits.out_queue {
+        while !self.waiting.is_empty() && self.outlet.batch.bytes() < self.cx.limits.out_queue {
             let Poll::Ready(Some(late)) = self.waiting.poll_next_unpin(task) else { break };
-            if let Some(to) = late.to {
-                for message in late.reply.messages() {
-                    self.outlet.batch.push(message, to, late.local);
-                }
-            }
+            self.outlet.batch.append(&late);
         }
     }
 
@@ -191,7 +193,17 @@ impl<F: Fn() -> Runner> Loop<F> {
     }
 
     /// Lets the runner handle the work, or a part of it.
-    fn handle(&mut self, task: &mut Context<'_>, work: Box<Work>) {
+    fn handle(&mut self, task: &mut Context<'_>, mut work: Box<Work>) {
+        if let Some(at_once) = &mut self.at_once {
+            at_once.handle(&*self.handler, &mut work, &mut self.outlet.batch, task, &self.cx);
+            if work.is_done() {
+                Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
+                self.spare = Some(work);
+            } else {
+                self.work = Some(work);
+            }
+            return;
+        }
         self.desk.put(work);
         let polled = self.runner.as_mut().poll(task);
         let Some((mut work, waits)) = self.desk.take_back() else {

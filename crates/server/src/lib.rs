@@ -48,6 +48,7 @@ mod input;
 mod keeper;
 mod message_loop;
 
+mod at_once;
 mod datagram_loop;
 mod outlet;
 mod peers;

@@ -21,7 +21,7 @@ use tokio_util::sync::PollSender;
 use crate::context::{DrainWatch, LastCall};
 use crate::datagram_loop::{BATCH, DRAIN_TURNS};
 use crate::outlet::Outlet;
-use crate::runner::local_addr;
+use crate::runner::{is_own, local_addr};
 use crate::session_loop::serve_session;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
@@ -158,7 +158,7 @@ impl<H: SessionHandler> Loop<H> {
                 Stats::one(&stats.truncated);
                 continue;
             }
-            let Some(peer) = meta.peer.filter(|peer| Some(*peer) != local_addr(self.own, meta.local)) else {
+            let Some(peer) = meta.peer.filter(|_| !is_own(meta, self.own.as_ref())) else {
                 Stats::one(&stats.dropped_requests);
                 continue;
             };

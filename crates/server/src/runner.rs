@@ -11,13 +11,15 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, ReplyError, Request, SendBatch};
+use swapwire_core::{
+    Addr, Framing, Handler, HandlerError, Peer, RecvBatch, RecvMeta, Reply, ReplyError, Request, SendBatch,
+};
 
 use crate::ServeContext;
 use crate::stats::Stats;
 
 /// Replies to one batch go out together, unless there are more than this.
-const MOST_REPLIES: usize = 1024;
+pub(crate) const MOST_REPLIES: usize = 1024;
 
 /// A batch of datagrams, how far it is handled, and the replies so far.
 pub(crate) struct Work {
@@ -31,17 +33,16 @@ pub(crate) struct Work {
     pub(crate) handled: u64,
 }
 
-/// One datagram of the work.
+/// One datagram of the work: a part of a slot.
 #[derive(Clone, Copy)]
 struct Item {
     slot: usize,
     from: usize,
     to: usize,
-    peer: Option<Addr>,
-    local: Option<IpAddr>,
 }
 
 impl Item {
+    #[inline]
     fn bytes<'a>(&self, batch: &'a RecvBatch) -> &'a [u8] {
         batch.get(self.slot).map_or(&[], |(_, bytes)| &bytes[self.from..self.to])
     }
@@ -52,11 +53,21 @@ impl Work {
         self.next >= self.batch.len()
     }
 
-    fn claim(&mut self, cx: &ServeContext, own: Option<Addr>) -> Option<Item> {
+    /// Drops what lies in the next slot: it is not whole, or came from our own address, and two servers, or one with itself,
+    /// would answer each other for ever.
+    #[cold]
+    pub(crate) fn refuse(&mut self, truncated: bool, cx: &ServeContext) {
+        Stats::one(if truncated { &cx.stats.truncated } else { &cx.stats.dropped_requests });
+        self.next += 1;
+        self.offset = 0;
+    }
+
+    #[inline]
+    fn claim(&mut self, cx: &ServeContext, own: Option<&Addr>) -> Option<Item> {
         loop {
             let (meta, bytes) = self.batch.get(self.next)?;
-            let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
             let (slot, from) = (self.next, self.offset);
+            let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
             let to = bytes.len().min(from + segment);
             if to >= bytes.len() {
                 self.next += 1;
@@ -64,34 +75,19 @@ impl Work {
             } else {
                 self.offset = to;
             }
-            if meta.truncated {
-                Stats::one(&cx.stats.truncated);
+            if meta.truncated || (from == 0 && is_own(meta, own)) {
+                let truncated = meta.truncated;
+                (self.next, self.offset) = (slot, 0);
+                self.refuse(truncated, cx);
                 continue;
             }
-            if meta.peer.is_some() && meta.peer == local_addr(own, meta.local) {
-                // Two servers, or one with itself, would answer each other for ever.
-                Stats::one(&cx.stats.dropped_requests);
-                continue;
-            }
-            return Some(Item { slot, from, to, peer: meta.peer, local: meta.local });
-        }
-    }
-
-    fn push(&mut self, reply: &Reply, item: &Item) {
-        if let Some(peer) = item.peer {
-            for message in reply.messages() {
-                self.out.push(message, peer, item.local);
-            }
+            return Some(Item { slot, from, to });
         }
     }
 }
 
 /// What a call that had to wait replied in the end.
-pub(crate) struct Late {
-    pub(crate) reply: Reply,
-    pub(crate) to: Option<Addr>,
-    pub(crate) local: Option<IpAddr>,
-}
+pub(crate) type Late = SendBatch;
 
 /// Where the loop and its runner hand the work to each other.
 #[derive(Default)]
@@ -146,12 +142,17 @@ pub(crate) async fn run<H: Handler>(
     let bounded = cx.capabilities.spoofable && !handler.amplifies();
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max_message));
+    let mut sender = Sender { slot: usize::MAX, peer: None, ip: None, local: own.unwrap_or(unknown) };
     let mut copy = Vec::new();
     loop {
         let mut work = desk.take().await;
+        sender.slot = usize::MAX;
         let lent = work.lend.then(|| Arc::clone(&work.batch));
-        while let Some(item) = work.claim(&cx, own) {
+        while let Some(item) = work.claim(&cx, own.as_ref()) {
             work.handled += 1;
+            if item.slot != sender.slot {
+                sender.read(item.slot, &work.batch, own);
+            }
             let message = match &lent {
                 Some(batch) => item.bytes(batch),
                 None => {
@@ -161,25 +162,66 @@ pub(crate) async fn run<H: Handler>(
                 }
             };
             let room = if bounded { limits.max_reply.min((3 * message.len()).max(64)) } else { limits.max_reply };
-            reply.reset(room, item.peer.is_some());
-            let peer = item.peer.map(Peer::new);
-            let local = local_addr(own, item.local).unwrap_or(unknown);
-            let (result, back) = {
-                let call = pin!(handler.handle(Request::new(message, peer.as_ref(), &local), &mut reply));
-                Call { call, work: Some(work), desk: &desk }.await
+            reply.reset(room, sender.peer.is_some());
+            let request = Request::new(message, sender.peer.as_ref(), &sender.local);
+            let (called, replies) = (&*handler, &mut reply);
+            let (result, back) = match unless_it_panics(move || called.handle(request, replies)) {
+                Some(call) => Call { call: pin!(call), work: Some(work), desk: &desk }.await,
+                None => (None, Some(work)),
             };
             settle(&mut reply, result, &cx);
             let Some(mine) = back else {
-                return Late { reply, to: item.peer, local: item.local };
+                let mut late = SendBatch::new();
+                sender.push(&mut late, &reply);
+                return late;
             };
             work = mine;
-            work.push(&reply, &item);
+            sender.push(&mut work.out, &reply);
             if work.out.bytes() >= limits.out_queue || work.out.len() >= MOST_REPLIES {
                 break;
             }
         }
         drop(lent);
         desk.swap(Slot::Back(work, false));
+    }
+}
+
+/// Of whom a slot's datagrams are: told once for a whole train.
+struct Sender {
+    slot: usize,
+    peer: Option<Peer>,
+    ip: Option<IpAddr>,
+    local: Addr,
+}
+
+impl Sender {
+    #[inline]
+    fn read(&mut self, slot: usize, batch: &RecvBatch, own: Option<Addr>) {
+        let Some((meta, _)) = batch.get(slot) else { return };
+        self.slot = slot;
+        self.peer = meta.peer.map(Peer::new);
+        if self.ip != meta.local {
+            self.ip = meta.local;
+            self.local = local_addr(own, meta.local).unwrap_or(self.local);
+        }
+    }
+
+    fn push(&self, out: &mut SendBatch, reply: &Reply) {
+        if let Some(peer) = &self.peer {
+            reply.messages().for_each(|message| out.push(message, *peer.addr(), self.ip));
+        }
+    }
+}
+
+/// Whether a datagram came from the very address that it reached.
+#[inline]
+pub(crate) fn is_own(meta: &RecvMeta, own: Option<&Addr>) -> bool {
+    match (&meta.peer, own) {
+        (Some(Addr::Inet(peer)), Some(Addr::Inet(own))) => {
+            peer.port() == own.port() && peer.ip() == meta.local.unwrap_or(own.ip())
+        }
+        (Some(peer), own) => Some(peer) == own,
+        (None, _) => false,
     }
 }
 
@@ -192,7 +234,7 @@ pub(crate) fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Add
 }
 
 /// Counts what went wrong; a failed call replies nothing.
-fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>, cx: &ServeContext) {
+pub(crate) fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>, cx: &ServeContext) {
     match result {
         Some(Ok(())) => return,
         Some(Err(error)) if matches!(error.downcast_ref(), Some(ReplyError::NoReturnAddress)) => {
@@ -205,6 +247,11 @@ fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>, cx: &Serv
         None => Stats::one(&cx.stats.panics),
     }
     reply.reset(0, false);
+}
+
+/// What `call` gives; a panic costs one call, not the socket.
+pub(crate) fn unless_it_panics<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 /// One call. When it is not ready at once, the work goes back to the desk.
@@ -220,10 +267,10 @@ impl<F: Future> Future for Call<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match catch_unwind(AssertUnwindSafe(|| this.call.as_mut().poll(cx))) {
-            Ok(Poll::Ready(result)) => Poll::Ready((Some(result), this.work.take())),
-            Err(_) => Poll::Ready((None, this.work.take())),
-            Ok(Poll::Pending) => {
+        match unless_it_panics(|| this.call.as_mut().poll(cx)) {
+            Some(Poll::Ready(result)) => Poll::Ready((Some(result), this.work.take())),
+            None => Poll::Ready((None, this.work.take())),
+            Some(Poll::Pending) => {
                 if let Some(work) = this.work.take() {
                     this.desk.swap(Slot::Back(work, true));
                 }

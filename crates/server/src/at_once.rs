@@ -1,0 +1,117 @@
+//! A batch of datagrams and a handler whose calls are ready at once: no future outlives its first poll, so all of it is one
+//! plain loop over the batch, and the replies lie where they will be sent from.
+
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Reply, Request, SendBatch, UnixAddr};
+
+use crate::ServeContext;
+use crate::runner::{MOST_REPLIES, Work, is_own, local_addr, settle, unless_it_panics};
+
+/// What handling a batch takes besides the batch.
+pub(crate) struct AtOnce {
+    reply: Reply,
+    own: Option<Addr>,
+    /// Whether replies are bounded by requests, as their senders may be forged.
+    bounded: bool,
+}
+
+impl AtOnce {
+    /// For a handler that is [ready at once](Handler::ready_at_once); `None` for others.
+    pub(crate) fn new(
+        handler: &impl Handler,
+        own: Option<Addr>,
+        max_message: usize,
+        cx: &ServeContext,
+    ) -> Option<Self> {
+        handler.ready_at_once().then(|| Self {
+            reply: Reply::framed(cx.limits.max_reply, Framing::Chunks.encoder(max_message)),
+            own,
+            bounded: cx.capabilities.spoofable && !handler.amplifies(),
+        })
+    }
+
+    /// Handles the work, or as much of it as gives a full batch of replies, and puts them into `out`, which is empty.
+    pub(crate) fn handle(
+        &mut self,
+        handler: &impl Handler,
+        work: &mut Work,
+        out: &mut SendBatch,
+        task: &mut Context<'_>,
+        cx: &ServeContext,
+    ) {
+        while unless_it_panics(|| self.run(handler, work, out, task, cx)).is_none() {
+            settle(&mut self.reply, None, cx);
+        }
+        out.take_bytes(&mut self.reply);
+    }
+
+    fn run(
+        &mut self,
+        handler: &impl Handler,
+        work: &mut Work,
+        out: &mut SendBatch,
+        task: &mut Context<'_>,
+        cx: &ServeContext,
+    ) {
+        let limits = &*cx.limits;
+        let bound = self.own.unwrap_or(Addr::Unix(UnixAddr::UNNAMED));
+        while let Some((meta, bytes)) = work.batch.get(work.next) {
+            if meta.truncated || is_own(meta, self.own.as_ref()) {
+                work.refuse(meta.truncated, cx);
+                continue;
+            }
+            let peer = meta.peer.map(Peer::new);
+            let asked = meta.local.and_then(|local| local_addr(self.own, Some(local)));
+            let local = asked.as_ref().unwrap_or(&bound);
+            if let Some(peer) = &meta.peer {
+                out.direct(peer, meta.local);
+            }
+            let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
+            loop {
+                let start = work.offset;
+                let end = bytes.len().min(start + segment);
+                // Before the call: one that panics is not made again.
+                work.handled += 1;
+                let last = end >= bytes.len();
+                if last {
+                    work.next += 1;
+                    work.offset = 0;
+                } else {
+                    work.offset = end;
+                }
+                let message = &bytes[start..end];
+                let most =
+                    if self.bounded { limits.max_reply.min((3 * message.len()).max(64)) } else { limits.max_reply };
+                self.reply.reset(most, peer.is_some());
+                let called = {
+                    let call = pin!(handler.handle(Request::new(message, peer.as_ref(), local), &mut self.reply));
+                    call.poll(task)
+                };
+                match called {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => settle(&mut self.reply, Some(Err(error)), cx),
+                    Poll::Pending => settle(&mut self.reply, Some(Err(waits())), cx),
+                }
+                // Without an address nothing was replied.
+                if peer.is_some() {
+                    out.push_kept(&self.reply);
+                }
+                self.reply.keep();
+                if self.reply.bytes() >= limits.out_queue || out.len() >= MOST_REPLIES {
+                    return;
+                }
+                if last {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[cold]
+fn waits() -> HandlerError {
+    "a handler that declares to be ready at once waits; its call was dropped".into()
+}
