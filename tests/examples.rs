@@ -169,6 +169,24 @@ async fn chat() {
 }
 
 #[tokio::test]
+async fn session_echo() {
+    let net = Net::new();
+    let mut program = Program::start("session_echo", &["udp://127.0.0.1:0", "tcp://127.0.0.1:0"]);
+    let (udp, tcp) = (program.listening().await, program.listening().await);
+    let mut ann = net.connect(&udp).await;
+    let mut bob = net.connect(&tcp).await;
+    for message in ["one", "two"] {
+        assert_eq!(ask(&mut ann, message).await, message.to_uppercase());
+    }
+    assert_eq!(ask(&mut bob, "hello").await, "HELLO");
+    let said = format!("{}: 1 messages", bob.local());
+    drop(bob);
+    let line = within("a line", program.lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(line, said);
+    assert!(program.stop().await.contains("3 messages, 0 cut"));
+}
+
+#[tokio::test]
 async fn push() {
     let places = Places::new();
     for endpoint in ["mem:push", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", &places.unix_dgram()] {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::datagrams::Datagrams;
 use self::streams::Streams;
-use crate::mmsg::Use;
+use crate::mmsg::Trains;
 use crate::usage::Usage;
 use crate::{SHORTEST, Wire};
 
@@ -68,8 +68,8 @@ pub fn run(wire: &Wire, load: Load) -> anyhow::Result<Report> {
             streams.run(Meter::start(load.duration)?)
         }
         Wire::Udp(_) | Wire::UnixDgram(_) => {
-            let kind = if matches!(wire, Wire::Udp(_)) { Use::Udp } else { Use::Unix };
-            let datagrams = Datagrams::new(sockets, load, kind)?;
+            let trains = if matches!(wire, Wire::Udp(_)) { Trains::Made } else { Trains::None };
+            let datagrams = Datagrams::new(sockets, load, trains)?;
             datagrams.run(Meter::start(load.duration)?)
         }
     }

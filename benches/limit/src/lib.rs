@@ -1,7 +1,8 @@
 //! The limit: a client and a server by hand on epoll and plain sockets, with nothing but CPU time in mind.
 //!
 //! They are what swapwire's generator and server are measured against, and not an example to follow: no limits, no
-//! deadlines, no framing, no drain. `scripts/generator-cost` runs them. Linux alone.
+//! deadlines, no framing, no drain. The server has loops that are no limit beside it, to compare with. `scripts/limit` and
+//! `scripts/generator-cost` run them. Linux alone.
 
 #![cfg(target_os = "linux")]
 
@@ -14,6 +15,6 @@ mod wire;
 
 pub use client::{Load, Report, run};
 pub use message::SHORTEST;
-pub use server::{Server, until_the_end};
+pub use server::{How, Server, until_the_end};
 pub use usage::pin;
 pub use wire::Wire;

@@ -1,4 +1,5 @@
-//! Many datagrams per system call: `recvmmsg(2)`, and `sendmmsg(2)` with `UDP_SEGMENT` (`udp(7)`).
+//! Many datagrams per system call: `recvmmsg(2)` and `sendmmsg(2)`, where asked for with `UDP_GRO` and `UDP_SEGMENT`
+//! (`udp(7)`).
 //!
 //! Unsafe, since nix's wrappers do not fit: its headers keep the length of the last sender's name, which differ on Unix
 //! sockets, and its result of sending reads names that only receiving fills in. Here what was received is sent from where it
@@ -30,7 +31,7 @@ pub(crate) struct Batch {
     /// What one send carries: a header for each datagram or train of them, and what makes it a train.
     trains: Vec<mmsghdr>,
     segments: Vec<Segment>,
-    merge: bool,
+    trains_as: Trains,
 }
 
 /// A control message: the size of each datagram in a train (`cmsg(3)`).
@@ -38,21 +39,37 @@ pub(crate) struct Batch {
 #[derive(Clone, Copy)]
 struct Segment {
     header: cmsghdr,
-    size: u16,
+    /// Sent, a `u16`; received, an `int`.
+    size: [u8; 8],
 }
 
-/// How a batch is used.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
+impl Segment {
+    /// The one that makes a train of what is sent.
+    fn of(size: u16) -> Self {
+        // SAFETY: zeros are a valid value: numbers.
+        let mut segment = unsafe { zeroed::<Self>() };
+        segment.header.cmsg_len = size_of::<cmsghdr>() + size_of::<u16>();
+        segment.header.cmsg_level = libc::SOL_UDP;
+        segment.header.cmsg_type = libc::UDP_SEGMENT;
+        segment.size[..2].copy_from_slice(&size.to_ne_bytes());
+        segment
+    }
+}
+
+/// What shares one trip through the kernel, beside one system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trains {
+    /// Nothing: each datagram is received and sent as one.
+    None,
     /// UDP: neighbours to one peer that are equally long leave as one.
-    Udp,
-    /// Unix sockets.
-    Unix,
+    Made,
+    /// UDP, where the socket has `UDP_GRO`: a slot receives a train whole, and it leaves as it came.
+    Kept,
 }
 
 impl Batch {
     /// Room for `slots` datagrams of up to `room` bytes.
-    pub(crate) fn new(slots: usize, room: usize, connected: bool, kind: Use) -> Self {
+    pub(crate) fn new(slots: usize, room: usize, connected: bool, trains_as: Trains) -> Self {
         // Datagrams that begin a power of two apart would contend for the same lines of the cache.
         let stride = (room + 64).next_multiple_of(64);
         let bytes = Box::leak(vec![0_u8; slots * stride].into_boxed_slice());
@@ -71,50 +88,55 @@ impl Batch {
             // SAFETY: there are `slots` parts.
             header.msg_hdr.msg_iov = unsafe { parts.add(index) };
             header.msg_hdr.msg_iovlen = 1;
+            if trains_as == Trains::Kept {
+                header.msg_hdr.msg_control = ptr::from_mut(Box::leak(Box::new(Segment::of(0)))).cast();
+            }
             header
         };
-        // SAFETY: zeros are a valid value: numbers.
-        let mut segment = unsafe { zeroed::<Segment>() };
-        segment.header.cmsg_len = size_of::<cmsghdr>() + size_of::<u16>();
-        segment.header.cmsg_level = libc::SOL_UDP;
-        segment.header.cmsg_type = libc::UDP_SEGMENT;
         Self {
             headers: (0..slots).map(header).collect(),
             room,
             name_len: if connected { 0 } else { size_of::<sockaddr_storage>() as socklen_t },
             trains: Vec::with_capacity(slots),
-            segments: vec![segment; slots],
-            merge: kind == Use::Udp,
+            segments: vec![Segment::of(0); slots],
+            trains_as,
         }
     }
 
-    /// Receives at most `count` datagrams; how many there were.
+    /// Receives into at most `count` slots; how many were filled.
     pub(crate) fn recv(&mut self, socket: &OwnedFd, count: usize, flags: i32) -> nix::Result<usize> {
         for header in &mut self.headers[..count] {
             header.msg_hdr.msg_namelen = self.name_len;
+            if self.trains_as == Trains::Kept {
+                header.msg_hdr.msg_controllen = size_of::<Segment>();
+            }
             // SAFETY: this header's own part of what `new` leaked.
             unsafe { (*header.msg_hdr.msg_iov).iov_len = self.room };
         }
         let headers = self.headers[..count].as_mut_ptr();
         // SAFETY: there are `count` headers; their pointers are to leaked memory, at least as long as the lengths say.
         let done = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, count as u32, flags, ptr::null_mut()) };
-        Errno::result(done).map(|count| count as usize)
+        let done = Errno::result(done)? as usize;
+        if self.trains_as == Trains::Kept {
+            self.headers[..done].iter_mut().for_each(keep);
+        }
+        Ok(done)
     }
 
-    /// Sends the datagrams of `range`, each to where it came from; how many left.
+    /// Sends the slots of `range`, each to where it came from; how many left.
     pub(crate) fn send(&mut self, socket: &OwnedFd, range: Range<usize>) -> nix::Result<usize> {
         self.trains.clear();
         for header in &self.headers[range] {
             // SAFETY: this header's own part of what `new` leaked.
             unsafe { (*header.msg_hdr.msg_iov).iov_len = (header.msg_len as usize).min(self.room) };
             match self.trains.last_mut() {
-                Some(train) if self.merge && joins(train, header) => train.msg_hdr.msg_iovlen += 1,
+                Some(train) if self.trains_as == Trains::Made && joins(train, header) => train.msg_hdr.msg_iovlen += 1,
                 _ => self.trains.push(*header),
             }
         }
         for (train, segment) in self.trains.iter_mut().zip(&mut self.segments) {
             if train.msg_hdr.msg_iovlen > 1 {
-                segment.size = len(train) as u16;
+                *segment = Segment::of(len(train) as u16);
                 train.msg_hdr.msg_control = ptr::from_mut(segment).cast();
                 train.msg_hdr.msg_controllen = size_of::<Segment>();
             }
@@ -152,6 +174,20 @@ impl Batch {
     }
 }
 
+/// Makes what the system said of a train that came what it must be told to send it as one.
+fn keep(header: &mut mmsghdr) {
+    let len = header.msg_hdr.msg_controllen;
+    if len < size_of::<cmsghdr>() + size_of::<i32>() {
+        header.msg_hdr.msg_controllen = 0; // a single datagram
+        return;
+    }
+    // SAFETY: `new` leaked one for this header alone, where trains are kept; the system has filled it.
+    let segment = unsafe { &mut *header.msg_hdr.msg_control.cast::<Segment>() };
+    let [a, b, c, d, ..] = segment.size;
+    // A segment is no longer than a datagram.
+    *segment = Segment::of(i32::from_ne_bytes([a, b, c, d]) as u16);
+}
+
 /// The length of the datagram, or of the first one of a train.
 fn len(header: &mmsghdr) -> usize {
     // SAFETY: every header here is one of a batch, or a copy; `new` made what it points to.
@@ -179,6 +215,8 @@ mod tests {
     use std::net::UdpSocket;
     use std::os::unix::net::UnixDatagram;
 
+    use nix::sys::socket::{setsockopt, sockopt};
+
     use super::*;
 
     #[test]
@@ -186,7 +224,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server");
         let server = OwnedFd::from(UnixDatagram::bind(&path).unwrap());
-        let mut batch = Batch::new(4, 100, false, Use::Unix);
+        let mut batch = Batch::new(4, 100, false, Trains::None);
         for round in 0..2 {
             let names = ["short", "much-longer-than-short", "mid-length"].map(|name| format!("{name}{round}"));
             let clients = names.map(|name| UnixDatagram::bind(dir.path().join(name)).unwrap());
@@ -207,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_longer_than_the_room_is_cut() {
         let (a, b) = UnixDatagram::pair().unwrap();
-        let mut batch = Batch::new(2, 5, true, Use::Unix);
+        let mut batch = Batch::new(2, 5, true, Trains::None);
         a.send(b"longer").unwrap();
         let b = OwnedFd::from(b);
         assert_eq!(batch.recv(&b, 2, libc::MSG_DONTWAIT), Ok(1));
@@ -238,7 +276,7 @@ mod tests {
             clients[client].send_to(message, to).unwrap();
         }
         let server = OwnedFd::from(server);
-        let mut batch = Batch::new(16, 2000, false, Use::Udp);
+        let mut batch = Batch::new(16, 2000, false, Trains::Made);
         assert_eq!(batch.recv(&server, 16, libc::MSG_DONTWAIT), Ok(10));
         assert_eq!(batch.send(&server, 0..10), Ok(10));
         assert_eq!(batch.trains.len(), 7);
@@ -246,6 +284,35 @@ mod tests {
             let mut reply = [0; 2000];
             let len = clients[client].recv(&mut reply).unwrap();
             assert_eq!(reply[..len], *message);
+        }
+    }
+
+    #[test]
+    fn a_train_is_received_whole_and_arrives_apart() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(server.local_addr().unwrap()).unwrap();
+        let (server, client) = (OwnedFd::from(server), OwnedFd::from(client));
+        setsockopt(&server, sockopt::UdpGroSegment, &true).unwrap();
+        let (mut requests, mut replies) =
+            (Batch::new(6, 10, true, Trains::Made), Batch::new(6, 10, true, Trains::None));
+        let mut batch = Batch::new(4, 2000, false, Trains::Kept);
+        // The second time, what held a train holds a single datagram: of it, nothing may be left.
+        for lens in [&[3, 3, 3, 7, 7, 9][..], &[5, 4, 5, 5]] {
+            for (index, len) in lens.iter().enumerate() {
+                requests.set_len(index, *len);
+                requests.message(index).fill(b'a' + index as u8);
+            }
+            assert_eq!(requests.send(&client, 0..lens.len()), Ok(lens.len()));
+            assert_eq!(batch.recv(&server, 4, libc::MSG_DONTWAIT), Ok(3));
+            (0..3).for_each(|slot| batch.message(slot).make_ascii_uppercase());
+            // A slot at a time and all of the rest, as where a send stops half-way.
+            assert_eq!(batch.send(&server, 0..1), Ok(1));
+            assert_eq!(batch.send(&server, 1..3), Ok(2));
+            assert_eq!(replies.recv(&client, 6, libc::MSG_DONTWAIT), Ok(lens.len()));
+            for (index, len) in lens.iter().enumerate() {
+                assert_eq!(replies.message(index), vec![b'A' + index as u8; *len]);
+            }
         }
     }
 }

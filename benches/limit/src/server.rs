@@ -2,20 +2,23 @@
 
 mod datagrams;
 mod end;
+mod how;
+mod plain;
 mod streams;
+mod tokio_echo;
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use anyhow::Context as _;
 use nix::sys::socket::{setsockopt, sockopt};
 
 pub use end::until_the_end;
+pub use how::How;
 
 use crate::Wire;
-use crate::mmsg::Use;
 
 /// The system's buffers of a datagram socket: room for 64 clients with 16 short requests each.
 const BUFFERS: usize = 2 * 1024 * 1024;
@@ -25,24 +28,26 @@ const BUFFERS: usize = 2 * 1024 * 1024;
 pub struct Server {
     socket: Socket,
     local: Wire,
+    how: How,
 }
 
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
-    Udp(OwnedFd),
-    UnixDgram(OwnedFd),
+    Udp(UdpSocket),
+    UnixDgram(UnixDatagram),
 }
 
 impl Server {
     /// Binds. A Unix path must be free.
     ///
     /// # Errors
-    /// The address is in use or not ours.
-    pub fn bind(wire: &Wire) -> anyhow::Result<Self> {
-        let (socket, local) = bind(wire).with_context(|| format!("bind {wire}"))?;
-        Ok(Self { socket, local })
+    /// The address is in use or not ours, or there is no such loop for this wire.
+    pub fn bind(wire: &Wire, how: How) -> anyhow::Result<Self> {
+        how.check(wire)?;
+        let (socket, local) = bind(wire, how).with_context(|| format!("bind {wire}"))?;
+        Ok(Self { socket, local, how })
     }
 
     /// Where it listens: where port 0 was asked for, the port.
@@ -56,6 +61,7 @@ impl Server {
     /// Waiting, accepting or receiving failed. What fails on one connection ends that connection.
     pub fn run(self) -> anyhow::Result<()> {
         match self.socket {
+            socket if self.how == How::Tokio => tokio_echo::serve(socket),
             Socket::Tcp(listener) => streams::serve(&listener, || {
                 let (stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
@@ -67,13 +73,20 @@ impl Server {
                 stream.set_nonblocking(true)?;
                 Ok(stream.into())
             }),
-            Socket::Udp(socket) => datagrams::serve(&socket, Use::Udp),
-            Socket::UnixDgram(socket) => datagrams::serve(&socket, Use::Unix),
+            Socket::Udp(socket) if self.how == How::Plain => {
+                plain::serve(|buffer| socket.recv_from(buffer), |message, peer| socket.send_to(message, peer))
+            }
+            Socket::UnixDgram(socket) if self.how == How::Plain => {
+                let receive = |buffer: &mut [u8]| socket.recv_from(buffer);
+                plain::serve(receive, |message, peer| socket.send_to_addr(message, peer))
+            }
+            Socket::Udp(socket) => datagrams::serve(&socket.into(), self.how.trains()),
+            Socket::UnixDgram(socket) => datagrams::serve(&socket.into(), self.how.trains()),
         }
     }
 }
 
-fn bind(wire: &Wire) -> io::Result<(Socket, Wire)> {
+fn bind(wire: &Wire, how: How) -> io::Result<(Socket, Wire)> {
     Ok(match wire {
         Wire::Tcp(at) => {
             let listener = TcpListener::bind(at)?;
@@ -89,14 +102,19 @@ fn bind(wire: &Wire) -> io::Result<(Socket, Wire)> {
         Wire::Udp(at) => {
             let socket = UdpSocket::bind(at)?;
             let local = socket.local_addr()?;
-            (Socket::Udp(large(socket.into())?), Wire::Udp(local))
+            if how == How::Gro {
+                setsockopt(&socket, sockopt::UdpGroSegment, &true)?;
+            }
+            (Socket::Udp(with_buffers(socket, how)?), Wire::Udp(local))
         }
-        Wire::UnixDgram(path) => (Socket::UnixDgram(large(UnixDatagram::bind(path)?.into())?), wire.clone()),
+        Wire::UnixDgram(path) => (Socket::UnixDgram(with_buffers(UnixDatagram::bind(path)?, how)?), wire.clone()),
     })
 }
 
-fn large(socket: OwnedFd) -> io::Result<OwnedFd> {
-    setsockopt(&socket, sockopt::RcvBuf, &BUFFERS)?;
-    setsockopt(&socket, sockopt::SndBuf, &BUFFERS)?;
+fn with_buffers<S: AsFd>(socket: S, how: How) -> io::Result<S> {
+    if !how.by_default() {
+        setsockopt(&socket, sockopt::RcvBuf, &BUFFERS)?;
+        setsockopt(&socket, sockopt::SndBuf, &BUFFERS)?;
+    }
     Ok(socket)
 }

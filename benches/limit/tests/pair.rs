@@ -7,34 +7,54 @@ use std::net::{TcpListener, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use swapwire_limit::{Load, Server, Wire, run};
+use swapwire_limit::{How, Load, Server, Wire, run};
 
 const LOAD: Load = Load { connections: 3, pipeline: 1, size: 64, duration: Duration::from_millis(100) };
 
 /// Serves as long as the test's process lives.
-fn server(wire: &Wire) -> Wire {
-    let server = Server::bind(wire).unwrap();
+fn server(wire: &Wire, how: How) -> Wire {
+    let server = Server::bind(wire, how).unwrap();
     let local = server.local().clone();
     thread::spawn(move || server.run().unwrap());
     local
 }
 
 #[test]
-fn every_wire_carries_every_load() {
-    let dir = tempfile::tempdir().unwrap();
+fn every_loop_carries_every_load_on_every_wire() {
     let any = "127.0.0.1:0".parse().unwrap();
-    for (wire, longest) in [
-        (Wire::Tcp(any), 200_000),
-        (Wire::Udp(any), 8000),
-        (Wire::Unix(dir.path().join("streams")), 200_000),
-        (Wire::UnixDgram(dir.path().join("datagrams")), 8000),
-    ] {
-        let local = server(&wire);
-        for (pipeline, size) in [(1, 16), (1, 64), (16, 64), (70, 17), (5, longest)] {
-            let report = run(&local, Load { pipeline, size, ..LOAD }).unwrap();
-            assert!(report.messages > 0 && report.p50_ns <= report.p99_ns, "{wire} {size} * {pipeline}: {report:?}");
-            assert!(report.cpu_s > 0.0 && report.elapsed_s >= 0.1, "{wire} {size} * {pipeline}: {report:?}");
+    for how in [How::Limit, How::Merge, How::Gro, How::Plain, How::Tokio] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut served = 0;
+        for (wire, longest) in [
+            (Wire::Tcp(any), 200_000),
+            (Wire::Udp(any), 8000),
+            (Wire::Unix(dir.path().join("streams")), 200_000),
+            (Wire::UnixDgram(dir.path().join("datagrams")), 8000),
+        ] {
+            if !has(how, &wire) {
+                let error = Server::bind(&wire, how).unwrap_err().to_string();
+                assert!(error.contains("this wire has no loop"), "{error}");
+                continue;
+            }
+            served += 1;
+            let local = server(&wire, how);
+            for (pipeline, size) in [(1, 16), (1, 64), (16, 64), (70, 17), (5, longest)] {
+                let report = run(&local, Load { pipeline, size, ..LOAD }).unwrap();
+                let what = format!("{how:?} {wire} {size} * {pipeline}: {report:?}");
+                assert!(report.messages > 0 && report.p50_ns <= report.p99_ns, "{what}");
+                assert!(report.cpu_s > 0.0 && report.elapsed_s >= 0.1, "{what}");
+            }
         }
+        assert!(served > 0, "{how:?} serves nothing");
+    }
+}
+
+/// Whether that loop is for that wire.
+fn has(how: How, wire: &Wire) -> bool {
+    match how {
+        How::Limit | How::Tokio => true,
+        How::Plain => matches!(wire, Wire::Udp(_) | Wire::UnixDgram(_)),
+        How::Merge | How::Gro => matches!(wire, Wire::Udp(_)),
     }
 }
 

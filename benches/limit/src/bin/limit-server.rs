@@ -5,13 +5,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use swapwire_core::Endpoint;
-use swapwire_limit::{Server, Wire, pin, until_the_end};
+use swapwire_limit::{How, Server, Wire, pin, until_the_end};
 
 /// Answers every message with its upper case, until its input ends or SIGTERM comes
 #[derive(Debug, Parser)]
 struct Args {
     /// tcp://IP:PORT, udp://IP:PORT, unix:/path or unix-dgram:/path
     endpoint: Endpoint,
+    /// Which loop serves
+    #[arg(long, value_enum, default_value_t)]
+    how: How,
     /// The processor to run on
     #[arg(long, value_name = "CPU")]
     pin: Option<usize>,
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> Result<()> {
-    let server = Server::bind(&Wire::try_from(&args.endpoint)?)?;
+    let server = Server::bind(&Wire::try_from(&args.endpoint)?, args.how)?;
     until_the_end(server.local())?;
     if let Some(cpu) = args.pin {
         pin(cpu)?;

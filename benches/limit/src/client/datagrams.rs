@@ -10,7 +10,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::{Load, Meter, Report, WAIT_MS};
 use crate::message::{self, Number};
-use crate::mmsg::{Batch, Use};
+use crate::mmsg::{Batch, Trains};
 
 /// Datagrams per system call, at most.
 const BATCH: usize = 64;
@@ -54,7 +54,7 @@ struct Slot {
 }
 
 impl Datagrams {
-    pub(super) fn new(fds: Vec<OwnedFd>, load: Load, kind: Use) -> anyhow::Result<Self> {
+    pub(super) fn new(fds: Vec<OwnedFd>, load: Load, trains: Trains) -> anyhow::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let mut sockets = Vec::with_capacity(fds.len());
         for (index, fd) in fds.into_iter().enumerate() {
@@ -65,7 +65,7 @@ impl Datagrams {
         }
         let request = message::request(load.size);
         let batch = load.pipeline.min(BATCH);
-        let mut requests = Batch::new(batch, load.size, true, kind);
+        let mut requests = Batch::new(batch, load.size, true, trains);
         for index in 0..batch {
             requests.set_len(index, load.size);
             requests.message(index).copy_from_slice(&request);
@@ -77,7 +77,7 @@ impl Datagrams {
             pipeline: load.pipeline,
             reply: request.to_ascii_uppercase(),
             requests,
-            replies: Batch::new(batch, load.size + 1, true, kind),
+            replies: Batch::new(batch, load.size + 1, true, trains),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A datagram socket: receive many, answer all of them.
+//! A datagram socket: receive many, answer all of them. In place of a datagram, a slot may hold a train of them.
 
 use std::os::fd::OwnedFd;
 
@@ -6,17 +6,17 @@ use anyhow::Context as _;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::mmsg::{Batch, Use};
+use crate::mmsg::{Batch, Trains};
 
-/// Datagrams per system call, at most.
+/// Datagrams, or trains, per system call, at most.
 const BATCH: usize = 64;
 
-/// The longest datagram.
+/// The longest datagram, and the longest train.
 const LONGEST: usize = 64 * 1024;
 
 /// The socket blocks: with one thing to wait for, there is nothing to be asked what is ready.
-pub(super) fn serve(socket: &OwnedFd, kind: Use) -> anyhow::Result<()> {
-    let mut batch = Batch::new(BATCH, LONGEST, false, kind);
+pub(super) fn serve(socket: &OwnedFd, trains: Trains) -> anyhow::Result<()> {
+    let mut batch = Batch::new(BATCH, LONGEST, false, trains);
     loop {
         let count = match batch.recv(socket, BATCH, libc::MSG_WAITFORONE) {
             Err(Errno::EINTR) => continue,

@@ -1,0 +1,156 @@
+"""What `scripts/limit` measures: the servers, the loads and the figures."""
+
+import functools
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# `serve` as the figures mean it: everything else is its default.
+SERVE = ["--until-eof", "--workers", "1"]
+# Both servers' datagram sockets ask for the same system buffers, so that loops are compared and not queues.
+BUFFERS = "recv_buffer=2MiB&send_buffer=2MiB"
+# A peer that knows nothing of trains.
+SINGLE = "?gso=false&gro=false"
+
+CPU, RATE, P99 = "server CPU/message", "messages/s", "p99"
+
+
+@functools.cache
+def _help(binaries: Path) -> str:
+    return subprocess.run([binaries / "swapwire", "serve", "--help"], stdout=subprocess.PIPE, text=True).stdout
+
+
+@functools.cache
+def query(binaries: Path, text: str) -> str:
+    """The options of a client's endpoint, where this build knows them."""
+    asked = [binaries / "swapwire", "connect", f"udp://127.0.0.1:9{text}"]
+    done = subprocess.run(asked, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return "" if "unknown option" in done.stderr else text
+
+
+def place(wire: str, directory: str, name: str) -> str:
+    return f"{wire}://127.0.0.1:0" if wire in ("tcp", "udp") else f"{wire}:{directory}/{name}"
+
+
+def limit(wire: str, how: str = "limit"):
+    """The command of the server by hand."""
+    return lambda binaries, directory: [binaries / "limit-server", place(wire, directory, f"limit-{how}"), "--how", how]
+
+
+def swapwire(wire: str, *flags: str):
+    """The command of ours."""
+
+    def command(binaries: Path, directory: str) -> list:
+        options = f"?{BUFFERS}" if wire in ("udp", "unix-dgram") else ""
+        known = SERVE if "--workers" in _help(binaries) else SERVE[:1]
+        return [binaries / "swapwire", "serve", place(wire, directory, "swapwire") + options, *known, *flags]
+
+    return command
+
+
+def sessions(wire: str):
+    """The command of a server whose handler is a session handler."""
+    return lambda binaries, directory: [
+        binaries / "examples" / "session_echo",
+        place(wire, directory, "sessions") + (f"?{BUFFERS}" if wire == "udp" else ""),
+    ]
+
+
+def load(size: str = "64", depth: int = 1, connections: int = 64, *more: str) -> list:
+    return ["--size", size, "--pipeline", str(depth), "--connections", str(connections), *more]
+
+
+@dataclass
+class Pair:
+    """Two servers under the same load, in turn: the ratio of a metric, b over a."""
+
+    name: str
+    what: str
+    figure: float
+    a: object
+    b: object
+    load: list
+    metric: str = CPU
+    # Of the client's endpoint.
+    query: str = ""
+    at_least: bool = False
+    # The server by hand with tokio, for the column that `--tokio` adds.
+    tokio: object = None
+    sides: tuple = ("limit", "swapwire")
+
+
+@dataclass
+class Absolute:
+    """A count of each server by itself; the figure is of ours."""
+
+    name: str
+    what: str
+    figure: float
+    kind: str  # calls, instructions or memory
+    wire: str
+    load: list = field(default_factory=list)
+    flags: tuple = ()
+    query: str = ""
+    at_least: bool = False
+
+
+def _pairs() -> list:
+    cells = []
+
+    def pair(name, what, figure, wire, a, b, asked, tokio=True, **more):
+        by_tokio = limit(wire, "tokio") if tokio else None
+        cells.append(Pair(name, what, figure, a, b, asked, tokio=by_tokio, **more))
+
+    for wire, word in (("tcp", "TCP"), ("unix", "Unix stream")):
+        for size in ("64", "1k"):
+            for depth in (1, 16):
+                what = f"{word}, {'64 B' if size == '64' else '1 KiB'}, depth {depth}"
+                pair(f"{wire}-{size}-{depth}", what, 1.05, wire, limit(wire), swapwire(wire), load(size, depth))
+    pair("tcp-16k-16", "TCP, 16 KiB, depth 16", 1.10, "tcp", limit("tcp"), swapwire("tcp"), load("16k", 16))
+    lines = load("64", 16, 64, "--framing", "lines")
+    what = "TCP, lines, 64 B, depth 16; the limit is unframed"
+    pair("tcp-lines", what, 1.15, "tcp", limit("tcp"), swapwire("tcp", "--framing", "lines"), lines)
+    for depth, figure in ((1, 1.00), (16, 0.85)):
+        what = f"UDP, 64 B, depth {depth}, single datagrams; the limit does not merge"
+        asked = load("64", depth)
+        pair(f"udp-{depth}", what, figure, "udp", limit("udp"), swapwire("udp"), asked, query=SINGLE)
+    # The queue of a socket holds no more of the longer ones.
+    for size, peers in (("64", 64), ("1k", 16)):
+        what = f"UDP, trains of 16 × {'64 B' if size == '64' else '1 KiB'}, {peers} peers; the limit is GRO + GSO"
+        asked = load(size, 16, peers)
+        pair(f"udp-trains-{size}", what, 1.15, "udp", limit("udp", "gro"), swapwire("udp"), asked)
+    dgram = "unix-dgram"
+    what = "Unix datagram, 64 B, depth 8"
+    pair("unix-dgram", what, 1.10, dgram, limit(dgram), swapwire(dgram), load("64", 8))
+    what = "Unix datagram, 1 KiB, depth 8, against one by one"
+    plain = {"metric": RATE, "at_least": True, "sides": ("plain", "swapwire"), "tokio": False}
+    pair("unix-dgram-rate", what, 10, dgram, limit(dgram, "plain"), swapwire(dgram), load("1k", 8), **plain)
+    what = "TCP, 64 B, 512 connections"
+    pair("tcp-p99", what, 1.5, "tcp", limit("tcp"), swapwire("tcp"), load("64", 1, 512), metric=P99)
+    what = "TCP, connect + one message + close, 64 at a time"
+    churn = load("64", 1, 64, "--reconnect-every", "1")
+    pair("tcp-churn", what, 1.08, "tcp", limit("tcp"), swapwire("tcp"), churn)
+    for depth in (1, 16):
+        what = f"UDP, 64 B, depth {depth}: a session handler, against a handler"
+        both = {"sides": ("handler", "sessions"), "tokio": False, "query": SINGLE}
+        pair(f"udp-sessions-{depth}", what, 1.35, "udp", swapwire("udp"), sessions("udp"), load("64", depth), **both)
+    return cells
+
+
+def _absolutes() -> list:
+    lines = load("64", 16, 64, "--framing", "lines")
+    of_lines = {"flags": ("--framing", "lines")}
+    single = {"query": SINGLE}
+    return [
+        Absolute("instructions-tcp", "TCP, 64 B, depth 1", 1150, "instructions", "tcp", load()),
+        Absolute("instructions-udp", "UDP, 64 B, 64 peers, batched", 250, "instructions", "udp", load(), **single),
+        Absolute("instructions-lines", "TCP, lines, 64 B, depth 16", 200, "instructions", "tcp", lines, **of_lines),
+        Absolute("calls-tcp-1", "TCP, 64 B, depth 1", 2.05, "calls", "tcp", load()),
+        Absolute("calls-tcp-16", "TCP, 64 B, depth 16", 0.14, "calls", "tcp", load("64", 16)),
+        Absolute("calls-udp-1", "UDP, 64 B, 64 peers, depth 1", 0.1, "calls", "udp", load(), **single),
+        Absolute("calls-udp-16", "UDP, 64 B, 64 peers, depth 16", 0.1, "calls", "udp", load("64", 16), **single),
+        Absolute("memory", "TCP, idle after one message of 64 B, 10,000 connections", 1.25 * 1024, "memory", "tcp"),
+    ]
+
+
+CELLS = _pairs() + _absolutes()

@@ -1,0 +1,83 @@
+"""Ratios: two servers take turns under the same load."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import measuring
+from limit_cells import CPU, P99, RATE, Pair, query
+from measuring import interval, median
+
+# Pairs with the same processes: where one happens to lie in memory stays with it, so now and then all start anew.
+TOGETHER = 5
+
+UNITS = {CPU: (1, "ns", 0), RATE: (1e-3, "k/s", 0), P99: (1e-6, "ms", 2)}
+
+
+def of(metric: str, round: dict) -> float:
+    if metric == RATE:
+        return round["messages"] / round["elapsed_s"]
+    if metric == P99:
+        return round["latency"]["p99_ns"]
+    return round["server"]["cpu_s"] * 1e9 / round["server"]["messages"]
+
+
+def rounds(cell: Pair, commands: list, binaries: Path, asked) -> list:
+    """For each pair, a round of each server."""
+    load = [*cell.load, "--duration", asked.duration, "--warmup", "200ms"]
+    every = []
+    while len(every) < asked.pairs:
+        with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
+            servers = [running.enter_context(measuring.server(command(binaries, directory))) for command in commands]
+            for _ in range(min(TOGETHER, asked.pairs - len(every))):
+                turn = []
+                for server in servers:
+                    endpoint = server.endpoint + query(binaries, cell.query)
+                    command = measuring.bench_command(binaries, endpoint, load, server.pid)
+                    turn.append(measuring.the_round(measuring.output(*command)))
+                every.append(turn)
+    return every
+
+
+def busy(rounds: list) -> str:
+    server = median(round["server"]["cpu_s"] / round["elapsed_s"] for round in rounds)
+    client = median(round["client"]["busy"] for round in rounds)
+    return f"{server * 100:.0f} / {client * 100:.0f} %"
+
+
+def verdict(cell: Pair, ratio: float, low: float, high: float) -> str:
+    """Half of the interval is granted; where the ratio needs that, the verdict says so."""
+    half = (high - low) / 2
+    sign = -1 if cell.at_least else 1
+    if sign * ratio <= sign * cell.figure:
+        return "holds"
+    return "holds within the interval" if sign * ratio - half <= sign * cell.figure else "**missed**"
+
+
+def measure(cell: Pair, binaries: Path, asked) -> dict:
+    """The row of the table."""
+    commands = [cell.a, cell.b, *([cell.tokio] if asked.tokio and cell.tokio else [])]
+    every = rounds(cell, commands, binaries, asked)
+    values = [[of(cell.metric, round) for round in turn] for turn in every]
+    ratios = [b / a for a, b, *_ in values]
+    ratio, (low, high) = median(ratios), interval(ratios)
+    factor, unit, digits = UNITS[cell.metric]
+    sides = list(zip(*every))
+    a, b = (f"{median(side) * factor:,.{digits}f} {unit}" for side in list(zip(*values))[:2])
+    lost = [sum(round["faults"]["lost"] for round in side) for side in sides[:2]]
+    name_a, name_b = cell.sides
+    row = {
+        "cell": f"`{cell.name}`",
+        "what": cell.what + (f" (lost: {lost[0]} and {lost[1]})" if any(lost) else ""),
+        "figure": f"{'≥' if cell.at_least else '≤'} {cell.figure:.2f} × {cell.metric}",
+        "measured": f"{ratio:.3f} [{low:.3f}, {high:.3f}]",
+        "least – largest": f"{min(ratios):.2f} – {max(ratios):.2f}",
+        "a": f"{name_a} {a}",
+        "b": f"{name_b} {b}",
+        "busy, a": busy(sides[0]),
+        "busy, b": busy(sides[1]),
+        "verdict": verdict(cell, ratio, low, high) + ("" if asked.pairs >= 15 else ", few pairs"),
+    }
+    if len(commands) == 3:
+        row["tokio / limit"] = f"{median(tokio / a for a, _, tokio in values):.2f}"
+    return row
