@@ -21,7 +21,8 @@ use compose::compose;
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     log_to_stderr(&args.log)?;
     descriptors::raise_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For the signals and the input: what is served is served by workers.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("serve: start the runtime: {error}")))?;

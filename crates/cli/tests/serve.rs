@@ -93,6 +93,41 @@ fn an_idle_session_does_not_hold_up_the_drain() {
     assert!(stderr.last().unwrap().contains("0 cut"), "{stderr:?}");
 }
 
+/// The threads of workers, by the name that the system knows, which it cuts at 15 bytes.
+#[cfg(target_os = "linux")]
+fn workers(server: &Serving) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "swapwire-worker").count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_serves_with_as_many_workers_as_it_is_told_or_as_there_are_processors() {
+    let processors = std::thread::available_parallelism().unwrap().get();
+    for (args, count) in [(vec![], processors), (vec!["--workers", "1"], 1), (vec!["--workers", "3"], 3)] {
+        let server = Serving::start(1, &[&["tcp://127.0.0.1:0"], &args[..]].concat());
+        drop(open_session(server.endpoint()));
+        assert_eq!(workers(&server), count);
+        let second = common::run(&["serve", server.endpoint(), "--workers", "3"], "");
+        assert_eq!(second.code, Some(1));
+        assert!(second.line().ends_with("address in use: another server is listening there"), "{second:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_worker_that_cannot_be_started_is_told() {
+    let mut shell = swapwire(&[]);
+    let program = shell.get_program().to_owned();
+    shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$ --workers 30"]).arg(program);
+    let said = finish(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.line().contains("start worker ") || said.line().contains("bind unix:"), "{said:?}");
+    assert!(said.line().contains("open files"), "{said:?}");
+}
+
 #[test]
 fn it_can_end_with_its_input() {
     let mut child = swapwire(&["serve", "tcp://127.0.0.1:0", "--until-eof"])

@@ -4,14 +4,17 @@
 mod common;
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use common::{Net, ask, limits};
 use swapwire_core::{
-    BindError, Bound, Capabilities, ConnectError, Endpoint, Framing, Handler, HandlerError, Incoming, Link, Listener,
-    Reply, Request, Session, SessionConfig, Transport, async_trait, handler_fn,
+    BindError, Bound, Capabilities, ConnectError, DatagramSocket, Endpoint, Framing, Handler, HandlerError, Incoming,
+    Link, Listener, RecvBatch, Reply, Request, SendBatch, Session, SessionConfig, SessionHandler, Transport,
+    async_trait, handler_fn,
 };
 use swapwire_mem::MemNetwork;
 
@@ -241,4 +244,162 @@ async fn a_drain_reaches_calls_on_every_worker() {
     drop(sessions);
     let report = stop.await.unwrap();
     assert!(report.is_clean() && report.stats.messages == 8, "{report}");
+}
+
+/// A group of two in memory: what was bound under the endpoint's name, and under that name with a `2`. Notes which of them
+/// was closed, and what had been done by then.
+#[derive(Clone)]
+struct Pairs {
+    network: MemNetwork,
+    done: Arc<AtomicUsize>,
+    closed: Arc<Mutex<Vec<(usize, usize)>>>,
+}
+
+struct Noted {
+    pairs: Pairs,
+    member: usize,
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.pairs.closed.lock().unwrap().push((self.member, self.pairs.done.load(SeqCst)));
+    }
+}
+
+/// Connections that one member of a pair takes after the drain has begun, one every few milliseconds: it is never quiet
+/// for long, and the other is, but for one connection in the midst of these.
+const LATE: usize = 30;
+
+struct PairListener {
+    inner: Box<dyn Listener>,
+    noted: Noted,
+}
+
+#[async_trait]
+impl Listener for PairListener {
+    fn local(&self) -> Endpoint {
+        self.inner.local()
+    }
+
+    async fn accept(&mut self) -> io::Result<Incoming> {
+        let taken = self.noted.pairs.done.load(SeqCst);
+        if self.noted.member == 0 || taken == LATE {
+            return self.inner.accept().await;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        let network = &self.noted.pairs.network;
+        if taken == LATE / 2 {
+            // Long after the other member became quiet.
+            drop(network.connect(&"mem:a".parse().unwrap()).await);
+        }
+        let _client = network.connect(&self.inner.local()).await.map_err(io::Error::other)?;
+        self.noted.pairs.done.store(taken + 1, SeqCst);
+        self.inner.accept().await
+    }
+}
+
+struct PairSocket {
+    inner: Box<dyn DatagramSocket>,
+    _noted: Noted,
+}
+
+impl DatagramSocket for PairSocket {
+    fn local(&self) -> Endpoint {
+        self.inner.local()
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+        self.inner.poll_recv(cx, batch)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &SendBatch, from: usize) -> Poll<io::Result<usize>> {
+        self.inner.poll_send(cx, batch, from)
+    }
+
+    fn max_message(&self) -> usize {
+        self.inner.max_message()
+    }
+}
+
+#[async_trait]
+impl Transport for Pairs {
+    fn schemes(&self) -> &[&'static str] {
+        self.network.schemes()
+    }
+
+    fn capabilities(&self, scheme: &str) -> Capabilities {
+        self.network.capabilities(scheme)
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        self.network.bind(endpoint).await
+    }
+
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        assert_eq!(members, 2);
+        let mut group = Vec::new();
+        for member in 0..members {
+            let place = format!("{endpoint}{}", ["", "2"][member]).parse().unwrap();
+            let noted = Noted { pairs: self.clone(), member };
+            group.push(match self.network.bind(&place).await? {
+                Bound::Listener(inner) => Bound::Listener(Box::new(PairListener { inner, noted })),
+                Bound::Socket(inner) => Bound::Socket(Box::new(PairSocket { inner, _noted: noted })),
+                other => other,
+            });
+        }
+        Ok(group)
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        self.network.connect(endpoint).await
+    }
+}
+
+fn pairs() -> Pairs {
+    Pairs { network: MemNetwork::new(), done: Arc::default(), closed: Arc::default() }
+}
+
+#[tokio::test]
+async fn the_listeners_of_a_group_take_what_comes_until_all_are_quiet_and_close_together() {
+    let pairs = pairs();
+    let builder = Net { registry: Default::default() }.server().transport(pairs.clone()).workers(2);
+    let server = builder.listen("mem:a").handler(echo()).framing(Framing::Lines).bind().await.unwrap();
+    let report = server.run_until(async {}).await;
+    assert!(report.is_clean() && report.stats.sessions == LATE as u64 + 1, "{report}");
+    assert_eq!(sorted(&pairs), [(0, LATE), (1, LATE)]);
+}
+
+/// Takes its time when the server drains.
+struct Slow(Pairs);
+
+#[async_trait]
+impl SessionHandler for Slow {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        while let Some(message) = session.recv().await? {
+            session.send(message).await?;
+            session.flush().await?;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.0.done.store(1, SeqCst);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_sockets_of_a_group_close_together_when_the_last_session_has_ended() {
+    let pairs = pairs();
+    let builder = Net { registry: Default::default() }.server().transport(pairs.clone()).workers(2);
+    let server = builder.listen("mem-dgram:a").handler(Slow(pairs.clone())).bind().await.unwrap().start();
+    let link = pairs.connect(&"mem-dgram:a2".parse().unwrap()).await.unwrap();
+    let mut session = Session::new(link, SessionConfig::default());
+    assert_eq!(ask(&mut session, "hello").await, "hello");
+    let report = server.stop().await;
+    assert!(report.is_clean() && report.stats.sessions == 1, "{report}");
+    assert_eq!(sorted(&pairs), [(0, 1), (1, 1)]);
+}
+
+fn sorted(pairs: &Pairs) -> Vec<(usize, usize)> {
+    let mut closed = pairs.closed.lock().unwrap().clone();
+    closed.sort_unstable();
+    closed
 }
