@@ -40,9 +40,14 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
     announce(&server.local_endpoints());
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut run = pin!(server.run_until(async {
+    let (cut, was_cut) = oneshot::channel::<()>();
+    let stopped = async {
         let _ = stopped.await;
-    }));
+    };
+    let was_cut = async {
+        let _ = was_cut.await;
+    };
+    let mut run = pin!(server.run_until_cut(stopped, was_cut));
     tokio::select! {
         // Every endpoint has failed for good.
         report = &mut run => return Ok(conclude(&report)),
@@ -63,6 +68,9 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         report = &mut run => Ok(conclude(&report)),
         () = signals.next() => {
             complain("second signal: everything was cut");
+            let _ = cut.send(());
+            // What was bound is closed then, and a socket's file is gone.
+            run.await;
             Ok(exit::CUT)
         }
         () = notice => Ok(exit::CUT),

@@ -106,6 +106,7 @@ impl Acceptor {
                     }
                 }
                 () = &mut all_quiet => break,
+                () = self.cx.abort.cancelled() => break,
                 () = sleep_until(patience) => {
                     if Instant::now() >= end {
                         break;

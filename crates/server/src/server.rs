@@ -87,6 +87,15 @@ impl Server {
     /// Dropping it closes everything at once and leaves no task behind. Workers are told and not waited for: each cuts its
     /// sessions and ends as soon as no handler blocks its thread.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> DrainReport {
+        self.run_until_cut(shutdown, pending()).await
+    }
+
+    /// As [`Server::run_until`], and when `cut` is ready in the drain, everything is cut as at its deadline, counted and
+    /// reported. `cut` is first polled when the drain has begun.
+    ///
+    /// # Cancel safety
+    /// As of [`Server::run_until`].
+    pub async fn run_until_cut(self, shutdown: impl Future<Output = ()>, cut: impl Future<Output = ()>) -> DrainReport {
         let mut shutdown = pin!(shutdown);
         let over = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
         let room =
@@ -124,7 +133,11 @@ impl Server {
                 () = tell_sessions => {}
             }
         };
-        if timeout(self.limits.drain_timeout, all).await.is_err() {
+        let late = tokio::select! {
+            done = timeout(self.limits.drain_timeout, all) => done.is_err(),
+            () = cut => true,
+        };
+        if late {
             words.iter().for_each(|word| word.abort.cancel());
             let _ = timeout(LAST_WORD, ended.note_all(&mut loops)).await;
             ended.cut = ended.cut.max(loops.left() as u64);

@@ -142,6 +142,44 @@ async fn a_handler_that_blocks_its_thread_stalls_one_worker_and_holds_up_no_repo
     go_on.send(()).unwrap();
 }
 
+#[tokio::test]
+async fn a_drain_can_be_cut_short() {
+    for workers in [None, Some(2)] {
+        let net = Net::new();
+        let (waiting, begun) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(tokio::sync::Semaphore::new(0)));
+        let tell = Arc::clone(&begun);
+        let handler = swapwire_core::handler_fn_async(move |message| {
+            tell.add_permits(1);
+            let waiting = Arc::clone(&waiting);
+            async move {
+                waiting.acquire().await?.forget();
+                Ok(message)
+            }
+        });
+        let for_ever = limits(|limits| limits.drain_timeout = Duration::MAX);
+        let mut builder = net.server().listen("mem:a").listen("mem:b").handler(handler).limits(for_ever);
+        if let Some(workers) = workers {
+            builder = builder.workers(workers);
+        }
+        let server = builder.framing(Framing::Lines).bind().await.unwrap();
+        let mut sessions = Vec::new();
+        for endpoint in ["mem:a", "mem:b"] {
+            let mut session = net.connect(endpoint).await;
+            session.send("wait").await.unwrap();
+            session.flush().await.unwrap();
+            sessions.push(session);
+        }
+        let stop = async { begun.acquire_many(2).await.unwrap().forget() };
+        let report = server.run_until_cut(stop, async {}).await;
+        assert_eq!((report.cut, report.stats.cut), (2, 2), "{report}");
+        for mut session in sessions {
+            assert!(!matches!(session.recv().await, Ok(Some(_))));
+        }
+        // All is closed by now.
+        drop(net.registry.bind(&"mem:a".parse().unwrap()).await.unwrap());
+    }
+}
+
 /// A transport whose listeners panic when they are asked for a connection.
 struct Panicking(MemNetwork);
 
