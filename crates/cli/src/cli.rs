@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::help;
-use crate::values::{Deadline, deadline, patience, size};
+use crate::values::{Deadline, count, deadline, patience, size};
 
 mod measure;
 
@@ -72,7 +72,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
-    /// Open connections; more wait in the system's queue. Default: 0.8 × the limit on descriptors
+    /// Threads that serve, each with a runtime of its own. TCP and Unix stream endpoints are shared by all of them; one that
+    /// can be bound only once is served by one. Default: one for each processor that this process may use
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
+    pub(crate) workers: Option<usize>,
+
+    /// Open connections, over all workers; more wait in the system's queue. Default: 0.8 × the limit on descriptors
     #[arg(long, value_name = "N")]
     pub(crate) max_connections: Option<usize>,
 

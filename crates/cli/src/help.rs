@@ -30,11 +30,12 @@ Examples:
   swapwire serve udp://127.0.0.1:8888 unix-dgram:./echo.sock --max-message 64KiB
   swapwire serve tcp://127.0.0.1:13 --handler daytime --idle-timeout 10s --drain-timeout 5s
   swapwire serve tcp://127.0.0.1:8888 --handler chat --max-connections 100 --log info
+  swapwire serve tcp://127.0.0.1:8888 --workers 1
   sleep 60 | swapwire serve tcp://127.0.0.1:8888 --until-eof
 
 Exit codes:
   0  drained after a signal (or the end of the input), nothing was cut
-  1  an endpoint could not be bound, or failed while serving
+  1  an endpoint could not be bound or a worker not be started, or an endpoint failed while serving
   2  called wrongly
   3  sessions were cut: at the drain deadline, or by a second signal";
 
@@ -98,6 +99,7 @@ Examples:
   swapwire bench --html wires.html --json wires.json
   swapwire bench tcp unix --size 64,1k,16k --connections 1,64
   swapwire bench udp --pipeline 16 -t 1 --pin 0 --server-pin 0
+  swapwire bench tcp unix -c 512 --server-workers 2
   swapwire bench tcp://127.0.0.1:8888 unix:/run/echo.sock --expect echo
   swapwire bench tcp://127.0.0.1:8888 --rate 10k,50k --slo p99=5ms -d 10s
   swapwire bench tcp --find-max --slo p99=5ms,loss=0.1%

@@ -21,7 +21,8 @@ use compose::compose;
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     log_to_stderr(&args.log)?;
     descriptors::raise_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For the signals and the input: what is served is served by workers.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("serve: start the runtime: {error}")))?;
@@ -39,9 +40,14 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
     announce(&server.local_endpoints());
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut run = pin!(server.run_until(async {
+    let (cut, was_cut) = oneshot::channel::<()>();
+    let stopped = async {
         let _ = stopped.await;
-    }));
+    };
+    let was_cut = async {
+        let _ = was_cut.await;
+    };
+    let mut run = pin!(server.run_until_cut(stopped, was_cut));
     tokio::select! {
         // Every endpoint has failed for good.
         report = &mut run => return Ok(conclude(&report)),
@@ -62,6 +68,9 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         report = &mut run => Ok(conclude(&report)),
         () = signals.next() => {
             complain("second signal: everything was cut");
+            let _ = cut.send(());
+            // What was bound is closed then, and a socket's file is gone.
+            run.await;
             Ok(exit::CUT)
         }
         () = notice => Ok(exit::CUT),

@@ -90,6 +90,8 @@ fn contradictions() {
     );
     expect(&["serve", "mem:x", "--max-message", "0"], 2, "swapwire: limits: max_message must be at least 1");
     expect(&["serve", "mem:x", "--max-connections", "0"], 2, "swapwire: limits: max_connections must be at least 1");
+    expect(&["serve", "mem:x", "--workers", "1025"], 2, "swapwire: limits: workers must be from 1 to 1024");
+    expect_start(&["serve", "mem:x", "--workers", "0"], 2, "swapwire: invalid value '0' for '--workers <N>': ");
     expect_start(&["serve", "udp://0.0.0.0:0", "--handler", "chargen"], 2, "swapwire: serve udp://0.0.0.0:0: ");
     expect_start(&["connect", "mem:x", "--max-message", "0"], 2, "swapwire: --max-message 0: ");
     expect_start(&["connect", "tcp://127.0.0.1:0"], 2, "swapwire: connect tcp://127.0.0.1:0: port 0 cannot be dialled");

@@ -35,6 +35,7 @@ fn contradictions() {
         (&["tcp://127.0.0.1:1", "--self"], "--self: write schemes alone, as tcp or unix"),
         (&["tcp://127.0.0.1:1", "unix"], "schemes and endpoints: measure either servers that are started here"),
         (&["tcp://127.0.0.1:1", "--handler", "echo"], "--handler: a server that runs already has its own"),
+        (&["tcp://127.0.0.1:1", "--server-workers", "2"], "--server-workers: a server that runs already has its own"),
         (&["tcp://127.0.0.1:1", "--server-pin", "0"], "--server-pin: only a server that is started here"),
         (&["mem", "--server-pid", "1"], "--server-pid: the processes of servers that are started here are known"),
         (&["tcp://127.0.0.1:1", "udp://127.0.0.1:1", "--server-pid", "1"], "--server-pid: for one endpoint alone"),

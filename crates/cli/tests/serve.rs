@@ -82,6 +82,18 @@ fn a_second_signal_cuts_everything_at_once() {
 }
 
 #[test]
+fn a_second_signal_leaves_no_socket_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Serving::start(1, &[&format!("unix:{}/s", directory.path().display())]);
+    // Within the drain, when the listener may still be open.
+    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
+    let (code, stderr) = server.end();
+    assert!(matches!(code, Some(0 | 3)), "{stderr:?}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn an_idle_session_does_not_hold_up_the_drain() {
     let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
     let mut stream = open_session(server.endpoint());
@@ -91,6 +103,46 @@ fn an_idle_session_does_not_hold_up_the_drain() {
     let (code, stderr) = server.end();
     assert_eq!(code, Some(0));
     assert!(stderr.last().unwrap().contains("0 cut"), "{stderr:?}");
+}
+
+/// The threads of workers, by the name that the system knows, which it cuts at 15 bytes.
+#[cfg(target_os = "linux")]
+fn workers(server: &Serving) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "swapwire-worker").count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_serves_with_as_many_workers_as_it_is_told_or_as_there_are_processors() {
+    let processors = std::thread::available_parallelism().unwrap().get();
+    for (args, count) in [(vec![], processors), (vec!["--workers", "1"], 1), (vec!["--workers", "3"], 3)] {
+        let server = Serving::start(1, &[&["tcp://127.0.0.1:0"], &args[..]].concat());
+        drop(open_session(server.endpoint()));
+        // A thread names itself when it first runs, which may be after another one has served.
+        let begun = std::time::Instant::now();
+        while workers(&server) != count {
+            assert!(begun.elapsed().as_secs() < 30, "{} workers instead of {count}", workers(&server));
+            std::thread::yield_now();
+        }
+        let second = common::run(&["serve", server.endpoint(), "--workers", "3"], "");
+        assert_eq!(second.code, Some(1));
+        assert!(second.line().ends_with("address in use: another server is listening there"), "{second:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn a_worker_that_cannot_be_started_is_told() {
+    let mut shell = swapwire(&[]);
+    let program = shell.get_program().to_owned();
+    shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$ --workers 30"]).arg(program);
+    let said = finish(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.line().contains("start worker ") || said.line().contains("bind unix:"), "{said:?}");
+    assert!(said.line().contains("open files"), "{said:?}");
 }
 
 #[test]

@@ -39,6 +39,9 @@ use crate::{Addr, BoxError, Peer, Reply, Session};
 /// }
 /// ```
 ///
+/// It is called on the runtime that serves the connection or the socket, so `tokio::spawn` within it starts a task there: on
+/// a server with workers, on that worker's, and the task is cut when the worker ends.
+///
 /// A wrong one: it blocks the thread that serves everybody else. Wait with the runtime's own timers and sockets, or move
 /// the work to `spawn_blocking`.
 ///

@@ -35,6 +35,14 @@ pub trait Listener: Send + 'static {
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_accept(error)
     }
+
+    /// Whether the members of its [group](crate::Transport::bind_group) take from one queue, as those of a duplicated
+    /// descriptor do, rather than from one each. Then the member that is woken first would take everything, so the server
+    /// passes what it took on to the member with the fewest: the [`Incoming`] must belong to no runtime before
+    /// [`Incoming::establish`] is polled.
+    fn shares_queue(&self) -> bool {
+        false
+    }
 }
 
 /// A connection that was taken and may still have a handshake before it.

@@ -1,15 +1,20 @@
 //! The accept loop: takes connections, classifies every error, and never exits, spins or parks.
+//!
+//! Where the endpoint has a group, each member runs one. They share the room, and the end: see `group`, `share`.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swapwire_core::{ErrorClass, Incoming, Listener};
+use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet, yield_now};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::context::QUIET;
+use crate::group::Member;
+use crate::share::{Arrival, Held};
 use crate::stats::Stats;
 use crate::{ServeContext, Service, SessionEnd};
 
@@ -35,6 +40,7 @@ pub(crate) struct Room {
 /// listener failed for good.
 pub(crate) async fn serve_listener(
     listener: Box<dyn Listener>,
+    member: Member,
     service: Arc<dyn Service>,
     cx: Arc<ServeContext>,
     room: Room,
@@ -44,10 +50,7 @@ pub(crate) async fn serve_listener(
     let cx = Arc::clone(&acceptor.cx);
     tokio::select! {
         never = cx.keeper.run(&cx.drain.token) => match never {},
-        served = async {
-            let result = acceptor.accept_until_drain(listener).await;
-            (acceptor.drain().await, result)
-        } => served,
+        served = acceptor.serve(listener, member) => served,
     }
 }
 
@@ -63,30 +66,62 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    async fn accept_until_drain(&mut self, mut listener: Box<dyn Listener>) -> io::Result<()> {
+    async fn serve(&mut self, listener: Box<dyn Listener>, member: Member) -> (u64, io::Result<()>) {
+        let shares = listener.shares_queue() && member.share.has_others();
+        let mut door = Door { listener, member, shares, pending: None };
+        let result = self.accept_until_drain(&mut door).await;
+        for arrival in door.member.share.close() {
+            self.admit(arrival).await;
+        }
+        if result.is_ok() {
+            door.member.keep(Bound::Listener(door.listener));
+        }
+        drop(door.member);
+        (self.drain().await, result)
+    }
+
+    async fn accept_until_drain(&mut self, door: &mut Door) -> io::Result<()> {
         let drain = self.cx.drain.token.clone();
-        let mut pending = None;
         loop {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
                 Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
-                accepted = next(&mut *listener, &mut pending, &self.room.permits) => match accepted {
-                    Ok((incoming, permit)) => self.admit(incoming, permit).await,
-                    Err(error) => self.failed(listener.classify(&error), error).await?,
+                next = door.next(&self.room.permits) => match next {
+                    Ok(Some(arrival)) => self.admit(arrival).await,
+                    Ok(None) => self.let_others_run().await,
+                    Err(error) => self.failed(door, error).await?,
                 },
             }
         }
         // Those that already wait in the system's queue are served once; closing would reset them.
         let end = Instant::now() + self.cx.limits.drain_grace;
+        let all_quiet = door.member.all_quiet();
+        let mut all_quiet = pin!(all_quiet);
+        let mut quiet = false;
         for _ in 0..LAST_CALL {
-            let quiet = (Instant::now() + QUIET).min(end);
-            match timeout_at(quiet, next(&mut *listener, &mut pending, &self.room.permits)).await {
-                Ok(Ok((incoming, permit))) => self.admit(incoming, permit).await,
-                Ok(Err(_)) => Stats::one(&self.cx.stats.accept_errors),
-                Err(_) if self.room.permits.available_permits() > 0 || Instant::now() >= end => break,
-                // Full: sessions that end make room.
-                Err(_) => {}
+            let patience = if quiet { end } else { (Instant::now() + QUIET).min(end) };
+            tokio::select! {
+                biased;
+                next = door.next(&self.room.permits) => {
+                    quiet = false;
+                    door.member.set_quiet(false);
+                    match next {
+                        Ok(Some(arrival)) => self.admit(arrival).await,
+                        Ok(None) => self.let_others_run().await,
+                        Err(_) => Stats::one(&self.cx.stats.accept_errors),
+                    }
+                }
+                () = &mut all_quiet => break,
+                () = self.cx.abort.cancelled() => break,
+                () = sleep_until(patience) => {
+                    if Instant::now() >= end {
+                        break;
+                    }
+                    // If it is full, sessions that end make room.
+                    quiet = self.room.permits.available_permits() > 0;
+                    door.member.set_quiet(quiet);
+                }
             }
             while let Some(ended) = self.sessions.try_join_next() {
                 self.reap(ended);
@@ -96,25 +131,17 @@ impl Acceptor {
     }
 
     /// Starts the session in a task of its own; a handshake runs there, under its deadline.
-    async fn admit(&mut self, incoming: Incoming, permit: Option<OwnedSemaphorePermit>) {
+    async fn admit(&mut self, Arrival { incoming, permit, held }: Arrival) {
         self.pause = FIRST_PAUSE;
         Stats::one(&self.cx.stats.sessions);
         let (service, cx, closed) = (Arc::clone(&self.service), Arc::clone(&self.cx), Arc::clone(&self.room.closed));
+        // Boxed, so that a session does not keep room for its handshake.
+        let established = Box::pin(establish(incoming, Arc::clone(&cx)));
         self.sessions.spawn(async move {
-            let _closing = NotifyOnDrop(closed, permit);
-            let peer = incoming.peer().clone();
-            let established = match cx.limits.handshake_timeout {
-                Some(limit) => {
-                    timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-                }
-                None => incoming.establish().await,
-            };
-            match established {
-                Ok(link) => service.serve_link(link, &cx).await,
-                Err(error) => {
-                    tracing::debug!(endpoint = %cx.endpoint, %peer, %error, "handshake failed");
-                    SessionEnd::Handshake
-                }
+            let _closing = NotifyOnDrop { closed, permit, _held: held };
+            match established.await {
+                Some(link) => service.serve_link(link, &cx).await,
+                None => SessionEnd::Handshake,
             }
         });
         self.let_others_run().await;
@@ -128,9 +155,9 @@ impl Acceptor {
     }
 
     /// Waits as long as the error's class asks for; only a listener that can never work again is an error.
-    async fn failed(&mut self, class: ErrorClass, error: io::Error) -> io::Result<()> {
+    async fn failed(&mut self, door: &mut Door, error: io::Error) -> io::Result<()> {
         Stats::one(&self.cx.stats.accept_errors);
-        match class {
+        match door.listener.classify(&error) {
             ErrorClass::ListenerTransient | ErrorClass::Retryable | ErrorClass::ConnectionFatal => {
                 self.let_others_run().await;
                 return Ok(());
@@ -152,6 +179,7 @@ impl Acceptor {
             () = sleep(self.pause) => {}
             () = self.room.closed.notified() => {}
             Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
+            Some(arrival) = door.member.share.passed_here(), if door.shares => self.admit(arrival).await,
             () = drain.cancelled() => {}
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -192,17 +220,40 @@ impl Acceptor {
     }
 }
 
-/// A connection that was accepted and waits for room: at most one for each listener, when others took the last room
-/// between the look and the accept.
-type Pending = Option<Incoming>;
+/// Where connections come in.
+struct Door {
+    listener: Box<dyn Listener>,
+    member: Member,
+    /// Whether all members take from one queue.
+    shares: bool,
+    /// A connection that was accepted and waits for room: at most one for each listener, when others took the last room
+    /// between the look and the accept.
+    pending: Option<Incoming>,
+}
+
+impl Door {
+    /// The next connection that this member is to serve; `None` if it took one for another. Cancel safe.
+    async fn next(&mut self, permits: &Arc<Semaphore>) -> io::Result<Option<Arrival>> {
+        let take = take(&mut *self.listener, &mut self.pending, permits);
+        if !self.shares {
+            return take.await.map(Some);
+        }
+        let taken = tokio::select! {
+            biased;
+            Some(arrival) = self.member.share.passed_here() => return Ok(Some(arrival)),
+            taken = take => taken?,
+        };
+        Ok(self.member.share.pass_on(taken))
+    }
+}
 
 /// Waits for room before it accepts, so that what is over the limit stays in the system's queue. No room is kept while
 /// nobody comes: it belongs to whichever listener has a connection. Cancel safe: `pending` keeps what was accepted.
-async fn next(
+async fn take(
     listener: &mut dyn Listener,
-    pending: &mut Pending,
+    pending: &mut Option<Incoming>,
     permits: &Arc<Semaphore>,
-) -> io::Result<(Incoming, Option<OwnedSemaphorePermit>)> {
+) -> io::Result<Arrival> {
     if pending.is_none() {
         if permits.available_permits() == 0 {
             drop(permits.acquire().await);
@@ -211,16 +262,30 @@ async fn next(
     }
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     match pending.take() {
-        Some(incoming) => Ok((incoming, permit)),
+        Some(incoming) => Ok(Arrival { incoming, permit, held: None }),
         None => Err(io::ErrorKind::Interrupted.into()),
     }
 }
 
-struct NotifyOnDrop(Arc<Notify>, Option<OwnedSemaphorePermit>);
+/// Runs the handshake under its deadline.
+async fn establish(incoming: Incoming, cx: Arc<ServeContext>) -> Option<Link> {
+    let peer = incoming.peer().clone();
+    let established = match cx.limits.handshake_timeout {
+        Some(limit) => timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
+        None => incoming.establish().await,
+    };
+    established.inspect_err(|error| tracing::debug!(endpoint = %cx.endpoint, %peer, %error, "handshake failed")).ok()
+}
+
+struct NotifyOnDrop {
+    closed: Arc<Notify>,
+    permit: Option<OwnedSemaphorePermit>,
+    _held: Option<Held>,
+}
 
 impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
-        self.1.take();
-        self.0.notify_one();
+        self.permit.take();
+        self.closed.notify_one();
     }
 }

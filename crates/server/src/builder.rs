@@ -1,12 +1,14 @@
 //! Composing a server.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use swapwire_core::{BindError, Bound, Endpoint, EndpointError, ErrorClass, Framing, Registry, Transport};
 
+use crate::crew::Served;
 use crate::datagram_loop::is_exposed;
-use crate::server::Served;
+use crate::worker::MOST_WORKERS;
 use crate::{IntoService, Limits, Server, Service};
 
 /// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
@@ -21,6 +23,7 @@ pub struct ServerBuilder {
     framing: Option<Framing>,
     limits: Limits,
     amplification: bool,
+    workers: Option<usize>,
 }
 
 struct Route {
@@ -84,6 +87,23 @@ impl ServerBuilder {
         self
     }
 
+    /// Serves on `workers` threads, from 1 to 1,024, with a single-threaded runtime each, rather than on the caller's
+    /// runtime. One for each processor serves the most, with the shortest tails.
+    ///
+    /// * Every endpoint is bound once for each worker, as one group ([`Transport::bind_group`]), and the system or the server
+    ///   spreads its peers. One that its transport binds only once is served by one of the workers; they are spread.
+    /// * A session, or a datagram, stays with its worker. [`Limits::max_connections`] is for all workers together; what
+    ///   [`Limits`] says of one datagram socket is for each member of its group.
+    /// * What a handler starts with `tokio::spawn` runs on its worker's runtime, and is cut when that worker ends. A handler
+    ///   that blocks its thread stalls all that this worker serves.
+    /// * The drain is one for all: a group closes together, when nothing comes to any of its members.
+    ///
+    /// A worker that would have nothing to serve is not started.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
     /// Lets handlers that [amplify](swapwire_core::Handler::amplifies) be reached from other hosts over wires whose
     /// senders can be forged. Off by default: such a server can be made to flood somebody who never asked.
     pub fn allow_amplification(mut self, allow: bool) -> Self {
@@ -95,13 +115,16 @@ impl ServerBuilder {
     ///
     /// # Errors
     /// Everything that is wrong with the composition at once, before anything is bound; then the first endpoint that
-    /// cannot be bound. Nothing stays bound.
+    /// cannot be bound, or the first worker whose runtime cannot be made. Nothing stays bound.
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(self) -> Result<Server, BuildError> {
         let mut problems: Vec<Problem> = self.limits.problems().into_iter().map(Problem::Limits).collect();
         let mut checked = Vec::new();
+        if self.workers.is_some_and(|workers| !(1..=MOST_WORKERS).contains(&workers)) {
+            problems.push(Problem::Limits(format!("workers must be from 1 to {MOST_WORKERS}")));
+        }
         if self.routes.is_empty() {
             problems.push(Problem::NoEndpoint);
         }
@@ -136,8 +159,12 @@ impl ServerBuilder {
         let one = |problem| BuildError { problems: vec![problem] };
         let mut served = Vec::new();
         for (endpoint, service, framing, capabilities) in checked {
-            let bound = self.registry.bind(&endpoint).await.map_err(|error| one(Problem::Bind(error)))?;
-            if let Bound::Socket(socket) = &bound
+            let members = self.registry.bind_group(&endpoint, self.workers.unwrap_or(1)).await;
+            let members = members.map_err(|error| one(Problem::Bind(error)))?;
+            let Some(first) = members.first() else {
+                return Err(one(Problem::Bind(BindError::invalid(&endpoint, "its transport bound nothing"))));
+            };
+            if let Bound::Socket(socket) = first
                 && capabilities.spoofable
                 && service.amplifies()
                 && !self.amplification
@@ -147,9 +174,9 @@ impl ServerBuilder {
                               others: bind it to a loopback address, or allow amplification";
                 return Err(one(Problem::Composition { endpoint, reason: reason.to_owned() }));
             }
-            served.push(Served { local: bound.local(), bound, service, framing, capabilities });
+            served.push(Served { local: first.local(), members, service, framing, capabilities });
         }
-        Ok(Server::new(served, self.limits))
+        Server::new(served, self.limits, self.workers).map_err(|error| one(Problem::Worker(error)))
     }
 }
 
@@ -177,6 +204,8 @@ enum Problem {
     Composition { endpoint: Endpoint, reason: String },
     #[error(transparent)]
     Bind(BindError),
+    #[error(transparent)]
+    Worker(io::Error),
 }
 
 impl BuildError {
@@ -185,11 +214,14 @@ impl BuildError {
         self.problems.iter().map(ToString::to_string)
     }
 
-    /// Whether the composition is at fault ([`ErrorClass::Configuration`]), or the system refused a bind
+    /// Whether the composition is at fault ([`ErrorClass::Configuration`]), or the system refused a bind or a worker
     /// ([`ErrorClass::ListenerFatal`]).
     pub fn class(&self) -> ErrorClass {
-        let refused =
-            |problem: &Problem| matches!(problem, Problem::Bind(error) if error.class() == ErrorClass::ListenerFatal);
+        let refused = |problem: &Problem| match problem {
+            Problem::Bind(error) => error.class() == ErrorClass::ListenerFatal,
+            Problem::Worker(_) => true,
+            _ => false,
+        };
         if self.problems.iter().all(refused) { ErrorClass::ListenerFatal } else { ErrorClass::Configuration }
     }
 }

@@ -88,17 +88,22 @@ pub(crate) struct Drain {
     pub(crate) token: CancellationToken,
     /// Told a little later, so that a session first receives what was already waiting in the system.
     pub(crate) sessions: CancellationToken,
-    flag: Arc<AtomicBool>,
+    flag: Arc<Flag>,
 }
+
+/// On a line of memory of its own: it is read with every message, and what lies beside it is another worker's.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Flag(AtomicBool);
 
 impl Drain {
     pub(crate) fn begin(&self) {
-        self.flag.store(true, Relaxed);
+        self.flag.0.store(true, Relaxed);
         self.token.cancel();
     }
 
     pub(crate) fn has_begun(&self) -> bool {
-        self.flag.load(Relaxed)
+        self.flag.0.load(Relaxed)
     }
 
     pub(crate) fn watch(&self) -> DrainWatch {
@@ -109,7 +114,7 @@ impl Drain {
 
 /// Lets one task wait for the drain without asking the token at every wait.
 pub(crate) struct DrainWatch {
-    flag: Arc<AtomicBool>,
+    flag: Arc<Flag>,
     wait: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Polled once: that is enough, because the task's waker stays the same.
     registered: bool,
@@ -122,7 +127,7 @@ impl DrainWatch {
             self.registered = true;
             return self.wait.as_mut().poll(cx).is_ready();
         }
-        self.flag.load(Relaxed)
+        self.flag.0.load(Relaxed)
     }
 }
 

@@ -33,9 +33,16 @@ mod builder;
 mod context;
 mod handlers;
 mod limits;
+mod running;
 mod server;
 mod service;
 mod stats;
+
+mod crew;
+mod group;
+mod group_socket;
+mod share;
+mod worker;
 
 mod accept;
 mod close;
@@ -59,6 +66,7 @@ pub use builder::{BuildError, ServerBuilder};
 pub use context::ServeContext;
 pub use handlers::{HandlerEntry, HandlerRegistry, UnknownHandler};
 pub use limits::Limits;
-pub use server::{Running, Server};
+pub use running::Running;
+pub use server::Server;
 pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};
 pub use stats::{DrainReport, SessionEnd, Snapshot};

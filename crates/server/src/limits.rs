@@ -10,12 +10,13 @@ use std::time::Duration;
 ///
 /// Of a datagram socket with a message handler: five receive batches of 32 slots of the largest datagram, of which only
 /// what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram + `max_reply`) + 1 MiB of replies that
-/// wait for full peers. With a session handler: `max_peers` sessions, `peer_queue` datagrams waiting for each.
+/// wait for full peers. With a session handler: `max_peers` sessions, `peer_queue` datagrams waiting for each. With
+/// [workers](crate::ServerBuilder::workers), all that is for each member of the socket's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Open connections over all listeners; further ones wait in the system's queue. Default: 0.8 × the soft limit on
-    /// descriptors, at least 16.
+    /// Open connections over all listeners and all workers; further ones wait in the system's queue. Default: 0.8 × the
+    /// soft limit on descriptors, at least 16.
     pub max_connections: usize,
     /// The largest message, in bytes. Default: 1 MiB.
     pub max_message: usize,

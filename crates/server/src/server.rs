@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use swapwire_core::{Bound, Capabilities, Endpoint, Framing};
+use swapwire_core::Endpoint;
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
-use crate::accept::{Room, serve_listener};
-use crate::context::{Drain, QUIET};
-use crate::keeper::Keeper;
-use crate::scratch::Lending;
-use crate::stats::{Snapshot, Stats};
-use crate::{DrainReport, Limits, ServeContext, ServerBuilder, Service};
+use crate::accept::Room;
+use crate::context::QUIET;
+use crate::crew::{Crew, Outcome, Served, Word, spread};
+use crate::stats::Stats;
+use crate::worker::{WorkerRuntime, Workers};
+use crate::{DrainReport, Limits, Running, ServerBuilder};
 
 /// A bound server: every endpoint is bound, nothing is served yet.
 ///
@@ -35,19 +34,16 @@ use crate::{DrainReport, Limits, ServeContext, ServerBuilder, Service};
 ///   tell the handlers; idle sessions end, busy ones finish
 ///   wait, at most for the drain deadline; cut what is left; report
 /// ```
+///
+/// With [workers](ServerBuilder::workers), each of them runs such tasks on a thread and a runtime of its own.
 #[must_use = "a server does nothing before it runs"]
 pub struct Server {
-    served: Vec<Served>,
+    locals: Vec<Endpoint>,
+    /// One without workers, on the caller's runtime.
+    crews: Vec<Crew>,
+    /// One for each crew, or none.
+    runtimes: Vec<WorkerRuntime>,
     limits: Arc<Limits>,
-    stats: Arc<Stats>,
-}
-
-pub(crate) struct Served {
-    pub(crate) bound: Bound,
-    pub(crate) local: Endpoint,
-    pub(crate) service: Arc<dyn Service>,
-    pub(crate) framing: Framing,
-    pub(crate) capabilities: Capabilities,
 }
 
 /// After the drain deadline the loops have this long to cut what is left and say so.
@@ -59,56 +55,61 @@ impl Server {
         ServerBuilder::default()
     }
 
-    pub(crate) fn new(served: Vec<Served>, limits: Limits) -> Self {
-        Self { served, limits: Arc::new(limits), stats: Arc::default() }
+    /// Spreads what is served over `workers`; without any, it is for the caller's runtime.
+    ///
+    /// # Errors
+    /// The runtime of a worker cannot be made.
+    pub(crate) fn new(served: Vec<Served>, limits: Limits, workers: Option<usize>) -> io::Result<Self> {
+        let locals = served.iter().map(|served| served.local.clone()).collect();
+        let crews = spread(served, workers.unwrap_or(1));
+        let runtime = |number| {
+            let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));
+            WorkerRuntime::new(number).map_err(failed)
+        };
+        let runtimes = if workers.is_some() { crews.len() } else { 0 };
+        let runtimes = (0..runtimes).map(runtime).collect::<Result<_, _>>()?;
+        Ok(Self { locals, crews, runtimes, limits: Arc::new(limits) })
     }
 
     /// What was really bound, in the order of the builder: with the real port where 0 was asked for.
     pub fn local_endpoints(&self) -> Vec<Endpoint> {
-        self.served.iter().map(|served| served.local.clone()).collect()
+        self.locals.clone()
     }
 
     /// Serves until `shutdown` is ready, then drains and reports. If every endpoint fails for good, it ends by itself.
     /// `shutdown` is polled before anything is served: a signal that it waits for is caught from the first message on.
     ///
-    /// Needs a tokio runtime with its network and time drivers.
+    /// Needs a tokio runtime with its network and time drivers. With [workers](ServerBuilder::workers) the handlers run on
+    /// theirs, and this one only waits; if the system refuses them their threads, every endpoint has failed, and the report
+    /// says so.
     ///
     /// # Cancel safety
-    /// Dropping it closes everything at once and leaves no task behind.
+    /// Dropping it closes everything at once and leaves no task behind. Workers are told and not waited for: each cuts its
+    /// sessions and ends as soon as no handler blocks its thread.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> DrainReport {
+        self.run_until_cut(shutdown, pending()).await
+    }
+
+    /// As [`Server::run_until`], and when `cut` is ready in the drain, everything is cut as at its deadline, counted and
+    /// reported. `cut` is first polled when the drain has begun.
+    ///
+    /// # Cancel safety
+    /// As of [`Server::run_until`].
+    pub async fn run_until_cut(self, shutdown: impl Future<Output = ()>, cut: impl Future<Output = ()>) -> DrainReport {
         let mut shutdown = pin!(shutdown);
         let over = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
-        let drain = Drain::default();
-        let abort = CancellationToken::new();
         let room =
             Room { permits: Arc::new(Semaphore::new(self.limits.max_connections)), closed: Arc::new(Notify::new()) };
-        let mut loops = Loops::new();
-        for served in self.served {
-            let cx = Arc::new(ServeContext {
-                endpoint: served.local.clone(),
-                capabilities: served.capabilities,
-                framing: served.framing,
-                limits: Arc::clone(&self.limits),
-                stats: Arc::clone(&self.stats),
-                drain: drain.clone(),
-                abort: abort.clone(),
-                keeper: Arc::new(Keeper::new(&self.limits)),
-                lending: Lending::default(),
-                id: ServeContext::fresh_id(),
-            });
-            let (service, room) = (served.service, room.clone());
-            loops.spawn(async move {
-                let (cut, result) = match served.bound {
-                    Bound::Listener(listener) => serve_listener(listener, service, cx, room).await,
-                    Bound::Socket(socket) => match service.serve_socket(socket, &cx).await {
-                        Ok(cut) => (cut, Ok(())),
-                        Err(error) => (0, Err(error)),
-                    },
-                    _ => (0, Err(io::ErrorKind::Unsupported.into())),
-                };
-                (served.local, cut, result)
-            });
-        }
+        let stats: Vec<_> = self.crews.iter().map(|crew| Arc::clone(&crew.stats)).collect();
+        let words: Vec<_> = self.crews.iter().map(|_| Word::default()).collect();
+        let mut loops = match Loops::start(self.crews, self.runtimes, &self.limits, &room, &words) {
+            Ok(loops) => loops,
+            Err(error) => {
+                let again = |endpoint| (endpoint, io::Error::new(error.kind(), error.to_string()));
+                let failed = self.locals.into_iter().map(again).collect();
+                return DrainReport { stats: Stats::total(&stats), cut: 0, drain: Duration::ZERO, failed };
+            }
+        };
 
         let mut ended = Ended::default();
         // A future that is over is not polled again.
@@ -120,11 +121,11 @@ impl Server {
         }
 
         let begun = Instant::now();
-        drain.begin();
+        words.iter().for_each(|word| word.drain.begin());
         let all = async {
             let tell_sessions = async {
                 sleep(QUIET).await;
-                drain.sessions.cancel();
+                words.iter().for_each(|word| word.drain.sessions.cancel());
                 pending().await
             };
             tokio::select! {
@@ -132,12 +133,16 @@ impl Server {
                 () = tell_sessions => {}
             }
         };
-        if timeout(self.limits.drain_timeout, all).await.is_err() {
-            abort.cancel();
+        let late = tokio::select! {
+            done = timeout(self.limits.drain_timeout, all) => done.is_err(),
+            () = cut => true,
+        };
+        if late {
+            words.iter().for_each(|word| word.abort.cancel());
             let _ = timeout(LAST_WORD, ended.note_all(&mut loops)).await;
-            ended.cut = ended.cut.max(loops.len() as u64);
+            ended.cut = ended.cut.max(loops.left() as u64);
         }
-        DrainReport { stats: self.stats.snapshot(), cut: ended.cut, drain: begun.elapsed(), failed: ended.failed }
+        DrainReport { stats: Stats::total(&stats), cut: ended.cut, drain: begun.elapsed(), failed: ended.failed }
     }
 
     /// Serves in a task of its own and returns a handle; for tests, and for servers inside other programs.
@@ -147,7 +152,7 @@ impl Server {
     pub fn start(self) -> Running {
         let (stop, stopped) = oneshot::channel::<()>();
         let endpoints = self.local_endpoints();
-        let stats = Arc::clone(&self.stats);
+        let stats = self.crews.iter().map(|crew| Arc::clone(&crew.stats)).collect();
         let task = tokio::spawn(self.run_until(async {
             let _ = stopped.await;
         }));
@@ -161,27 +166,59 @@ struct Ended {
     failed: Vec<(Endpoint, io::Error)>,
 }
 
-/// The endpoint, what was cut, and whether it failed.
-type Outcome = (Endpoint, u64, io::Result<()>);
-type Loops = JoinSet<Outcome>;
+/// The loops of a server that runs. Dropping this cuts them.
+enum Loops {
+    Here(JoinSet<Outcome>),
+    Elsewhere(Workers),
+}
 
-impl Ended {
-    async fn note_all(&mut self, loops: &mut Loops) {
-        while let Some(one) = loops.join_next().await {
-            self.note(one);
+impl Loops {
+    fn start(
+        crews: Vec<Crew>,
+        runtimes: Vec<WorkerRuntime>,
+        limits: &Arc<Limits>,
+        room: &Room,
+        words: &[Word],
+    ) -> io::Result<Self> {
+        let mut crews = crews.into_iter().zip(words);
+        if runtimes.is_empty() {
+            let only = crews.next().map(|(crew, word)| crew.start(limits, room, word));
+            return Ok(Self::Here(only.unwrap_or_default()));
+        }
+        let crews = crews.zip(runtimes).map(|((crew, word), runtime)| (crew, runtime, word.clone()));
+        Workers::start(crews.collect(), limits, room).map(Self::Elsewhere)
+    }
+
+    /// The next one that ends; `None` when all have. Cancel safe.
+    async fn next(&mut self) -> Option<Outcome> {
+        match self {
+            Self::Here(loops) => loop {
+                match loops.join_next().await? {
+                    Ok(outcome) => return Some(outcome),
+                    Err(error) => tracing::error!(%error, "a serving loop ended without a word"),
+                }
+            },
+            Self::Elsewhere(workers) => workers.next().await,
         }
     }
 
-    fn note(&mut self, one: Result<Outcome, tokio::task::JoinError>) {
-        match one {
-            Ok((endpoint, cut, result)) => {
-                self.cut += cut;
-                if let Err(error) = result {
-                    tracing::error!(%endpoint, %error, "endpoint failed");
-                    self.failed.push((endpoint, error));
-                }
+    /// How many have not ended.
+    fn left(&self) -> usize {
+        match self {
+            Self::Here(loops) => loops.len(),
+            Self::Elsewhere(workers) => workers.left(),
+        }
+    }
+}
+
+impl Ended {
+    async fn note_all(&mut self, loops: &mut Loops) {
+        while let Some((endpoint, cut, result)) = loops.next().await {
+            self.cut += cut;
+            if let Err(error) = result {
+                tracing::error!(%endpoint, %error, "endpoint failed");
+                self.failed.push((endpoint, error));
             }
-            Err(error) => tracing::error!(%error, "a serving loop ended without a word"),
         }
     }
 }
@@ -199,50 +236,5 @@ impl IntoFuture for Server {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Server").field(&self.local_endpoints()).finish()
-    }
-}
-
-/// A server that runs in a task. Dropping it closes everything, without a drain, as soon as the runtime gets to it.
-#[derive(Debug)]
-#[must_use = "dropping it stops the server"]
-pub struct Running {
-    endpoints: Vec<Endpoint>,
-    stats: Arc<Stats>,
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<DrainReport>,
-}
-
-impl Running {
-    /// What was really bound.
-    pub fn local_endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
-    }
-
-    /// The counters now.
-    pub fn snapshot(&self) -> Snapshot {
-        self.stats.snapshot()
-    }
-
-    /// Drains and reports.
-    ///
-    /// # Panics
-    /// If the server's task panicked, which no handler can cause.
-    ///
-    /// # Cancel safety
-    /// Dropping it is dropping the server.
-    pub async fn stop(mut self) -> DrainReport {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        match (&mut self.task).await {
-            Ok(report) => report,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }

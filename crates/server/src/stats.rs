@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -37,7 +38,9 @@ pub enum SessionEnd {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one worker, on lines of memory of their own: nobody else counts there.
         #[derive(Debug, Default)]
+        #[repr(align(128))]
         pub(crate) struct Stats {
             $(pub(crate) $name: AtomicU64,)*
         }
@@ -52,6 +55,15 @@ macro_rules! counters {
         impl Stats {
             pub(crate) fn snapshot(&self) -> Snapshot {
                 Snapshot { $($name: self.$name.load(Relaxed),)* }
+            }
+
+            /// The sum of all workers'.
+            pub(crate) fn total(all: &[Arc<Stats>]) -> Snapshot {
+                let mut total = Snapshot::default();
+                for one in all {
+                    $(total.$name += one.$name.load(Relaxed);)*
+                }
+                total
             }
         }
     };

@@ -11,30 +11,72 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::SCHEME;
 use crate::options::StreamOptions;
+#[cfg(target_os = "linux")]
+use crate::options::set_reuse_port;
 
 /// A listening socket and what its connections get.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    listener: TcpListener,
+    socket: Socket,
     local: Endpoint,
     options: StreamOptions,
+    /// Whether others hold a descriptor of the same socket.
+    shared: bool,
+}
+
+/// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
+#[derive(Debug)]
+enum Socket {
+    Bound(std::net::TcpListener),
+    Polled(TcpListener),
+}
+
+impl Socket {
+    fn polled(&mut self) -> io::Result<&TcpListener> {
+        if let Self::Bound(listener) = self {
+            // A duplicate, because what cannot be registered is closed, and a later accept may have more luck.
+            *self = Self::Polled(TcpListener::from_std(listener.try_clone()?)?);
+        }
+        match self {
+            Self::Polled(listener) => Ok(listener),
+            Self::Bound(_) => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
 }
 
 impl Acceptor {
     /// Around a listener that does not block.
     pub(crate) fn new(listener: std::net::TcpListener, options: StreamOptions) -> io::Result<Self> {
         let local = Addr::inet(listener.local_addr()?).to_endpoint(SCHEME).map_err(io::Error::other)?;
-        Ok(Self { listener: TcpListener::from_std(listener)?, local, options })
+        Ok(Self { socket: Socket::Bound(listener), local, options, shared: false })
     }
 
-    pub(crate) async fn accept_stream(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.listener.accept().await
+    /// Lets others that say so too bind its port.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_group(&self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Bound(listener) => set_reuse_port(&SockRef::from(listener)),
+            Socket::Polled(listener) => set_reuse_port(&SockRef::from(listener)),
+        }
     }
 
-    pub(crate) fn prepare(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
-        let local = stream.local_addr()?;
-        self.options.apply(&SockRef::from(stream), local)?;
-        Ok(local)
+    /// So many acceptors of this one's socket, this one included.
+    #[cfg(any(test, not(target_os = "linux")))]
+    pub(crate) fn share(mut self, members: usize) -> io::Result<Vec<Self>> {
+        let mut all = Vec::with_capacity(members);
+        if let (Socket::Bound(listener), 2..) = (&self.socket, members) {
+            for _ in 1..members {
+                let socket = Socket::Bound(listener.try_clone()?);
+                all.push(Self { socket, local: self.local.clone(), options: self.options, shared: true });
+            }
+            self.shared = true;
+        }
+        all.push(self);
+        Ok(all)
+    }
+
+    pub(crate) async fn accept_stream(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.socket.polled()?.accept().await
     }
 }
 
@@ -46,13 +88,32 @@ impl Listener for Acceptor {
 
     async fn accept(&mut self) -> io::Result<Incoming> {
         let (stream, peer) = self.accept_stream().await?;
-        let peer = Peer::new(Addr::inet(peer));
+        let (peer, options) = (Peer::new(Addr::inet(peer)), self.options);
+        if self.shared {
+            // Another member may be the one that serves it.
+            let stream = stream.into_std()?;
+            return Ok(Incoming::pending(peer.clone(), async move {
+                let stream = TcpStream::from_std(stream)?;
+                let local = prepare(&stream, options)?;
+                Ok(link(stream, peer, local))
+            }));
+        }
         // A peer that is gone already makes the options fail. That is this connection's end, not the listener's.
-        Ok(match self.prepare(&stream) {
+        Ok(match prepare(&stream, options) {
             Ok(local) => Incoming::ready(link(stream, peer, local)),
             Err(error) => Incoming::pending(peer, std::future::ready(Err(error))),
         })
     }
+
+    fn shares_queue(&self) -> bool {
+        self.shared
+    }
+}
+
+pub(crate) fn prepare(stream: &TcpStream, options: StreamOptions) -> io::Result<SocketAddr> {
+    let local = stream.local_addr()?;
+    options.apply(&SockRef::from(stream), local)?;
+    Ok(local)
 }
 
 pub(crate) fn link(stream: TcpStream, peer: Peer, local: SocketAddr) -> Link {

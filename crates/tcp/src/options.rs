@@ -138,7 +138,7 @@ fn set_ttl(socket: &SockRef<'_>, addr: SocketAddr, ttl: u32) -> io::Result<()> {
 }
 
 /// `SO_REUSEPORT`, where there is one (`socket(7)`).
-pub(crate) fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+pub(crate) fn set_reuse_port(socket: &SockRef<'_>) -> io::Result<()> {
     #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
     return socket.set_reuse_port(true);
     #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]

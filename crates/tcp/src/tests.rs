@@ -7,9 +7,12 @@ use swapwire_core::{BindError, Bound, ConnectError, Endpoint, Incoming, Link, Li
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::listener::Acceptor;
+use crate::listener::{Acceptor, prepare};
+use crate::options::StreamOptions;
 use crate::transport::{bind, connect};
 use crate::{OPTIONS, Tcp};
+
+mod group;
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()
@@ -35,10 +38,14 @@ async fn refused_connect(text: &str) -> String {
 }
 
 async fn pair(bind_options: &str, connect_options: &str) -> (Acceptor, TcpStream, TcpStream) {
-    let acceptor = bind(&options(&endpoint("tcp://127.0.0.1:0"), bind_options)).await.unwrap();
+    let mut acceptor = bind(&options(&endpoint("tcp://127.0.0.1:0"), bind_options)).await.unwrap();
     let client = connect(&options(&acceptor.local(), connect_options)).await.unwrap();
     let (server, _) = acceptor.accept_stream().await.unwrap();
     (acceptor, client, server)
+}
+
+fn stream_options(text: &str) -> StreamOptions {
+    crate::options::Options::read(&options(&endpoint("tcp://127.0.0.1:0"), text), Side::Bind).unwrap().stream
 }
 
 /// Connects, says `ping`, hears it at the accepted end, and returns what that end knows of the two addresses.
@@ -160,14 +167,15 @@ async fn dialled_sockets_are_prepared() {
 
 #[tokio::test]
 async fn accepted_sockets_are_prepared() {
-    let (acceptor, _client, server) = pair("nodelay=false&keepalive=7s&ttl=9", "").await;
-    acceptor.prepare(&server).unwrap();
+    let bind_options = "nodelay=false&keepalive=7s&ttl=9";
+    let (_acceptor, _client, server) = pair(bind_options, "").await;
+    prepare(&server, stream_options(bind_options)).unwrap();
     let socket = SockRef::from(&server);
     assert!(!socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
     assert_eq!(socket.ttl_v4().unwrap(), 9);
 
-    let (acceptor, _client, server) = pair("", "").await;
-    acceptor.prepare(&server).unwrap();
+    let (_acceptor, _client, server) = pair("", "").await;
+    prepare(&server, stream_options("")).unwrap();
     assert!(server.nodelay().unwrap());
 }
 
@@ -192,12 +200,12 @@ async fn user_timeout_takes_effect() {
 
 #[tokio::test]
 async fn ipv6_sockets_take_the_same_options() {
-    let acceptor = bind(&endpoint("tcp://[::]:0?v6_only=false&ttl=9")).await.unwrap();
+    let mut acceptor = bind(&endpoint("tcp://[::]:0?v6_only=false&ttl=9")).await.unwrap();
     let port = acceptor.local().to_string().rsplit_once(':').unwrap().1.to_owned();
     for host in ["127.0.0.1", "[::1]"] {
         let client = connect(&endpoint(&format!("tcp://{host}:{port}?ttl=9"))).await.unwrap();
         let (server, _) = acceptor.accept_stream().await.unwrap();
-        acceptor.prepare(&server).unwrap();
+        prepare(&server, stream_options("ttl=9")).unwrap();
         let socket = SockRef::from(&server);
         assert_eq!(socket.unicast_hops_v6().unwrap(), 9);
         #[cfg(target_os = "linux")]

@@ -26,11 +26,17 @@ const SELF_CONNECTS: usize = 3;
 
 /// The transport of `tcp://host:port`. A value without state: all of them are equal.
 ///
-/// Both operations need a tokio runtime with I/O enabled, connecting also one with time enabled; without, they panic.
+/// Accepting and connecting need a tokio runtime with I/O enabled, connecting also one with time enabled; without, they
+/// panic. So does binding a name that must be resolved.
 ///
 /// # Binding
 /// The addresses of a name are tried in order until one can be bound; the error is that of the last. One that is in use
 /// ends the search, so that a second server is refused rather than bound to another address of the same name.
+///
+/// A group for workers listens with `SO_REUSEPORT` (`socket(7)`) on Linux, where the system spreads connections by a hash
+/// of their addresses; each member has a queue of its own, with the backlog of the endpoint. Its first member is bound and
+/// listens without, so that who is there already is found; from then on, only a server of the same user that says
+/// `reuse_port=true` could join. Elsewhere the members share one listener.
 ///
 /// # Connecting
 /// The addresses of a name are tried in order until one answers; the error is that of the last. `connect_timeout` is
@@ -51,8 +57,7 @@ impl Tcp {
     /// # Errors
     /// The socket is not a listening IP socket, or the system refuses.
     ///
-    /// # Panics
-    /// Outside a tokio runtime with I/O enabled.
+    /// It belongs to the runtime on which it first accepts.
     pub fn listener_from_std(listener: std::net::TcpListener) -> io::Result<Box<dyn Listener>> {
         listener.set_nonblocking(true)?;
         Ok(Box::new(Acceptor::new(listener, StreamOptions::DEFAULT)?))
@@ -77,6 +82,11 @@ impl Transport for Tcp {
         bind(endpoint).await.map(|acceptor| Bound::Listener(Box::new(acceptor)))
     }
 
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        let group = bind_group(endpoint, members).await?;
+        Ok(group.into_iter().map(|acceptor| Bound::Listener(Box::new(acceptor))).collect())
+    }
+
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         let stream = connect(endpoint).await?;
         let ends = || Ok((stream.peer_addr()?, stream.local_addr()?));
@@ -86,30 +96,76 @@ impl Transport for Tcp {
 }
 
 pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Acceptor, BindError> {
-    let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
-    let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
-    let failed = |error| BindError::from_io(endpoint, error);
-    let mut addrs = resolve(host, *port).await.map_err(failed)?;
-    if let Some(value) = options.v6_only {
-        addrs.retain(SocketAddr::is_ipv6);
-        if addrs.is_empty() {
-            let reason = format!("{host} is not an IPv6 address; leave the option out, or write [::]");
-            let (name, value) = ("v6_only".to_owned(), value.to_string());
-            return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
-        }
-    }
-    let mut last = no_address();
-    for addr in addrs {
-        match listen(addr, &options) {
-            Ok(acceptor) => return Ok(acceptor),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(error)),
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
+    Binder::read(endpoint)?.first().await.map(|(acceptor, _)| acceptor)
 }
 
-fn listen(addr: SocketAddr, options: &Options) -> io::Result<Acceptor> {
+pub(crate) async fn bind_group(endpoint: &Endpoint, members: usize) -> Result<Vec<Acceptor>, BindError> {
+    let binder = Binder::read(endpoint)?;
+    let (first, addr) = binder.first().await?;
+    binder.others(first, addr, members).map_err(|error| BindError::from_io(endpoint, error))
+}
+
+/// An endpoint to bind, with its options.
+struct Binder<'a> {
+    endpoint: &'a Endpoint,
+    host: &'a str,
+    port: u16,
+    options: Options,
+}
+
+impl<'a> Binder<'a> {
+    fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
+        let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
+        let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
+        Ok(Self { endpoint, host, port: *port, options })
+    }
+
+    /// The first socket, and the address that it really has.
+    async fn first(&self) -> Result<(Acceptor, SocketAddr), BindError> {
+        let failed = |error| BindError::from_io(self.endpoint, error);
+        let mut addrs = resolve(self.host, self.port).await.map_err(failed)?;
+        if let Some(value) = self.options.v6_only {
+            addrs.retain(SocketAddr::is_ipv6);
+            if addrs.is_empty() {
+                let reason = format!("{} is not an IPv6 address; leave the option out, or write [::]", self.host);
+                let (name, value) = ("v6_only".to_owned(), value.to_string());
+                return Err(BindError::option(self.endpoint, OptionError::Value { name, value, reason }));
+            }
+        }
+        let mut last = no_address();
+        for addr in addrs {
+            match listen(addr, &self.options, self.options.reuse_port) {
+                Ok(bound) => return Ok(bound),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(error)),
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
+    }
+
+    /// The group that begins with `first`.
+    #[cfg(target_os = "linux")]
+    fn others(&self, first: Acceptor, addr: SocketAddr, members: usize) -> io::Result<Vec<Acceptor>> {
+        let mut group = vec![first];
+        if members > 1 && !self.options.reuse_port {
+            // Set after listen(2): until then nobody else could bind, and the kernel makes a group of a listener when the
+            // second one comes (`reuseport_add_sock`).
+            group[0].open_group()?;
+        }
+        for _ in 1..members {
+            group.push(listen(addr, &self.options, true)?.0);
+        }
+        Ok(group)
+    }
+
+    /// The group that begins with `first`: one socket for all.
+    #[cfg(not(target_os = "linux"))]
+    fn others(&self, first: Acceptor, _: SocketAddr, members: usize) -> io::Result<Vec<Acceptor>> {
+        first.share(members)
+    }
+}
+
+fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<(Acceptor, SocketAddr)> {
     let socket = options.socket(addr)?;
     if addr.is_ipv6() {
         socket.set_only_v6(options.v6_only.unwrap_or(true))?;
@@ -117,12 +173,14 @@ fn listen(addr: SocketAddr, options: &Options) -> io::Result<Acceptor> {
     // Elsewhere SO_REUSEADDR lets a second process take the port over.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    if options.reuse_port {
-        set_reuse_port(&socket)?;
+    if reuse_port {
+        set_reuse_port(&SockRef::from(&socket))?;
     }
     socket.bind(&addr.into())?;
     socket.listen(options.backlog)?;
-    Acceptor::new(socket.into(), options.stream)
+    let listener = std::net::TcpListener::from(socket);
+    let addr = listener.local_addr()?;
+    Ok((Acceptor::new(listener, options.stream)?, addr))
 }
 
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -20,25 +21,63 @@ use crate::options::{Buffers, OPTIONS, Options};
 use crate::path::{self, BoundPath, Publish};
 
 struct StreamListener {
-    // First: unlinked while the socket still lives, see `BoundPath`.
-    _path: Option<BoundPath>,
-    // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
-    // one, where std does not.
-    socket: AsyncFd<UnixListener>,
+    // First: unlinked while the socket still lives, see `BoundPath`. By the last member of a group.
+    _path: Option<Arc<BoundPath>>,
+    socket: Registered,
     addr: UnixAddr,
     endpoint: Endpoint,
     buffers: Buffers,
+    /// Whether others hold a descriptor of the same socket.
+    shared: bool,
 }
 
-pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn Listener>, Failure> {
+/// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
+enum Registered {
+    NotYet(UnixListener),
+    // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
+    // one, where std does not.
+    With(AsyncFd<UnixListener>),
+}
+
+impl Registered {
+    fn polled(&mut self) -> io::Result<&AsyncFd<UnixListener>> {
+        if let Self::NotYet(listener) = self {
+            // A duplicate, because what cannot be registered is closed, and a later accept may have more luck.
+            let socket = listener.try_clone()?;
+            // Its successor is `unsafe`, for types that give away descriptors that they do not own; a `UnixListener` owns
+            // its own.
+            #[allow(deprecated, reason = "the safe constructor")]
+            let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
+            *self = Self::With(socket);
+        }
+        match self {
+            Self::With(socket) => Ok(socket),
+            Self::NotYet(_) => Err(io::ErrorKind::Interrupted.into()),
+        }
+    }
+}
+
+/// So many listeners of one socket, at least one.
+pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Listener>>, Failure> {
     let options = Options::read(endpoint, OPTIONS, Side::Bind)?;
     let addr = resolve(endpoint)?;
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let (socket, path) = listen(&addr, &options)?;
-    // Its successor is `unsafe`, for types that give away descriptors that they do not own; a `UnixListener` owns its own.
-    #[allow(deprecated, reason = "the safe constructor")]
-    let socket = AsyncFd::with_interest(OwnedFd::from(socket).into(), Interest::READABLE)?;
-    Ok(Box::new(StreamListener { _path: path, socket, addr, endpoint, buffers: options.buffers }))
+    let (socket, path) = (UnixListener::from(OwnedFd::from(socket)), path.map(Arc::new));
+    let member = |socket| StreamListener {
+        _path: path.clone(),
+        socket: Registered::NotYet(socket),
+        addr,
+        endpoint: endpoint.clone(),
+        buffers: options.buffers,
+        shared: members > 1,
+    };
+    let mut group: Vec<Box<dyn Listener>> = Vec::with_capacity(members);
+    for _ in 1..members {
+        group.push(Box::new(member(socket.try_clone()?)));
+    }
+    group.push(Box::new(member(socket)));
+    Ok(group)
 }
 
 fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {
@@ -67,7 +106,7 @@ impl Listener for StreamListener {
     }
 
     async fn accept(&mut self) -> io::Result<Incoming> {
-        let (stream, peer) = self.socket.async_io(Interest::READABLE, |socket| socket.accept()).await?;
+        let (stream, peer) = self.socket.polled()?.async_io(Interest::READABLE, |socket| socket.accept()).await?;
         let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
         Ok(Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
             stream.set_nonblocking(true)?;
@@ -77,5 +116,9 @@ impl Listener for StreamListener {
             let peer = identify(&stream, peer)?;
             Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
         }))
+    }
+
+    fn shares_queue(&self) -> bool {
+        self.shared
     }
 }

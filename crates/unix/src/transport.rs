@@ -17,6 +17,9 @@ const DATAGRAM: &str = "unix-dgram";
 /// `connect_timeout` while the listener's queue is full. What is bound shows its path as absolute and without the options
 /// of the bind.
 ///
+/// A group for workers is one bound stream socket with a descriptor for each member; the path is unlinked when the last of
+/// them goes. A datagram socket has one member.
+///
 /// # Errors
 /// Binding a path: [`BindError::AddrInUse`] if a server lives there or is about to; [`BindError::Unusable`] if something
 /// else is there, or the directory is missing or open to everybody; [`BindError::Invalid`] if the path is too long;
@@ -27,7 +30,8 @@ const DATAGRAM: &str = "unix-dgram";
 /// Dropping a bind or a connect leaves nothing bound and nothing open.
 ///
 /// # Panics
-/// When used outside a tokio runtime with I/O; a connect that has to wait also needs time.
+/// When used outside a tokio runtime with I/O, but for binding a stream, which belongs to the runtime on which it first
+/// accepts; a connect that has to wait also needs time.
 #[derive(Clone, Debug, Default)]
 pub struct Unix(());
 
@@ -69,9 +73,14 @@ impl Transport for Unix {
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        let mut group = self.bind_group(endpoint, 1).await?;
+        group.pop().ok_or_else(|| BindError::invalid(endpoint, "nothing was bound"))
+    }
+
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
         let bound = match endpoint.scheme() {
-            STREAM => listener::bind(endpoint).map(Bound::Listener),
-            DATAGRAM => datagram::bind(endpoint).map(Bound::Socket),
+            STREAM => listener::bind(endpoint, members).map(|group| group.into_iter().map(Bound::Listener).collect()),
+            DATAGRAM => datagram::bind(endpoint).map(|socket| vec![Bound::Socket(socket)]),
             scheme => Err(foreign(scheme)),
         };
         bound.map_err(|failure| failure.into_bind(endpoint))

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::servers::Spec;
 
-/// A server in memory: a thread with a runtime of its own. Dropping it tells the server to end and does not wait.
+/// A server in memory: a thread that waits for workers. Dropping it tells the server to end and does not wait.
 #[derive(Debug)]
 pub(super) struct Memory {
     stop: oneshot::Sender<()>,
@@ -34,14 +34,15 @@ impl Memory {
             .registry(registry.clone())
             .handler(entry.make())
             .framing(spec.framing.clone())
-            .limits(limits);
+            .limits(limits)
+            .workers(spec.workers);
         for endpoint in endpoints {
             builder = builder.listen(endpoint);
         }
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = sync_channel(1);
         let serve = move |ready: SyncSender<Result<(), String>>| {
-            let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return ready.send(Err(format!("start the runtime: {error}"))),
             };

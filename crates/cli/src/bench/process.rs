@@ -43,6 +43,7 @@ impl Process {
         let mut command = Command::new(program);
         command
             .args(["serve", &endpoint.to_string(), "--until-eof", "--drain-timeout", "2s", "--log", "error"])
+            .args(["--workers", &spec.workers.to_string()])
             .args(["--handler", &spec.handler, "--framing", &spec.framing.to_string()])
             .args(["--max-message", &spec.max_message.max(1 << 20).to_string()])
             .stdin(Stdio::piped())

@@ -30,6 +30,8 @@ pub(super) struct Spec {
     pub(super) max_message: usize,
     /// How many connections a server takes; `None` for its default.
     pub(super) max_connections: Option<usize>,
+    /// Workers of each server.
+    pub(super) workers: usize,
     /// Which processors they are bound to; empty: any.
     pub(super) cpus: Vec<usize>,
 }

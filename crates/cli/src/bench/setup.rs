@@ -183,6 +183,10 @@ fn contradictions(args: &BenchArgs, problems: &mut Problems) {
         "--server-pin: only a server that is started here can be bound; see --self",
     );
     problems.when(
+        !starts && args.server_workers.is_some(),
+        "--server-workers: a server that runs already has its own; only with --self",
+    );
+    problems.when(
         starts && args.server_pid.is_some(),
         "--server-pid: the processes of servers that are started here are known",
     );
@@ -243,6 +247,7 @@ fn spec(args: &BenchArgs, registry: &Registry, loads: &[Load], problems: &mut Pr
         framing: asked.or(wanted.flatten()).unwrap_or(Framing::Chunks),
         max_message: loads.iter().map(|load| load.sizes.max()).max().unwrap_or(0),
         max_connections: descriptors::raise_limit().map(most),
+        workers: args.server_workers.unwrap_or(1),
         cpus: problems.flag("--server-pin", args.server_pin.as_deref(), cpus::parse).unwrap_or_default(),
     }
 }

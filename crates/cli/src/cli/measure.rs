@@ -23,6 +23,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "NAME", help_heading = "Servers")]
     pub(crate) handler: Option<String>,
 
+    /// Workers of each started server: threads that serve. Default: 1, so that wires are compared on one thread each
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Servers")]
+    pub(crate) server_workers: Option<usize>,
+
     /// Bind the started servers to these processors, as 1 or 0,2-3
     #[arg(long, value_name = "CPUS", help_heading = "Servers")]
     pub(crate) server_pin: Option<String>,

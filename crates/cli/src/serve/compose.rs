@@ -1,6 +1,7 @@
 //! From arguments to a bound server.
 
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use swapwire::core::Place;
@@ -8,6 +9,9 @@ use swapwire::{Endpoint, ErrorClass, Framing, Limits, Server};
 
 use crate::cli::ServeArgs;
 use crate::exit::{self, Failure};
+
+/// As many workers as there are processors, but no more than this: the server takes no more (`ServerBuilder::workers`).
+const MOST_BY_DEFAULT: usize = 1024;
 
 /// Binds everything, or tells every mistake.
 pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
@@ -41,11 +45,13 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     limits.drain_timeout =
         args.drain_timeout.map_or(limits.drain_timeout, |deadline| deadline.0.unwrap_or(Duration::MAX));
 
+    let workers = args.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT));
     let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);
     let mut builder = swapwire::server()
         .handler(entry.make())
         .framing(framing)
         .limits(limits)
+        .workers(workers)
         .allow_amplification(args.allow_amplification);
     for endpoint in &endpoints {
         builder = builder.listen(endpoint);

@@ -1,0 +1,88 @@
+//! The members of one endpoint: workers that serve it together end together.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use swapwire_core::Bound;
+use tokio_util::sync::CancellationToken;
+
+use crate::share::{Share, shares};
+
+/// One worker's part in an endpoint that others may serve as well.
+#[derive(Debug)]
+pub(crate) struct Member {
+    end: Arc<End>,
+    quiet: bool,
+    /// What it takes and what is passed to it.
+    pub(crate) share: Share,
+}
+
+/// The end of a group: its members leave when all of them are quiet, and what they were bound to is closed at once, when
+/// the last of them has left. If one were closed before the others, what waits in its queue would be reset.
+#[derive(Debug)]
+struct End {
+    /// Members to whom something may still come.
+    busy: AtomicUsize,
+    all_quiet: CancellationToken,
+    /// What those were bound to that have left, one each; dropped with the group.
+    kept: Mutex<Vec<Bound>>,
+}
+
+impl Member {
+    /// So many members of one group, at least one.
+    pub(crate) fn group(count: usize) -> Vec<Self> {
+        let all_quiet = CancellationToken::new();
+        let end = Arc::new(End { busy: AtomicUsize::new(count), all_quiet, kept: Mutex::default() });
+        shares(count).into_iter().map(|share| Self { end: Arc::clone(&end), quiet: false, share }).collect()
+    }
+
+    /// Says whether anything comes to this member. The group ends when nothing comes to any.
+    pub(crate) fn set_quiet(&mut self, quiet: bool) {
+        match (std::mem::replace(&mut self.quiet, quiet), quiet) {
+            (false, true) if self.end.busy.fetch_sub(1, AcqRel) == 1 => self.end.all_quiet.cancel(),
+            (true, false) => {
+                self.end.busy.fetch_add(1, AcqRel);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ready when nothing came to any member, once and for all. Cancel safe.
+    pub(crate) fn all_quiet(&self) -> impl Future<Output = ()> + use<> {
+        self.end.all_quiet.clone().cancelled_owned()
+    }
+
+    /// Keeps open what this member was bound to, until the last member has left.
+    pub(crate) fn keep(&self, bound: Bound) {
+        self.end.kept.lock().unwrap_or_else(PoisonError::into_inner).push(bound);
+    }
+}
+
+/// Who has left is quiet for good, however that came: nobody waits for it.
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.set_quiet(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_group_ends_when_all_are_quiet_at_once() {
+        let mut members = Member::group(3);
+        members[0].set_quiet(true);
+        members[0].set_quiet(true);
+        members[1].set_quiet(true);
+        members[1].set_quiet(false);
+        members[2].set_quiet(true);
+        assert!(members[0].all_quiet().now_or_never().is_none());
+        // One that is gone is quiet, and so stays.
+        drop(members.remove(1));
+        assert!(members.iter().all(|member| member.all_quiet().now_or_never().is_some()));
+    }
+}

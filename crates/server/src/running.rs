@@ -1,0 +1,61 @@
+//! A server in a task.
+
+use std::sync::Arc;
+
+use swapwire_core::Endpoint;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::stats::{DrainReport, Snapshot, Stats};
+
+/// A server that runs in a task. Dropping it closes everything, without a drain, as soon as the runtime gets to it.
+#[derive(Debug)]
+#[must_use = "dropping it stops the server"]
+pub struct Running {
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Of each worker.
+    pub(crate) stats: Vec<Arc<Stats>>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) task: JoinHandle<DrainReport>,
+}
+
+impl Running {
+    /// What was really bound.
+    pub fn local_endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The counters now, of all workers.
+    pub fn snapshot(&self) -> Snapshot {
+        Stats::total(&self.stats)
+    }
+
+    /// The counters of each worker now, in their order; of one, where there are no
+    /// [workers](crate::ServerBuilder::workers).
+    pub fn worker_snapshots(&self) -> Vec<Snapshot> {
+        self.stats.iter().map(|stats| stats.snapshot()).collect()
+    }
+
+    /// Drains and reports.
+    ///
+    /// # Panics
+    /// If the server's task panicked, which no handler can cause.
+    ///
+    /// # Cancel safety
+    /// Dropping it is dropping the server.
+    pub async fn stop(mut self) -> DrainReport {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        match (&mut self.task).await {
+            Ok(report) => report,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
