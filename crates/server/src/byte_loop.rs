@@ -1,10 +1,10 @@
 //! One byte stream, one message handler: read, cut, handle, write.
 
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
+use swapwire_core::{Addr, ByteStream, ConnInfo, Decoded, Handler, Peer, Request};
 
 use crate::connection::Connection;
 use crate::input::Turn;
@@ -18,11 +18,25 @@ use crate::{ServeContext, SessionEnd};
 /// it are written.
 ///
 /// All of it is one flat future: what a message costs is mostly how many futures are polled for it, and an idle session
-/// keeps nothing but this.
-pub(crate) async fn serve_bytes<H: Handler>(
-    handler: &H,
+/// keeps nothing but this. (Not an `async fn`, which would keep its arguments twice.)
+pub(crate) fn serve_bytes<'a, H: Handler>(
+    handler: &'a H,
     io: Box<dyn ByteStream>,
     info: ConnInfo,
+    cx: &'a ServeContext,
+) -> impl Future<Output = SessionEnd> + Send + use<'a, H> {
+    let peer = info.peer;
+    // Nearly always the address that was bound.
+    let local = (cx.bound != Some(info.local)).then(|| Box::new(info.local));
+    async move { serve(handler, io, &peer, local.as_deref().or(cx.bound.as_ref()).unwrap_or(peer.addr()), cx).await }
+}
+
+#[inline(always)]
+async fn serve<H: Handler>(
+    handler: &H,
+    io: Box<dyn ByteStream>,
+    peer: &Peer,
+    local: &Addr,
     cx: &ServeContext,
 ) -> SessionEnd {
     let limits = &*cx.limits;
@@ -55,7 +69,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
                     break None;
                 }
                 Err(error) => {
-                    tracing::debug!(peer = %info.peer, %error, "bad frame");
+                    tracing::debug!(%peer, %error, "bad frame");
                     break Some(SessionEnd::BadFrame);
                 }
             };
@@ -66,7 +80,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
             reply.reset(limits.max_reply, true);
             let message = message.unwrap_or(&input[range]);
             let result = {
-                let mut call = pin!(handler.handle(Request::new(message, Some(&info.peer), &info.local), reply));
+                let mut call = pin!(handler.handle(Request::new(message, Some(peer), local), reply));
                 match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                     Poll::Ready(result) => Ok(result),
                     Poll::Pending => {
@@ -84,7 +98,7 @@ pub(crate) async fn serve_bytes<H: Handler>(
                 Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
                 // A failed call replies nothing: what it left may be half a message.
                 Ok(Err(error)) => {
-                    tracing::debug!(peer = %info.peer, %error, "handler error");
+                    tracing::debug!(%peer, %error, "handler error");
                     scratch.reply.reset(0, true);
                     break Some(SessionEnd::HandlerError);
                 }

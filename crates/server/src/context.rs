@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use swapwire_core::{Capabilities, Endpoint, Framing, SessionConfig};
+use swapwire_core::{Addr, Capabilities, Endpoint, Framing, SessionConfig};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -20,6 +20,8 @@ use crate::{Limits, SessionEnd};
 #[derive(Clone, Debug)]
 pub struct ServeContext {
     pub(crate) endpoint: Endpoint,
+    /// Its address, where the endpoint says it.
+    pub(crate) bound: Option<Addr>,
     pub(crate) capabilities: Capabilities,
     pub(crate) framing: Framing,
     pub(crate) limits: Arc<Limits>,

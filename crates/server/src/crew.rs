@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use swapwire_core::{Bound, Capabilities, Endpoint, Framing};
+use swapwire_core::{Addr, Bound, Capabilities, Endpoint, Framing};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -90,6 +90,7 @@ impl Crew {
         let mut loops = JoinSet::new();
         for part in self.parts {
             let cx = Arc::new(ServeContext {
+                bound: Addr::of_endpoint(&part.served.local),
                 endpoint: part.served.local.clone(),
                 capabilities: part.served.capabilities,
                 framing: part.served.framing.clone(),
