@@ -28,6 +28,11 @@ def query(binaries: Path, text: str) -> str:
     return "" if "unknown option" in done.stderr else text
 
 
+def remark(binaries: Path, text: str) -> str:
+    """What must be known of a cell whose client cannot be told that."""
+    return "" if query(binaries, text) == text else " (this build's client cannot be kept from merging)"
+
+
 def place(wire: str, directory: str, name: str) -> str:
     return f"{wire}://127.0.0.1:0" if wire in ("tcp", "udp") else f"{wire}:{directory}/{name}"
 

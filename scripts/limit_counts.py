@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import measuring
-from limit_cells import Absolute, limit, query, swapwire
+from limit_cells import Absolute, limit, query, remark, swapwire
 from measuring import median
 
 # Fresh servers, each; what is counted hardly differs between them.
@@ -27,12 +27,12 @@ def measure(cell: Absolute, binaries: Path, asked) -> dict:
     return {"calls": calls, "instructions": instructions, "memory": memory}[cell.kind](cell, binaries, asked)
 
 
-def row(cell: Absolute, how: str, unit: str, form: str, values: list, beside=("", "")) -> dict:
+def row(cell: Absolute, how: str, unit: str, form: str, values: list, beside=("", ""), note="") -> dict:
     """`values` are pairs: of the limit, of ours."""
     a, b = zip(*values)
     return {
         "cell": f"`{cell.name}`",
-        "what": f"{cell.what} ({how})",
+        "what": f"{cell.what} ({how}){note}",
         "figure": f"≤ {cell.figure:,g} {unit}",
         "measured": f"{median(b):{form}}",
         "least – largest": f"{min(b):{form}} – {max(b):{form}}",
@@ -54,7 +54,7 @@ def calls(cell: Absolute, binaries: Path, asked) -> dict:
         counted.append([[by(cell, binaries, asked, command) for command in both(cell)] for _ in range(TIMES)])
     stressed, free = counted
     beside = [f" (perf: {median(side):.3f})" for side in zip(*free)]
-    return row(cell, "strace", "system calls/message", ",.3f", stressed, beside)
+    return row(cell, "strace", "system calls/message", ",.3f", stressed, beside, remark(binaries, cell.query))
 
 
 def strace(cell: Absolute, binaries: Path, asked, command) -> float:
@@ -91,7 +91,7 @@ def perf(cell: Absolute, binaries: Path, asked, command) -> float:
 
 def instructions(cell: Absolute, binaries: Path, asked) -> dict:
     values = [executed(cell, binaries, command) for command in both(cell)]
-    return row(cell, "callgrind, user space", "instructions/message", ",.0f", [values])
+    return row(cell, "callgrind, user space", "instructions/message", ",.0f", [values], note=remark(binaries, cell.query))
 
 
 def executed(cell: Absolute, binaries: Path, command) -> float:
