@@ -139,10 +139,12 @@ impl Acceptor {
         let established = Box::pin(establish(incoming, Arc::clone(&cx)));
         self.sessions.spawn(async move {
             let _closing = NotifyOnDrop { closed, permit, _held: held };
-            match established.await {
-                Some(link) => service.serve_link(link, &cx).await,
-                None => SessionEnd::Handshake,
-            }
+            // No link lives across a wait, so the task keeps no room for one.
+            let session = match established.await {
+                Some(link) => service.serve_link(link, &cx),
+                None => return SessionEnd::Handshake,
+            };
+            session.await
         });
         self.let_others_run().await;
     }
