@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinSet, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::context::QUIET;
 use crate::group::Member;
+use crate::sessions::Sessions;
 use crate::share::{Arrival, Held};
 use crate::stats::Stats;
 use crate::{ServeContext, Service, SessionEnd};
@@ -45,8 +46,8 @@ pub(crate) async fn serve_listener(
     cx: Arc<ServeContext>,
     room: Room,
 ) -> (u64, io::Result<()>) {
-    let mut acceptor =
-        Acceptor { service, cx, room, sessions: JoinSet::new(), pause: FIRST_PAUSE, row: 0, last_log: None };
+    let sessions = Sessions::new(Arc::clone(&cx));
+    let mut acceptor = Acceptor { service, cx, room, sessions, pause: FIRST_PAUSE, row: 0, last_log: None };
     let cx = Arc::clone(&acceptor.cx);
     tokio::select! {
         never = cx.keeper.run(&cx.drain.token) => match never {},
@@ -58,8 +59,7 @@ struct Acceptor {
     service: Arc<dyn Service>,
     cx: Arc<ServeContext>,
     room: Room,
-    /// At most `max_connections`, by the permit that each holds.
-    sessions: JoinSet<SessionEnd>,
+    sessions: Sessions,
     pause: Duration,
     row: u32,
     last_log: Option<Instant>,
@@ -86,7 +86,7 @@ impl Acceptor {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
-                Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
+                () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}
                 next = door.next(&self.room.permits) => match next {
                     Ok(Some(arrival)) => self.admit(arrival).await,
                     Ok(None) => self.let_others_run().await,
@@ -123,9 +123,7 @@ impl Acceptor {
                     door.member.set_quiet(quiet);
                 }
             }
-            while let Some(ended) = self.sessions.try_join_next() {
-                self.reap(ended);
-            }
+            self.sessions.tidy_up();
         }
         Ok(())
     }
@@ -180,7 +178,7 @@ impl Acceptor {
         tokio::select! {
             () = sleep(self.pause) => {}
             () = self.room.closed.notified() => {}
-            Some(ended) = self.sessions.join_next(), if !self.sessions.is_empty() => self.reap(ended),
+            () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}
             Some(arrival) = door.member.share.passed_here(), if door.shares => self.admit(arrival).await,
             () = drain.cancelled() => {}
         }
@@ -188,36 +186,18 @@ impl Acceptor {
         Ok(())
     }
 
-    fn reap(&self, ended: Result<SessionEnd, JoinError>) {
-        self.cx.ended(match ended {
-            Ok(end) => end,
-            Err(error) if error.is_panic() => SessionEnd::Panicked,
-            Err(_) => SessionEnd::Cut,
-        });
-    }
-
     /// Waits for the sessions, cuts what is left at the drain deadline, and says how many that were.
     async fn drain(&mut self) -> u64 {
         let abort = self.cx.abort.clone();
-        loop {
-            tokio::select! {
-                biased;
-                ended = self.sessions.join_next() => match ended {
-                    Some(ended) => self.reap(ended),
-                    None => return 0,
-                },
-                () = abort.cancelled() => break,
-            }
+        tokio::select! {
+            biased;
+            () = self.sessions.all_ended() => return 0,
+            () = abort.cancelled() => {}
         }
         let cut = self.sessions.len() as u64;
-        self.sessions.abort_all();
+        self.sessions.cut();
         // A handler that blocks its thread cannot be stopped; the server does not wait for it.
-        let _ = timeout(LAST_GASP, async {
-            while let Some(ended) = self.sessions.join_next().await {
-                self.reap(ended);
-            }
-        })
-        .await;
+        let _ = timeout(LAST_GASP, self.sessions.all_ended()).await;
         cut
     }
 }

@@ -48,7 +48,9 @@ mod accept;
 mod close;
 mod connection;
 mod deadline;
+mod nest;
 mod session_loop;
+mod sessions;
 
 mod byte_loop;
 mod input;
