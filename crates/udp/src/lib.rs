@@ -44,15 +44,16 @@
 //! [`OPTIONS`] lists them.
 
 mod engine;
+mod inbox;
 mod link;
 mod options;
 mod server;
 mod transport;
 mod wire;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
 mod batched;
-#[cfg(any(test, not(target_os = "linux")))]
+#[cfg(any(test, not(target_os = "linux"), swapwire_plain))]
 mod plain;
 
 #[cfg(test)]

@@ -6,50 +6,77 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use swapwire_core::{MessageStream, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
-use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
 use crate::engine::Engine;
+use crate::inbox::{Inbox, Message, messages, with_wide};
+use crate::options::Options;
 use crate::wire::Wire;
-
-/// Slots of the inbox. That the second one stays empty tells that nothing else waits, which it would take another system
-/// call to find out.
-const INBOX: usize = 2;
 
 /// A socket that hears one peer alone (`udp(7)`, `connect(2)`). Datagrams have no end: receiving never gives `None`.
 ///
-/// A single message is received into an inbox of the link's own and copied, so that a small message that is kept for long
-/// does not hold room for the largest one. Memory: 128 KiB from the first `poll_recv` on; batches need none.
+/// A batch is received into the caller's slots, unless trains may arrive. Trains, and what is asked for one by one, are
+/// received through a batch of the thread's and copied, so that a small message that is kept for long does not hold room
+/// for the largest one. Memory: none of its own, but for the [`Inbox`].
 pub(crate) struct Connected<E> {
     pub(crate) wire: Wire<E>,
-    /// Its slots have one byte more than the largest message, so that a larger one shows.
-    inbox: Option<RecvBatch>,
-    /// The slot of the inbox that is due.
-    due: usize,
+    inbox: Inbox,
 }
 
 impl<E: Engine> Connected<E> {
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        Ok(Self { wire: Wire::new(socket)?, inbox: None, due: 0 })
+    pub(crate) fn new(socket: std::net::UdpSocket, options: &Options) -> io::Result<Self> {
+        Ok(Self { wire: Wire::new(socket, options)?, inbox: Inbox::default() })
+    }
+
+    /// Receives at least one datagram or train through the thread's batch: gives the first `most` messages to `give`, and
+    /// keeps the others.
+    fn poll_wide(
+        &mut self,
+        cx: &mut Context<'_>,
+        expected: usize,
+        most: usize,
+        mut give: impl FnMut(Message<'_>),
+    ) -> Poll<Result<(), RecvError>> {
+        with_wide(|wide| {
+            wide.expect(expected);
+            ready!(self.wire.poll_fill(cx, wide))?;
+            self.notice(wide, 0);
+            for (index, message) in messages(wide).enumerate() {
+                if index < most { give(message) } else { self.inbox.put(message) }
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Tells the engine if the datagrams in `batch` from `first` on may have been a train once.
+    fn notice(&mut self, batch: &RecvBatch, first: usize) {
+        if let (Some((one, _)), Some((other, _))) = (batch.get(first), batch.get(first + 1))
+            && one.len == other.len
+        {
+            self.wire.engine.arrived_together(&self.wire.socket);
+        }
     }
 }
 
 impl<E: Engine> MessageStream for Connected<E> {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
-        let inbox = self.inbox.get_or_insert_with(|| RecvBatch::new(INBOX, MAX_MESSAGE + 1));
-        loop {
-            if let Some((meta, message)) = inbox.get(self.due) {
-                self.due += 1;
-                if meta.truncated {
-                    return Poll::Ready(Err(RecvError::TooLarge { len: meta.len, max: MAX_MESSAGE }));
-                }
-                into.extend_from_slice(message);
-                return Poll::Ready(Ok(Some(message.len())));
+        let mut given = None;
+        let mut give = |message: Message<'_>| {
+            let len = message.bytes.len();
+            given = Some(if message.truncated { Err(len) } else { Ok(len) });
+            if !message.truncated {
+                into.extend_from_slice(message.bytes);
             }
-            inbox.clear();
-            self.due = 0;
-            ready!(self.wire.poll_fill(cx, inbox))?;
+        };
+        if self.inbox.take(&mut give).is_none() {
+            ready!(self.poll_wide(cx, usize::MAX, 1, give))?;
         }
+        Poll::Ready(match given {
+            Some(Err(len)) => Err(RecvError::TooLarge { len, max: MAX_MESSAGE }),
+            Some(Ok(len)) => Ok(Some(len)),
+            // A receive that is ready has given something.
+            None => Ok(Some(0)),
+        })
     }
 
     fn poll_recv_batch(
@@ -57,23 +84,18 @@ impl<E: Engine> MessageStream for Connected<E> {
         cx: &mut Context<'_>,
         batch: &mut RecvBatch,
     ) -> Poll<Result<Option<usize>, RecvError>> {
+        let before = batch.len();
         if batch.is_full() {
             return Poll::Ready(Ok(Some(0)));
         }
-        let before = batch.len();
-        // What an earlier single receive took besides its own comes first.
-        match self.inbox.as_ref().and_then(|inbox| inbox.get(self.due)) {
-            Some((meta, message)) => {
-                self.due += 1;
-                if meta.truncated {
-                    let mut meta = RecvMeta::new(None, 0);
-                    meta.truncated = true;
-                    batch.push(meta);
-                } else {
-                    batch.push_message(None, message);
-                }
-            }
-            None => ready!(self.wire.poll_fill(cx, batch))?,
+        if !self.inbox.is_empty() {
+            while !batch.is_full() && self.inbox.take(|message| push(batch, message)).is_some() {}
+        } else if self.wire.engine.offload().coalescing {
+            let room = batch.slots() - before;
+            ready!(self.poll_wide(cx, batch.awaits(), room, |message| push(batch, message)))?;
+        } else {
+            ready!(self.wire.poll_fill(cx, batch))?;
+            self.notice(batch, before);
         }
         Poll::Ready(Ok(Some(batch.len() - before)))
     }
@@ -100,6 +122,17 @@ impl<E: Engine> MessageStream for Connected<E> {
 
     fn max_message(&self) -> usize {
         MAX_MESSAGE
+    }
+}
+
+fn push(batch: &mut RecvBatch, message: Message<'_>) {
+    if message.truncated {
+        // Of what the wire cut, the slot holds what has room.
+        let mut meta = RecvMeta::new(None, 0);
+        meta.truncated = true;
+        batch.push(meta);
+    } else {
+        batch.push_message(None, message.bytes);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 
 /// The options of `udp:` endpoints.
@@ -11,6 +11,12 @@ use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 /// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
 /// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). A datagram that
 /// does not fit into the receive buffer is lost.
+///
+/// `gso` and `gro` change what datagrams cost, never what they are: messages leave and arrive one by one for everybody
+/// else, and for whoever uses this crate's sockets. Where the system has no `UDP_SEGMENT` or `UDP_GRO` (`udp(7)`, Linux
+/// 4.18 and 5.0), the default is to go on without, and `true` is an error. What a bound socket does at present is told by
+/// [`offload`](swapwire_core::DatagramSocket::offload): `gso` pauses after the system refused it. A connected socket
+/// switches `gro` on when datagrams of one size first arrive together, or at once when the option says `true`.
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
     OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 datagrams", Side::Bind),
@@ -18,6 +24,8 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
     OptionDoc::new("broadcast", "bool, default false", "allow sending to broadcast addresses", Side::Both),
+    OptionDoc::new("gso", "bool, default true", "neighbours of one size to one peer leave as one (Linux)", Side::Both),
+    OptionDoc::new("gro", "bool, default true", "what arrives as one is received as one (Linux)", Side::Both),
 ];
 
 /// The options of one endpoint, checked.
@@ -29,6 +37,8 @@ pub(crate) struct Options {
     send_buffer: Option<usize>,
     ttl: Option<u32>,
     broadcast: bool,
+    pub(crate) gso: Option<bool>,
+    pub(crate) gro: Option<bool>,
 }
 
 impl Options {
@@ -44,6 +54,8 @@ impl Options {
             send_buffer: size("send_buffer")?,
             ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,
             broadcast: reader.get("broadcast")?.unwrap_or(false),
+            gso: reader.get("gso")?,
+            gro: reader.get("gro")?,
         })
     }
 
@@ -78,12 +90,17 @@ fn set_ttl(socket: &Socket, addr: SocketAddr, ttl: u32) -> io::Result<()> {
 }
 
 /// `SO_REUSEPORT`, where there is one (`socket(7)`).
-pub(crate) fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+pub(crate) fn set_reuse_port(socket: SockRef<'_>) -> io::Result<()> {
     #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
     return socket.set_reuse_port(true);
     #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
     {
         let _ = socket;
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no reuse_port"))
+        Err(unsupported("reuse_port"))
     }
+}
+
+/// Why an option that was asked for cannot be had.
+pub(crate) fn unsupported(option: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("this system has no {option}"))
 }

@@ -1,6 +1,10 @@
 //! UDP over the loopback interface, with both engines where they promise the same.
 
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
+mod group;
 mod link;
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
+mod trains;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -19,10 +23,13 @@ use crate::server::Server;
 use crate::transport::{bind, connect};
 use crate::{MAX_MESSAGE, OPTIONS, Udp};
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
 type Default = crate::batched::Batched;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(swapwire_plain))))]
 type Default = Plain;
+
+/// Whether that is the engine of Linux.
+const BATCHED: bool = cfg!(all(target_os = "linux", not(swapwire_plain)));
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()
@@ -33,18 +40,18 @@ fn port(local: &Endpoint) -> String {
 }
 
 async fn server<E: Engine>(text: &str) -> Server<E> {
-    Server::new(bind(&endpoint(text)).await.unwrap()).unwrap()
+    let (socket, options) = bind(&endpoint(text)).await.unwrap();
+    Server::new(socket, &options).unwrap()
 }
 
 struct Client {
     io: Box<dyn MessageStream>,
     local: Addr,
-    peer: Addr,
 }
 
 async fn client(to: &Endpoint) -> Client {
     match Udp::new().connect(to).await.unwrap() {
-        Link::Messages { io, info } => Client { io, local: info.local, peer: *info.peer.addr() },
+        Link::Messages { io, info } => Client { io, local: info.local },
         other => panic!("{other:?}"),
     }
 }
@@ -82,15 +89,18 @@ async fn send(server: &mut impl DatagramSocket, batch: &SendBatch) {
 
 /// Receives `count` datagrams and sends each back to where it came from, from where it was asked.
 async fn echo(server: &mut impl DatagramSocket, count: usize) {
-    let (mut batch, mut replies) = (RecvBatch::new(8, MAX_MESSAGE + 1), SendBatch::new());
+    let (mut batch, mut replies) = (RecvBatch::new(8, server.slot_size()), SendBatch::new());
     let mut done = 0;
     while done < count {
         recv(server, &mut batch).await;
         replies.clear();
-        for (meta, message) in batch.iter() {
+        for (meta, slot) in batch.iter() {
             assert!(!meta.truncated);
-            replies.push(message, meta.peer.unwrap(), meta.local);
-            done += 1;
+            let size = meta.segment.map_or(slot.len(), |segment| segment.get()).max(1);
+            for message in slot.chunks(size).chain(slot.is_empty().then_some(slot)) {
+                replies.push(message, meta.peer.unwrap(), meta.local);
+                done += 1;
+            }
         }
         send(server, &replies).await;
     }
@@ -151,7 +161,7 @@ async fn a_slot_that_is_too_small_is_marked() {
         let mut server = server::<Default>("udp://127.0.0.1:0").await;
         client(&server.local()).await.send(message).await.unwrap();
         recv(&mut server, &mut batch).await;
-        assert_eq!(batch.get(0).unwrap().0.truncated, cfg!(not(target_os = "linux")) || message.len() > 4);
+        assert_eq!(batch.get(0).unwrap().0.truncated, !BATCHED || message.len() > 4);
     }
 }
 
@@ -221,7 +231,7 @@ async fn trains_arrive_as_single_datagrams() {
     trains::<Plain>().await;
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
 #[tokio::test]
 async fn answers_leave_from_the_address_that_was_asked() {
     for bound in ["udp://0.0.0.0:0", "udp://[::]:0?v6_only=false"] {
@@ -243,14 +253,14 @@ async fn answers_leave_from_the_address_that_was_asked() {
             }
             echo(&mut server, 2 * clients.len()).await;
             for client in &mut clients {
-                assert_eq!(client.recv().await.unwrap(), b"who", "from {}", client.peer);
-                assert_eq!(client.recv().await.unwrap(), b"who", "from {}", client.peer);
+                assert_eq!(client.recv().await.unwrap(), b"who", "to {}", client.local);
+                assert_eq!(client.recv().await.unwrap(), b"who", "to {}", client.local);
             }
         }
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
 #[tokio::test]
 async fn sockets_of_all_kinds_share_a_thread() {
     let binds = ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0", "[::]:0?v6_only=false"];
@@ -342,7 +352,7 @@ async fn hosts_of_all_kinds_can_be_bound_and_dialled() {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
 #[tokio::test]
 async fn an_ipv6_wildcard_takes_ipv4_only_when_asked() {
     let only = server::<Default>("udp://[::]:0").await;
@@ -403,8 +413,8 @@ async fn wrong_endpoints_say_what_would_be_right() {
 #[tokio::test]
 async fn options_take_effect_at_both_ends() {
     let options = "recv_buffer=32k&send_buffer=48k&ttl=9&broadcast=true";
-    let bound = bind(&endpoint(&format!("udp://127.0.0.1:0?{options}"))).await.unwrap();
-    let dialled = connect(&endpoint(&format!("udp://{}?{options}", bound.local_addr().unwrap()))).await.unwrap();
+    let (bound, _) = bind(&endpoint(&format!("udp://127.0.0.1:0?{options}"))).await.unwrap();
+    let (dialled, _) = connect(&endpoint(&format!("udp://{}?{options}", bound.local_addr().unwrap()))).await.unwrap();
     for socket in [&bound, &dialled] {
         let socket = SockRef::from(socket);
         let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
@@ -414,7 +424,7 @@ async fn options_take_effect_at_both_ends() {
         assert!(socket.broadcast().unwrap());
         assert!(!socket.reuse_address().unwrap());
     }
-    let v6 = bind(&endpoint("udp://[::]:0?ttl=9&v6_only=false")).await.unwrap();
+    let (v6, _) = bind(&endpoint("udp://[::]:0?ttl=9&v6_only=false")).await.unwrap();
     let socket = SockRef::from(&v6);
     assert_eq!(socket.unicast_hops_v6().unwrap(), 9);
     assert!(!socket.only_v6().unwrap() && !socket.broadcast().unwrap() && !socket.reuse_address().unwrap());

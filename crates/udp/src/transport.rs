@@ -1,23 +1,24 @@
 //! Binding and connecting.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
 use async_trait::async_trait;
+use socket2::SockRef;
 use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, OptionError, Peer, Place,
     Side, Transport,
 };
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::lookup_host;
 
 use crate::link::Connected;
 use crate::options::{Options, set_reuse_port};
 use crate::server::Server;
 use crate::{MAX_MESSAGE, OPTIONS};
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
 type Engine = crate::batched::Batched;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", not(swapwire_plain))))]
 type Engine = crate::plain::Plain;
 
 /// The scheme of UDP endpoints.
@@ -27,7 +28,8 @@ const PLACE: &str = "UDP has hosts and ports; write udp://host:port";
 
 /// The transport of `udp://host:port`. A value without state: all of them are equal.
 ///
-/// Both operations need a tokio runtime with I/O enabled; without, they panic.
+/// Connecting needs a tokio runtime with I/O enabled, and so does the first poll of what was bound; without, they panic.
+/// Binding needs a runtime only to resolve a name.
 ///
 /// # Binding
 /// The addresses of a name are tried in order until one can be bound; the error is that of the last. One that is in use
@@ -64,21 +66,37 @@ impl Transport for Udp {
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
-        let server = Server::<Engine>::new(bind(endpoint).await?);
-        Ok(Bound::Socket(Box::new(server.map_err(|error| BindError::from_io(endpoint, error))?)))
+        server(endpoint, bind(endpoint).await?)
+    }
+
+    /// On Linux, where the system shares datagrams among the members by their senders (`SO_REUSEPORT`, `socket(7)`):
+    /// `members` of them. Elsewhere one.
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        let (first, options) = bind(endpoint).await?;
+        let mut sockets = vec![first];
+        if cfg!(target_os = "linux") {
+            let others = join(&sockets[0], members, &options);
+            sockets.extend(others.map_err(|error| BindError::from_io(endpoint, error))?);
+        }
+        sockets.into_iter().map(|socket| server(endpoint, (socket, options))).collect()
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
-        let socket = connect(endpoint).await?;
+        let (socket, options) = connect(endpoint).await?;
         let ends = || Ok((socket.peer_addr()?, socket.local_addr()?));
         let failed = |error| ConnectError::from_io(endpoint, error);
         let (peer, local) = ends().map_err(failed)?;
-        let link = Connected::<Engine>::new(socket).map_err(failed)?;
+        let link = Connected::<Engine>::new(socket, &options).map_err(failed)?;
         Ok(Link::messages(link, ConnInfo::new(Peer::new(Addr::inet(peer)), Addr::inet(local))))
     }
 }
 
-pub(crate) async fn bind(endpoint: &Endpoint) -> Result<UdpSocket, BindError> {
+fn server(endpoint: &Endpoint, (socket, options): (UdpSocket, Options)) -> Result<Bound, BindError> {
+    let server = Server::<Engine>::new(socket, &options);
+    Ok(Bound::Socket(Box::new(server.map_err(|error| BindError::from_io(endpoint, error))?)))
+}
+
+pub(crate) async fn bind(endpoint: &Endpoint) -> Result<(UdpSocket, Options), BindError> {
     let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
     let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
     let failed = |error| BindError::from_io(endpoint, error);
@@ -93,8 +111,8 @@ pub(crate) async fn bind(endpoint: &Endpoint) -> Result<UdpSocket, BindError> {
     }
     let mut last = no_address();
     for addr in addrs {
-        match open(addr, &options) {
-            Ok(socket) => return Ok(socket),
+        match open(addr, &options, options.reuse_port) {
+            Ok(socket) => return Ok((socket, options)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(error)),
             Err(error) => last = error,
         }
@@ -102,19 +120,31 @@ pub(crate) async fn bind(endpoint: &Endpoint) -> Result<UdpSocket, BindError> {
     Err(failed(last))
 }
 
-fn open(addr: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
+fn open(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<UdpSocket> {
     let socket = options.socket(addr)?;
     if addr.is_ipv6() {
         socket.set_only_v6(options.v6_only.unwrap_or(true))?;
     }
-    if options.reuse_port {
-        set_reuse_port(&socket)?;
+    if reuse_port {
+        set_reuse_port(SockRef::from(&socket))?;
     }
     socket.bind(&addr.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
-pub(crate) async fn connect(endpoint: &Endpoint) -> Result<UdpSocket, ConnectError> {
+/// Binds the other `members` of a group to where `first` is bound, exclusively so far: it shares from now on alone, so that
+/// whoever else wants the place was refused. (Linux takes a socket that says so after its bind into the group,
+/// `reuseport_add_sock`.)
+fn join(first: &UdpSocket, members: usize, options: &Options) -> io::Result<Vec<UdpSocket>> {
+    if members <= 1 {
+        return Ok(Vec::new());
+    }
+    set_reuse_port(SockRef::from(first))?;
+    let addr = first.local_addr()?;
+    (1..members).map(|_| open(addr, options, true)).collect()
+}
+
+pub(crate) async fn connect(endpoint: &Endpoint) -> Result<(UdpSocket, Options), ConnectError> {
     let Place::Host { host, port } = endpoint.place() else { return Err(ConnectError::invalid(endpoint, PLACE)) };
     if *port == 0 {
         return Err(ConnectError::invalid(endpoint, "port 0 cannot be dialled; write the port of a server"));
@@ -124,7 +154,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<UdpSocket, ConnectErr
     let mut last = no_address();
     for addr in resolve(host, *port).await.map_err(failed)? {
         match dial(addr, &options) {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, options)),
             Err(error) => last = error,
         }
     }
@@ -135,7 +165,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<UdpSocket, ConnectErr
 fn dial(addr: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
     let socket = options.socket(addr)?;
     socket.connect(&addr.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

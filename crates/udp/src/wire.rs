@@ -12,6 +12,7 @@ use tokio::task::coop;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::engine::{Engine, Peers};
+use crate::options::Options;
 
 /// Linux reports an ICMP error as `EPOLLERR` without `EPOLLIN`, and tokio's `poll_recv_ready` does not wake for that: a
 /// client that asked a closed port would wait for ever.
@@ -29,9 +30,9 @@ pub(crate) struct Wire<E> {
 }
 
 impl<E: Engine> Wire<E> {
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let engine = E::new(&socket, Peers::One)?;
-        let socket = Arc::new(socket);
+    pub(crate) fn new(socket: std::net::UdpSocket, options: &Options) -> io::Result<Self> {
+        let engine = E::new(&socket, Peers::One, options)?;
+        let socket = Arc::new(UdpSocket::from_std(socket)?);
         let receivable = ReusableBoxFuture::new(receivable(Arc::clone(&socket)));
         Ok(Self { socket, engine, receivable, recv_error: None, send_error: None })
     }
