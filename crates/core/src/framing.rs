@@ -79,7 +79,7 @@ impl Framing {
             Self::LengthPrefixed { width, little_endian } => {
                 Kind::Length { width: *width, little_endian: *little_endian }
             }
-            Self::Delimited(delimiter) => Kind::Delimited(delimiter.clone()),
+            Self::Delimited(delimiter) => Kind::Delimited(Box::new(delimiter.clone())),
             Self::Fixed(len) => Kind::Fixed((*len).max(1)),
             Self::Codec(factory) => Kind::Codec(factory.make()),
         }
@@ -92,7 +92,8 @@ enum Kind {
     Chunks,
     Lines,
     Length { width: usize, little_endian: bool },
-    Delimited(Bytes),
+    // Boxed, so that every connection keeps less.
+    Delimited(Box<Bytes>),
     Fixed(usize),
     Codec(Box<dyn FrameIo>),
 }

@@ -2,9 +2,11 @@
 //!
 //! Where the endpoint has a group, each member runs one. They share the room, and the end: see `group`, `share`.
 
+use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
@@ -133,16 +135,10 @@ impl Acceptor {
         self.pause = FIRST_PAUSE;
         Stats::one(&self.cx.stats.sessions);
         let (service, cx, closed) = (Arc::clone(&self.service), Arc::clone(&self.cx), Arc::clone(&self.room.closed));
-        // Boxed, so that a session does not keep room for its handshake.
         let established = Box::pin(establish(incoming, Arc::clone(&cx)));
-        self.sessions.spawn(async move {
-            let _closing = NotifyOnDrop { closed, permit, _held: held };
-            // No link lives across a wait, so the task keeps no room for one.
-            let session = match established.await {
-                Some(link) => service.serve_link(link, &cx),
-                None => return SessionEnd::Handshake,
-            };
-            session.await
+        self.sessions.spawn(Admitted {
+            stage: Stage::Handshake { established, service, cx },
+            _place: NotifyOnDrop { closed, permit, _held: held },
         });
         self.let_others_run().await;
     }
@@ -246,6 +242,41 @@ async fn take(
     match pending.take() {
         Some(incoming) => Ok(Arrival { incoming, permit, held: None }),
         None => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
+/// A connection from its handshake to its end: by hand, so that it keeps no room for the handshake, and is nothing in the
+/// way of a message.
+struct Admitted {
+    stage: Stage,
+    // Last: the place is free when the connection is closed.
+    _place: NotifyOnDrop,
+}
+
+enum Stage {
+    Handshake {
+        established: Pin<Box<dyn Future<Output = Option<Link>> + Send>>,
+        service: Arc<dyn Service>,
+        cx: Arc<ServeContext>,
+    },
+    Session(Pin<Box<dyn Future<Output = SessionEnd> + Send>>),
+}
+
+impl Future for Admitted {
+    type Output = SessionEnd;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<SessionEnd> {
+        loop {
+            match &mut self.stage {
+                Stage::Session(session) => return session.as_mut().poll(task),
+                Stage::Handshake { established, service, cx } => match ready!(established.as_mut().poll(task)) {
+                    Some(link) => {
+                        self.stage = Stage::Session(Arc::clone(service).serve_link(link, Arc::clone(cx)));
+                    }
+                    None => return Poll::Ready(SessionEnd::Handshake),
+                },
+            }
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
-use swapwire_core::{Addr, ByteStream, ConnInfo, Decoded, Handler, Peer, Request};
+use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
 use crate::connection::Connection;
 use crate::input::Turn;
@@ -19,126 +20,120 @@ use crate::{ServeContext, SessionEnd};
 ///
 /// All of it is one flat future: what a message costs is mostly how many futures are polled for it, and an idle session
 /// keeps nothing but this. (Not an `async fn`, which would keep its arguments twice.)
-pub(crate) fn serve_bytes<'a, H: Handler>(
-    handler: &'a H,
+pub(crate) fn serve_bytes<H: Handler>(
+    handler: Arc<H>,
     io: Box<dyn ByteStream>,
     info: ConnInfo,
-    cx: &'a ServeContext,
-) -> impl Future<Output = SessionEnd> + Send + use<'a, H> {
+    cx: Arc<ServeContext>,
+) -> impl Future<Output = SessionEnd> + Send + use<H> {
     let peer = info.peer;
     // Nearly always the address that was bound.
     let local = (cx.bound != Some(info.local)).then(|| Box::new(info.local));
-    async move { serve(handler, io, &peer, local.as_deref().or(cx.bound.as_ref()).unwrap_or(peer.addr()), cx).await }
-}
-
-#[inline(always)]
-async fn serve<H: Handler>(
-    handler: &H,
-    io: Box<dyn ByteStream>,
-    peer: &Peer,
-    local: &Addr,
-    cx: &ServeContext,
-) -> SessionEnd {
-    let limits = &*cx.limits;
-    let mut conn = Connection::new(io, cx);
-    let mut held: Option<Box<Scratch>> = None;
-    let mut turn = Turn::default();
-    let at_once = handler.ready_at_once();
-    let end = loop {
-        if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut held, &mut turn)).await {
-            break end;
-        }
-        let mut messages = 0;
-        let ended = loop {
-            // One is held from the read to the end of its handling.
-            let Some(scratch) = &mut held else { break Some(SessionEnd::Broken) };
-            let owned;
-            let (range, message) = match conn.decoder.decode(&scratch.input[turn.from..turn.to], turn.new == 0) {
-                Ok(Decoded::Frame { message, consumed }) => {
-                    let range = turn.from + message.start..turn.from + message.end;
-                    turn.from += consumed;
-                    (range, None)
+    async move {
+        let cx = &*cx;
+        let peer = &peer;
+        let local = local.as_deref().or(cx.bound.as_ref()).unwrap_or(peer.addr());
+        let limits = &*cx.limits;
+        let mut conn = Connection::new(io, cx);
+        let mut held: Option<Box<Scratch>> = None;
+        let mut turn = Turn::default();
+        let at_once = handler.ready_at_once();
+        let end = loop {
+            if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut held, &mut turn)).await {
+                break end;
+            }
+            let mut messages = 0;
+            let ended = loop {
+                // One is held from the read to the end of its handling.
+                let Some(scratch) = &mut held else { break Some(SessionEnd::Broken) };
+                let owned;
+                let (range, message) = match conn.decoder.decode(&scratch.input[turn.from..turn.to], turn.new == 0) {
+                    Ok(Decoded::Frame { message, consumed }) => {
+                        let range = turn.from + message.start..turn.from + message.end;
+                        turn.from += consumed;
+                        (range, None)
+                    }
+                    Ok(Decoded::Owned { message, consumed }) => {
+                        turn.from += consumed;
+                        owned = message;
+                        (0..0, Some(&owned[..]))
+                    }
+                    Ok(Decoded::Need { consumed, .. }) => {
+                        turn.from += consumed;
+                        break None;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%peer, %error, "bad frame");
+                        break Some(SessionEnd::BadFrame);
+                    }
+                };
+                messages += 1;
+                // Decided before the first poll: what a call that waits has borrowed cannot be moved.
+                let range = if cx.lending.is_exhausted() { turn.detach(scratch, range, cx) } else { range };
+                let Scratch { input, reply, out, .. } = &mut **scratch;
+                reply.reset(limits.max_reply, true);
+                let message = message.unwrap_or(&input[range]);
+                let result = {
+                    let mut call = pin!(handler.handle(Request::new(message, Some(peer), local), reply));
+                    match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
+                        Poll::Ready(result) => Ok(result),
+                        Poll::Pending => {
+                            let _loan = (!turn.is_own).then(|| cx.lending.lend());
+                            poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
+                                Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                _ => call.as_mut().poll(task).map(Ok),
+                            })
+                            .await
+                        }
+                    }
+                };
+                match result {
+                    Ok(Ok(())) if at_once => scratch.reply.keep(),
+                    Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
+                    // A failed call replies nothing: what it left may be half a message.
+                    Ok(Err(error)) => {
+                        tracing::debug!(%peer, %error, "handler error");
+                        scratch.reply.reset(0, true);
+                        break Some(SessionEnd::HandlerError);
+                    }
+                    Err(end) => break Some(end),
                 }
-                Ok(Decoded::Owned { message, consumed }) => {
-                    turn.from += consumed;
-                    owned = message;
-                    (0..0, Some(&owned[..]))
+                if scratch.reply.closes() {
+                    break Some(SessionEnd::Done);
                 }
-                Ok(Decoded::Need { consumed, .. }) => {
-                    turn.from += consumed;
+                if turn.from == turn.to && !conn.decoder.keeps_input() {
                     break None;
                 }
-                Err(error) => {
-                    tracing::debug!(%peer, %error, "bad frame");
-                    break Some(SessionEnd::BadFrame);
-                }
-            };
-            messages += 1;
-            // Decided before the first poll: what a call that waits has borrowed cannot be moved.
-            let range = if cx.lending.is_exhausted() { turn.detach(scratch, range, cx) } else { range };
-            let Scratch { input, reply, out, .. } = &mut **scratch;
-            reply.reset(limits.max_reply, true);
-            let message = message.unwrap_or(&input[range]);
-            let result = {
-                let mut call = pin!(handler.handle(Request::new(message, Some(peer), local), reply));
-                match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
-                    Poll::Ready(result) => Ok(result),
-                    Poll::Pending => {
-                        let _loan = (!turn.is_own).then(|| cx.lending.lend());
-                        poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
-                            Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-                            _ => call.as_mut().poll(task).map(Ok),
-                        })
-                        .await
+                if scratch.out.len() + scratch.reply.bytes() >= limits.out_queue {
+                    scratch.reply.drain_into(&mut scratch.out);
+                    let written = poll_fn(|task| {
+                        let written = conn.poll_write_meanwhile(task, &mut scratch.out);
+                        if written.is_pending() {
+                            turn.detach(scratch, 0..0, cx);
+                        }
+                        written
+                    });
+                    if let Err(end) = written.await {
+                        break Some(end);
                     }
                 }
             };
-            match result {
-                Ok(Ok(())) if at_once => scratch.reply.keep(),
-                Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
-                // A failed call replies nothing: what it left may be half a message.
-                Ok(Err(error)) => {
-                    tracing::debug!(%peer, %error, "handler error");
-                    scratch.reply.reset(0, true);
-                    break Some(SessionEnd::HandlerError);
-                }
-                Err(end) => break Some(end),
+            Stats::add(&cx.stats.messages, messages);
+            conn.keep(&turn, &mut held, messages > 0);
+            if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
+                break end;
             }
-            if scratch.reply.closes() {
-                break Some(SessionEnd::Done);
+            match ended {
+                Some(end) => break end,
+                None if turn.new == 0 => break SessionEnd::Done,
+                None if conn.drain_is_over() => break SessionEnd::Drained,
+                None => {}
             }
-            if turn.from == turn.to && !conn.decoder.keeps_input() {
-                break None;
-            }
-            if scratch.out.len() + scratch.reply.bytes() >= limits.out_queue {
-                scratch.reply.drain_into(&mut scratch.out);
-                let written = poll_fn(|task| {
-                    let written = conn.poll_write_meanwhile(task, &mut scratch.out);
-                    if written.is_pending() {
-                        turn.detach(scratch, 0..0, cx);
-                    }
-                    written
-                });
-                if let Err(end) = written.await {
-                    break Some(end);
-                }
+            if conn.has_had_its_turn(turn.new) {
+                tokio::task::yield_now().await;
             }
         };
-        Stats::add(&cx.stats.messages, messages);
-        conn.keep(&turn, &mut held, messages > 0);
-        if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
-            break end;
-        }
-        match ended {
-            Some(end) => break end,
-            None if turn.new == 0 => break SessionEnd::Done,
-            None if conn.drain_is_over() => break SessionEnd::Drained,
-            None => {}
-        }
-        if conn.has_had_its_turn(turn.new) {
-            tokio::task::yield_now().await;
-        }
-    };
-    // Boxed, so that a session that goes on need not keep room for it.
-    Box::pin(conn.close(held, end)).await
+        // Boxed, so that a session that goes on need not keep room for it.
+        Box::pin(conn.close(held, end)).await
+    }
 }

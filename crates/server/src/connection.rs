@@ -9,7 +9,7 @@ use tokio::io::AsyncWrite as _;
 
 use crate::close::{linger, patience};
 use crate::input::{Input, Turn};
-use crate::keeper::{Keeper, QUIET_TICKS, Seat, TICK, Tick};
+use crate::keeper::{Keeper, QUIET_TICKS, Seat, Since, TICK, Tick};
 use crate::scratch::Scratch;
 use crate::{ServeContext, SessionEnd};
 
@@ -33,8 +33,8 @@ pub(crate) struct Connection<'a> {
     /// When the partial frame must be whole; 0 without one.
     frame_deadline: Tick,
     /// Since when the peer has taken nothing.
-    stuck_since: Option<Tick>,
-    drain_seen: Option<Tick>,
+    stuck_since: Since,
+    drain_seen: Since,
     /// Bytes that may still be read before the task has to wait, or lets others run.
     budget: usize,
     waiting: bool,
@@ -55,8 +55,8 @@ impl<'a> Connection<'a> {
             seat: cx.keeper.seat(),
             waiting_since: 0,
             frame_deadline: 0,
-            stuck_since: None,
-            drain_seen: None,
+            stuck_since: Since::NEVER,
+            drain_seen: Since::NEVER,
             budget: TURN_BUDGET,
             waiting: false,
             served: false,
@@ -73,7 +73,7 @@ impl<'a> Connection<'a> {
     pub(crate) fn drain_is_over(&mut self) -> bool {
         self.cx.drain.has_begun() && {
             let now = self.keeper().now();
-            now >= *self.drain_seen.get_or_insert(now) + self.keeper().grace
+            now >= self.drain_seen.begin(now) + self.keeper().grace
         }
     }
 
@@ -150,7 +150,7 @@ impl<'a> Connection<'a> {
 
     #[cold]
     fn wait_in_drain(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
-        let seen = *self.drain_seen.get_or_insert(now);
+        let seen = self.drain_seen.begin(now);
         let patience = match self.served && !self.input.is_partial() {
             true => QUIET_TICKS,
             false => self.keeper().grace,
@@ -236,7 +236,7 @@ impl<'a> Connection<'a> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
                 Poll::Ready(Ok(len)) => {
                     self.written += len;
-                    self.stuck_since = None;
+                    self.stuck_since = Since::NEVER;
                 }
                 Poll::Pending => return self.wait_for_room(task),
             }
@@ -252,7 +252,7 @@ impl<'a> Connection<'a> {
     #[cold]
     fn wait_for_room(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
         let now = self.keeper().now();
-        let since = *self.stuck_since.get_or_insert(now);
+        let since = self.stuck_since.begin(now);
         self.seat.poll(task.waker(), now, since + self.keeper().write).map(|()| Err(SessionEnd::WriteTimeout))
     }
 

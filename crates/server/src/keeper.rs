@@ -21,6 +21,20 @@ use crate::Limits;
 /// A point in time: ticks since the keeper began.
 pub(crate) type Tick = u64;
 
+/// When something began, if it did: an `Option` would be twice as large.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Since(Tick);
+
+impl Since {
+    pub(crate) const NEVER: Self = Self(Tick::MAX);
+
+    /// When it began: `now`, unless it had before.
+    pub(crate) fn begin(&mut self, now: Tick) -> Tick {
+        self.0 = self.0.min(now);
+        self.0
+    }
+}
+
 /// Deadlines are met this exactly, and never early. Short beside the shortest sensible deadline, long beside what a tick
 /// costs: about a microsecond, and only while somebody asks for the time.
 pub(crate) const TICK: Duration = Duration::from_millis(16);

@@ -35,7 +35,7 @@ pub trait Service: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// Dropping it cuts the session.
-    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd;
+    async fn serve_link(self: Arc<Self>, link: Link, cx: Arc<ServeContext>) -> SessionEnd;
 
     /// Serves one datagram socket until the drain is over, and returns how many calls or sessions were cut.
     ///
@@ -90,18 +90,18 @@ impl<H: Handler> Service for PerMessage<H> {
     }
 
     // As `async_trait` writes it, but for the future around the loop, which would double what an idle session keeps.
-    fn serve_link<'a, 'b, 'c>(
-        &'a self,
+    fn serve_link<'c>(
+        self: Arc<Self>,
         link: Link,
-        cx: &'b ServeContext,
+        cx: Arc<ServeContext>,
     ) -> Pin<Box<dyn Future<Output = SessionEnd> + Send + 'c>>
     where
-        'a: 'c,
-        'b: 'c,
+        Self: 'c,
     {
+        let handler = Arc::clone(&self.0);
         match link {
-            Link::Bytes { io, info, .. } => Box::pin(serve_bytes(&*self.0, io, info, cx)),
-            Link::Messages { io, info, .. } => Box::pin(serve_messages(&*self.0, io, info, cx)),
+            Link::Bytes { io, info, .. } => Box::pin(serve_bytes(handler, io, info, cx)),
+            Link::Messages { io, info, .. } => Box::pin(async move { serve_messages(&*handler, io, info, &cx).await }),
             _ => Box::pin(std::future::ready(SessionEnd::Handshake)),
         }
     }
@@ -121,8 +121,8 @@ impl<H: SessionHandler> Service for PerSession<H> {
         self.0.amplifies()
     }
 
-    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd {
-        serve_session(&*self.0, link, cx).await
+    async fn serve_link(self: Arc<Self>, link: Link, cx: Arc<ServeContext>) -> SessionEnd {
+        serve_session(&*self.0, link, &cx).await
     }
 
     async fn serve_socket(&self, socket: Box<dyn DatagramSocket>, cx: &ServeContext) -> io::Result<u64> {
@@ -157,8 +157,8 @@ impl Service for Split {
         self.datagram.amplifies()
     }
 
-    async fn serve_link(&self, link: Link, cx: &ServeContext) -> SessionEnd {
-        self.stream.serve_link(link, cx).await
+    async fn serve_link(self: Arc<Self>, link: Link, cx: Arc<ServeContext>) -> SessionEnd {
+        Arc::clone(&self.stream).serve_link(link, cx).await
     }
 
     async fn serve_socket(&self, socket: Box<dyn DatagramSocket>, cx: &ServeContext) -> io::Result<u64> {
