@@ -21,7 +21,7 @@ use compose::compose;
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
     log_to_stderr(&args.log)?;
     descriptors::raise_limit();
-    // For the signals and the input: what is served is served by workers.
+    // For the signals and the input; what is served is served here too if there is one worker.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -247,7 +247,7 @@ async fn take(
 
 /// A connection from its handshake to its end: by hand, so that it keeps no room for the handshake, and is nothing in the
 /// way of a message.
-struct Admitted {
+pub(crate) struct Admitted {
     stage: Stage,
     // Last: the place is free when the connection is closed.
     _place: NotifyOnDrop,
@@ -265,6 +265,7 @@ enum Stage {
 impl Future for Admitted {
     type Output = SessionEnd;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<SessionEnd> {
         loop {
             match &mut self.stage {

@@ -16,13 +16,14 @@ use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, yield_now};
 
+use crate::accept::Admitted;
 use crate::{ServeContext, SessionEnd};
 
 /// After so many polls of sessions other tasks run. tokio lets a task do 128 things before it makes it wait, and a poll of
 /// a session does two, as a rule.
 const TURN: usize = 64;
 
-pub(crate) type Session = Pin<Box<dyn Future<Output = SessionEnd> + Send>>;
+pub(crate) type Session = Pin<Box<Admitted>>;
 
 /// The sessions, as who starts them sees them. Dropping it drops them.
 #[derive(Debug)]

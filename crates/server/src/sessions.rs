@@ -1,11 +1,11 @@
 //! The sessions of one listener.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinSet};
 
+use crate::accept::Admitted;
 use crate::nest::Nest;
 use crate::{ServeContext, SessionEnd};
 
@@ -32,7 +32,7 @@ impl Sessions {
         Self { cx, run }
     }
 
-    pub(crate) fn spawn(&mut self, session: impl Future<Output = SessionEnd> + Send + 'static) {
+    pub(crate) fn spawn(&mut self, session: Admitted) {
         match &mut self.run {
             Run::Together(nest) => nest.spawn(Box::pin(session)),
             Run::Apart(tasks) => drop(tasks.spawn(session)),

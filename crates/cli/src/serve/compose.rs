@@ -51,8 +51,11 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
         .handler(entry.make())
         .framing(framing)
         .limits(limits)
-        .workers(workers)
         .allow_amplification(args.allow_amplification);
+    // One serves on this thread: in a process of one thread the C library does less around each system call.
+    if workers != 1 {
+        builder = builder.workers(workers);
+    }
     for endpoint in &endpoints {
         builder = builder.listen(endpoint);
     }
