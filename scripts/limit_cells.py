@@ -47,8 +47,7 @@ def swapwire(wire: str, *flags: str):
 
     def command(binaries: Path, directory: str) -> list:
         options = f"?{BUFFERS}" if wire in ("udp", "unix-dgram") else ""
-        known = SERVE if "--workers" in _help(binaries) else SERVE[:1]
-        return [binaries / "swapwire", "serve", place(wire, directory, "swapwire") + options, *known, *flags]
+        return [binaries / "swapwire", "serve", place(wire, directory, "swapwire") + options, *SERVE, *flags]
 
     return command
 
