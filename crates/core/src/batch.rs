@@ -13,8 +13,9 @@ pub struct RecvBatch {
     bytes: Vec<u8>,
     slot_size: usize,
     stride: usize,
-    slots: usize,
-    metas: Vec<RecvMeta>,
+    /// One for each slot, of which the first [`filled`](Self::filled) count.
+    metas: Box<[RecvMeta]>,
+    filled: usize,
     expected: usize,
 }
 
@@ -30,14 +31,14 @@ impl RecvBatch {
     pub fn new(slots: usize, slot_size: usize) -> Self {
         let (slots, slot_size) = (slots.max(1), slot_size.max(1));
         let stride = stride(slot_size);
-        let (bytes, metas) = (vec![0; slots * stride], Vec::with_capacity(slots));
-        Self { bytes, slot_size, stride, metas, slots, expected: usize::MAX }
+        let (bytes, metas) = (vec![0; slots * stride], vec![RecvMeta::new(None, 0); slots].into_boxed_slice());
+        Self { bytes, slot_size, stride, metas, filled: 0, expected: usize::MAX }
     }
 
     /// How many slots there are.
     #[inline]
     pub fn slots(&self) -> usize {
-        self.slots
+        self.metas.len()
     }
 
     /// How many bytes fit into a slot.
@@ -63,13 +64,13 @@ impl RecvBatch {
     /// How many slots are filled.
     #[inline]
     pub fn len(&self) -> usize {
-        self.metas.len()
+        self.filled
     }
 
     /// Whether no slot is filled.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.metas.is_empty()
+        self.filled == 0
     }
 
     /// Whether no slot is free.
@@ -94,19 +95,19 @@ impl RecvBatch {
     /// Empties all slots.
     #[inline]
     pub fn clear(&mut self) {
-        self.metas.clear();
+        self.filled = 0;
     }
 
     /// The next free slot, for a transport that receives one by one; `None` if all are filled. See [`RecvBatch::push`].
     #[inline]
     pub fn next_slot(&mut self) -> Option<&mut [u8]> {
-        let start = self.metas.len() * self.stride;
+        let start = self.filled * self.stride;
         self.bytes.get_mut(start..start + self.slot_size)
     }
 
     /// All free slots, for a transport that receives many at once.
     pub fn free_slots(&mut self) -> impl Iterator<Item = &mut [u8]> {
-        let (start, size) = (self.metas.len() * self.stride, self.slot_size);
+        let (start, size) = (self.filled * self.stride, self.slot_size);
         self.bytes[start..].chunks_exact_mut(self.stride).map(move |slot| &mut slot[..size])
     }
 
@@ -116,9 +117,23 @@ impl RecvBatch {
     /// If all slots are filled, or `meta.len` is more than the size of a slot.
     #[inline]
     pub fn push(&mut self, meta: RecvMeta) {
-        assert!(self.metas.len() < self.slots(), "all {} slots are filled", self.slots());
-        assert!(meta.len <= self.slot_size, "{} bytes in a slot of {}", meta.len, self.slot_size);
-        self.metas.push(meta);
+        self.push_with(meta.len, |filled| *filled = meta);
+    }
+
+    /// As [`push`](RecvBatch::push), of `len` bytes from nobody, of which `tell` writes in place what else is known; what it
+    /// writes as their length does not count.
+    ///
+    /// # Panics
+    /// As of [`push`](RecvBatch::push).
+    #[inline]
+    pub fn push_with(&mut self, len: usize, tell: impl FnOnce(&mut RecvMeta)) {
+        let slots = self.metas.len();
+        let Some(meta) = self.metas.get_mut(self.filled) else { panic!("all {slots} slots are filled") };
+        assert!(len <= self.slot_size, "{len} bytes in a slot of {}", self.slot_size);
+        (meta.peer, meta.local, meta.segment, meta.truncated) = (None, None, None, false);
+        tell(meta);
+        meta.len = len;
+        self.filled += 1;
     }
 
     /// Copies a message that is at hand into the next free slot; what does not fit is cut off, and marked so.
@@ -136,14 +151,17 @@ impl RecvBatch {
     /// The filled slot `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<(&RecvMeta, &[u8])> {
-        let meta = self.metas.get(index)?;
+        let meta = self.metas[..self.filled].get(index)?;
         let start = index * self.stride;
         Some((meta, &self.bytes[start..start + meta.len]))
     }
 
     /// The filled slots.
     pub fn iter(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
-        self.metas.iter().zip(self.bytes.chunks_exact(self.stride)).map(|(meta, slot)| (meta, &slot[..meta.len]))
+        self.metas[..self.filled]
+            .iter()
+            .zip(self.bytes.chunks_exact(self.stride))
+            .map(|(meta, slot)| (meta, &slot[..meta.len]))
     }
 }
 
@@ -178,14 +196,6 @@ pub struct SendEntry<'a> {
     pub to: &'a Addr,
     /// The local IP address it should leave from, if that is not the system's choice.
     pub local: Option<IpAddr>,
-}
-
-impl SendEntry<'_> {
-    /// Whether it goes to the same peer from the same address as `other`. Costs least for neighbours of one batch.
-    #[inline]
-    pub fn goes_with(&self, other: &Self) -> bool {
-        std::ptr::eq(self.to, other.to) || (self.to == other.to && self.local == other.local)
-    }
 }
 
 impl SendBatch {
@@ -287,6 +297,28 @@ impl SendBatch {
         self.entries.get(index).map(|stored| self.entry(self.offset(index), *stored))
     }
 
+    /// How many datagrams from `index` on can leave as one segmented send: all go the same way and have the size of the
+    /// first, only the last may be shorter, and none is empty. At most `most`, and so many that they are no more than
+    /// `bytes` together, but always the first; 0 if there is none.
+    #[inline]
+    pub fn train(&self, index: usize, most: usize, bytes: usize) -> usize {
+        let Some((first, next)) = self.entries.get(index..).and_then(<[_]>::split_first) else { return 0 };
+        let start = self.offset(index);
+        let size = first.end - start;
+        let (mut count, mut end) = (1, first.end);
+        for stored in next {
+            let len = stored.end - end;
+            if stored.way != first.way || len == 0 || len > size || count >= most || stored.end - start > bytes {
+                break;
+            }
+            (count, end) = (count + 1, stored.end);
+            if len < size {
+                break;
+            }
+        }
+        count
+    }
+
     /// The datagrams from `index` on.
     #[inline]
     pub fn iter_from(&self, index: usize) -> impl Iterator<Item = SendEntry<'_>> {
@@ -360,21 +392,35 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_that_go_the_same_way_are_told_from_others() {
+    fn neighbours_of_one_size_that_go_the_same_way_are_a_train() {
         let (one, two) = (Addr::named("mem", "1").unwrap(), Addr::named("mem", "2").unwrap());
         let local = Some("127.0.0.1".parse().unwrap());
+        let entries = [
+            (2, one, None),
+            (2, one, None),
+            (1, one, None),
+            (1, one, None),
+            (1, one, local),
+            (1, two, local),
+            (0, two, local),
+            (0, two, local),
+            (3, one, None),
+            (4, one, None),
+        ];
         let mut batch = SendBatch::new();
-        let ways = [(one, None), (one, None), (one, local), (two, local), (one, None)];
         for _ in 0..2 {
             batch.clear();
-            ways.into_iter().for_each(|(to, local)| batch.push(b"ab", to, local));
-            for (i, a) in batch.iter_from(0).enumerate() {
-                assert_eq!((*a.to, a.local, batch.offset(i)), (ways[i].0, ways[i].1, 2 * i));
-                for (j, b) in batch.iter_from(0).enumerate() {
-                    assert_eq!(a.goes_with(&b), ways[i] == ways[j], "{i} with {j}");
-                }
+            for (size, to, local) in entries {
+                batch.push(&[7; 4][..size], to, local);
             }
-            assert_eq!((batch.offset(5), batch.offset(9), batch.contents().len()), (10, 10, 10));
+            for (entry, (size, to, local)) in batch.iter_from(0).zip(entries) {
+                assert_eq!((entry.message.len(), *entry.to, entry.local), (size, to, local));
+            }
+            let trains: Vec<_> = (0..11).map(|index| batch.train(index, 64, 100)).collect();
+            assert_eq!(trains, [3, 2, 2, 1, 1, 1, 1, 1, 1, 1, 0]);
+            assert_eq!((batch.train(0, 2, 100), batch.train(0, 1, 100), batch.train(0, 0, 0)), (2, 1, 1));
+            assert_eq!((batch.train(0, 64, 5), batch.train(0, 64, 4), batch.train(0, 64, 3)), (3, 2, 1));
+            assert_eq!((batch.offset(3), batch.offset(10), batch.offset(99), batch.contents().len()), (5, 15, 15, 15));
         }
     }
 }

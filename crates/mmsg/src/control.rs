@@ -24,6 +24,7 @@ pub(crate) struct Told {
     pub(crate) segment: Option<NonZeroUsize>,
 }
 
+#[inline(never)]
 pub(crate) fn read(mut control: &[u8]) -> Told {
     let mut told = Told::default();
     while let Some((len, rest)) = control.split_first_chunk() {
@@ -56,6 +57,7 @@ fn asked(ip: IpAddr) -> Option<IpAddr> {
 }
 
 /// Writes the address to send from, the interface left to the system, and gives how many bytes that is.
+#[inline(never)]
 pub(crate) fn write_source(control: &mut [u8; ROOM], ip: IpAddr, v6: bool) -> io::Result<usize> {
     match ip {
         IpAddr::V4(ip) if v6 => Ok(write_source6(control, ip.to_ipv6_mapped())),
@@ -76,6 +78,7 @@ fn write_source6(control: &mut [u8; ROOM], ip: Ipv6Addr) -> usize {
 }
 
 /// Writes the size of the segments behind the `len` bytes that are there, and gives how many there are then.
+#[inline(never)]
 pub(crate) fn write_segment(control: &mut [u8; ROOM], len: usize, size: usize) -> usize {
     let size = u16::try_from(size).unwrap_or(u16::MAX);
     write(control, len, libc::SOL_UDP, libc::UDP_SEGMENT, size.to_ne_bytes())

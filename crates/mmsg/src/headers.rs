@@ -4,6 +4,7 @@
 
 use std::io;
 use std::mem::zeroed;
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
@@ -18,8 +19,8 @@ pub(crate) struct Headers {
     headers: Vec<mmsghdr>,
     /// Never moves but in [`Headers::grow`], which points the headers to where it is then.
     slots: Vec<Slot>,
-    /// Whether headers point to names.
-    names: bool,
+    /// Room for a name, if headers point to names.
+    name_room: usize,
     /// The memory that the first [`described`](Self::described) slots point to.
     memory: Memory,
     described: usize,
@@ -48,7 +49,8 @@ unsafe impl Send for Headers {}
 impl Headers {
     pub(crate) const fn new(names: bool) -> Self {
         let memory = Memory { start: 0, slot_size: 0, stride: 0 };
-        Self { headers: Vec::new(), slots: Vec::new(), names, memory, described: 0 }
+        let name_room = if names { name::ROOM } else { 0 };
+        Self { headers: Vec::new(), slots: Vec::new(), name_room, memory, described: 0 }
     }
 
     /// Makes headers until there are `count`.
@@ -71,15 +73,15 @@ impl Headers {
             header.msg_hdr.msg_iov = ptr::from_mut(&mut slot.part);
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
-            if self.names {
+            if self.name_room > 0 {
                 header.msg_hdr.msg_name = slot.name.as_mut_ptr().cast();
             }
         }
-        (before..count).for_each(|index| self.reset(index));
+        self.headers[before..].iter_mut().for_each(|header| reset(header, self.name_room));
     }
 
-    /// One `recvmmsg` into free slots of `batch`, `count` at most; how many there were. The caller
-    /// [resets](Headers::reset) those.
+    /// One `recvmmsg` into free slots of `batch`, `count` at most; how many there were, of which the caller
+    /// [takes](Headers::take) each.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, batch: &mut RecvBatch, count: usize) -> io::Result<usize> {
         let count = count.min(batch.slots() - batch.len()).min(BATCH);
         self.grow(count);
@@ -111,24 +113,18 @@ impl Headers {
         self.described = self.described.max(count);
     }
 
-    /// What the last [`receive`](Headers::receive) wrote for its datagram `index`.
+    /// Gives the `count` datagrams that were received to `give`, and makes their headers ready for others.
     #[inline]
-    pub(crate) fn received(&self, index: usize) -> Received<'_> {
-        let (header, slot) = (&self.headers[index], &self.slots[index]);
-        Received {
-            len: header.msg_len as usize,
-            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            name: &slot.name[..(header.msg_hdr.msg_namelen as usize).min(name::ROOM)],
-            control: &slot.control[..(header.msg_hdr.msg_controllen as usize).min(control::ROOM)],
+    pub(crate) fn take(&mut self, count: usize, mut give: impl FnMut(Received<'_>)) {
+        let name_room = self.name_room;
+        for (header, slot) in self.headers[..count].iter_mut().zip(&self.slots) {
+            let hdr = &header.msg_hdr;
+            let name = &slot.name[..(hdr.msg_namelen as usize).min(name_room)];
+            let control = &slot.control[..(hdr.msg_controllen as usize).min(control::ROOM)];
+            let truncated = hdr.msg_flags & libc::MSG_TRUNC != 0;
+            give(Received { len: header.msg_len as usize, truncated, name, control });
+            reset(header, name_room);
         }
-    }
-
-    /// Gives header `index` the lengths that receiving needs; the system overwrites them with those of what it received.
-    #[inline]
-    pub(crate) fn reset(&mut self, index: usize) {
-        let header = &mut self.headers[index].msg_hdr;
-        header.msg_namelen = if self.names { name::ROOM as _ } else { 0 };
-        header.msg_controllen = control::ROOM as _;
     }
 
     /// Begins a send of parts of `bytes`.
@@ -136,7 +132,7 @@ impl Headers {
     pub(crate) fn outgoing<'a>(&'a mut self, bytes: &'a [u8]) -> Outgoing<'a> {
         // The slots will point elsewhere.
         self.described = 0;
-        Outgoing { headers: self, bytes, len: 0, end: 0 }
+        Outgoing { headers: self, bytes, len: 0 }
     }
 }
 
@@ -153,8 +149,6 @@ pub(crate) struct Outgoing<'a> {
     headers: &'a mut Headers,
     bytes: &'a [u8],
     len: usize,
-    /// Where the last message ends.
-    end: usize,
 }
 
 impl Outgoing<'_> {
@@ -164,51 +158,29 @@ impl Outgoing<'_> {
         self.len
     }
 
-    /// Appends the message of `len` bytes from `start` on. `address` writes where it goes and the control messages, and
-    /// gives the lengths of both.
+    /// Appends a message, those bytes. `address` writes where it goes and the control messages, and gives the lengths of
+    /// both.
     ///
     /// # Panics
     /// If the bytes are not there, or there are [`BATCH`] messages.
     #[inline]
     pub(crate) fn push(
         &mut self,
-        start: usize,
-        len: usize,
+        message: Range<usize>,
         address: impl FnOnce(&mut Slot) -> io::Result<(usize, usize)>,
     ) -> io::Result<()> {
-        if self.headers.headers.len() == self.len {
+        if self.headers.headers.len() <= self.len {
             assert!(self.len < BATCH, "no more than {BATCH} messages");
             self.headers.make((2 * self.len).clamp(8, BATCH));
         }
-        let rest = &self.bytes[start..];
-        assert!(len <= rest.len(), "a message of {len} bytes of {}", rest.len());
+        let message = &self.bytes[message];
         let (header, slot) = (&mut self.headers.headers[self.len].msg_hdr, &mut self.headers.slots[self.len]);
         let (name, control) = address(slot)?;
-        slot.part = iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: len };
+        slot.part = iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
         header.msg_namelen = name.min(name::ROOM) as _;
         header.msg_controllen = control.min(control::ROOM) as _;
         self.len += 1;
-        self.end = start + len;
         Ok(())
-    }
-
-    /// Makes the last message longer by the `len` bytes behind it.
-    ///
-    /// # Panics
-    /// If there is no message, or there are no such bytes.
-    #[inline]
-    pub(crate) fn extend(&mut self, len: usize) {
-        assert!(len <= self.bytes.len() - self.end, "{len} bytes are not there");
-        self.headers.slots[self.len - 1].part.iov_len += len;
-        self.end += len;
-    }
-
-    /// Appends to the control messages of the last message, of whose buffer so many bytes are used; gives how many then.
-    #[inline]
-    pub(crate) fn control(&mut self, append: impl FnOnce(&mut [u8; control::ROOM], usize) -> usize) {
-        let (header, slot) = (&mut self.headers.headers[self.len - 1].msg_hdr, &mut self.headers.slots[self.len - 1]);
-        let len = append(&mut slot.control, header.msg_controllen as usize);
-        header.msg_controllen = len.min(control::ROOM) as _;
     }
 
     /// Sends them, at least one; how many left. The error is about the first.
@@ -224,6 +196,13 @@ impl Outgoing<'_> {
         let done = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), headers.len() as _, libc::MSG_DONTWAIT as _) };
         result(done as isize)
     }
+}
+
+/// Gives a header the lengths that receiving needs; the system overwrites them with those of what it received.
+#[inline]
+fn reset(header: &mut mmsghdr, name_room: usize) {
+    header.msg_hdr.msg_namelen = name_room as _;
+    header.msg_hdr.msg_controllen = control::ROOM as _;
 }
 
 fn result(done: isize) -> io::Result<usize> {

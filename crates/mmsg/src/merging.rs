@@ -2,7 +2,7 @@
 
 use std::io;
 
-use swapwire_core::SendEntry;
+use swapwire_core::{SendBatch, SendEntry};
 
 /// Longer neighbours are not merged: a segment must fit into one packet, and this fits an Ethernet frame with IPv6.
 const LONGEST_SEGMENT: usize = 1452;
@@ -51,34 +51,11 @@ pub(crate) fn forbids(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP))
 }
 
-/// A train that is being put together: all of one size, of which the last may be shorter.
-pub(crate) struct Train<'a> {
-    first: SendEntry<'a>,
-    /// How many more it takes.
-    room: usize,
-}
-
-impl<'a> Train<'a> {
-    #[inline]
-    pub(crate) fn new(first: SendEntry<'a>) -> Self {
-        let size = first.message.len();
-        let room = if size == 0 || size > LONGEST_SEGMENT { 0 } else { SEGMENTS.min(LONGEST_TRAIN / size) - 1 };
-        Self { first, room }
-    }
-
-    /// The size of its segments.
-    pub(crate) fn size(&self) -> usize {
-        self.first.message.len()
-    }
-
-    /// Whether `next` leaves with it.
-    #[inline]
-    pub(crate) fn takes(&mut self, next: &SendEntry<'_>, connected: bool) -> bool {
-        let (size, len) = (self.size(), next.message.len());
-        if self.room == 0 || len == 0 || len > size || !(connected || next.goes_with(&self.first)) {
-            return false;
-        }
-        self.room = if len < size { 0 } else { self.room - 1 };
-        true
+/// How many entries of `batch` from `index` on, where there is one, leave as one train.
+#[inline]
+pub(crate) fn train(batch: &SendBatch, index: usize, first: &SendEntry<'_>) -> usize {
+    match first.message.len() {
+        1..=LONGEST_SEGMENT => batch.train(index, SEGMENTS, LONGEST_TRAIN),
+        _ => 1,
     }
 }

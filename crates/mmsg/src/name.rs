@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -18,27 +18,31 @@ const INET6: usize = size_of::<libc::sockaddr_in6>();
 /// Where `sun_path` begins.
 const PATH: usize = size_of::<libc::sa_family_t>();
 
-/// What the system wrote; `None` if the peer has no address.
-#[inline]
-pub(crate) fn read(name: &[u8]) -> Option<Addr> {
-    let (family, rest) = name.split_first_chunk()?;
+/// Gives `give` what the system wrote; `None` if the peer has no address. Each kind of address is given by a call of its
+/// own, so that it can be written where it is to be, and not through one that has room for all of them.
+#[inline(always)]
+pub(crate) fn read<T>(name: &[u8], give: impl FnOnce(Option<Addr>) -> T) -> T {
+    let Some((family, rest)) = name.split_first_chunk() else { return give(None) };
     match i32::from(u16::from_ne_bytes(*family)) {
-        libc::AF_INET => {
-            let (port, rest) = rest.split_first_chunk()?;
-            let ip: [u8; 4] = *rest.first_chunk()?;
-            Some(Addr::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::from(ip)), u16::from_be_bytes(*port))))
-        }
-        libc::AF_INET6 => {
-            let (port, rest) = rest.split_first_chunk()?;
-            let (flow, rest) = rest.split_first_chunk()?;
-            let (ip, rest) = rest.split_first_chunk::<16>()?;
-            let (ip, port) = (Ipv6Addr::from(*ip), u16::from_be_bytes(*port));
-            let (flow, scope) = (u32::from_ne_bytes(*flow), u32::from_ne_bytes(*rest.first_chunk()?));
-            Some(Addr::inet(SocketAddrV6::new(ip, port, flow, scope).into()))
-        }
-        libc::AF_UNIX => unix(rest).map(Addr::Unix),
-        _ => None,
+        libc::AF_INET => match rest.first_chunk::<6>() {
+            Some(&[p, q, a, b, c, d]) => {
+                let addr = SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([p, q]));
+                give(Some(Addr::Inet(SocketAddr::V4(addr))))
+            }
+            None => give(None),
+        },
+        libc::AF_INET6 => give(inet6(rest).map(|addr| Addr::inet(addr.into()))),
+        libc::AF_UNIX => give(unix(rest).map(Addr::Unix)),
+        _ => give(None),
     }
+}
+
+fn inet6(rest: &[u8]) -> Option<SocketAddrV6> {
+    let (port, rest) = rest.split_first_chunk()?;
+    let (flow, rest) = rest.split_first_chunk()?;
+    let (ip, rest) = rest.split_first_chunk::<16>()?;
+    let (flow, scope) = (u32::from_ne_bytes(*flow), u32::from_ne_bytes(*rest.first_chunk()?));
+    Some(SocketAddrV6::new(Ipv6Addr::from(*ip), u16::from_be_bytes(*port), flow, scope))
 }
 
 fn unix(path: &[u8]) -> Option<UnixAddr> {
@@ -56,15 +60,20 @@ fn unix(path: &[u8]) -> Option<UnixAddr> {
 /// Writes `to` for a socket with such `peers`, and gives its length; 0 if the socket is connected.
 #[inline]
 pub(crate) fn write(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Result<usize> {
+    if let (Peers::Inet, Addr::Inet(SocketAddr::V4(to))) = (peers, to) {
+        name[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        name[2..4].copy_from_slice(&to.port().to_be_bytes());
+        name[4..8].copy_from_slice(&to.ip().octets());
+        name[8..INET].fill(0);
+        return Ok(INET);
+    }
+    write_other(name, to, peers)
+}
+
+#[inline(never)]
+fn write_other(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Result<usize> {
     match (peers, to) {
         (Peers::One, _) => Ok(0),
-        (Peers::Inet, Addr::Inet(SocketAddr::V4(to))) => {
-            name[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
-            name[2..4].copy_from_slice(&to.port().to_be_bytes());
-            name[4..8].copy_from_slice(&to.ip().octets());
-            name[8..INET].fill(0);
-            Ok(INET)
-        }
         (Peers::Inet6, Addr::Inet(to)) => {
             let (ip, flow, scope) = match to {
                 SocketAddr::V4(to) => (to.ip().to_ipv6_mapped(), 0, 0),
@@ -104,6 +113,10 @@ fn wrong(text: &'static str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(name: &[u8]) -> Option<Addr> {
+        super::read(name, |addr| addr)
+    }
 
     #[test]
     fn addresses_survive_the_way_out_and_back() {

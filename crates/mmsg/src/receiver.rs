@@ -4,9 +4,9 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use swapwire_core::{RecvBatch, RecvMeta};
+use swapwire_core::RecvBatch;
 
-use crate::headers::{Headers, Received};
+use crate::headers::Headers;
 use crate::{Peers, control, name};
 
 /// Receives many datagrams by one `recvmmsg(2)`.
@@ -27,8 +27,8 @@ impl Receiver {
     /// Receives what waits into free slots of `batch`, at most `count` and [`BATCH`](crate::BATCH), and never waits.
     /// Returns whether it took all that waited.
     ///
-    /// Where the socket's options say so, [`RecvMeta::local`] is the address that was asked (`IP_PKTINFO`,
-    /// `IPV6_RECVPKTINFO`) and [`RecvMeta::segment`] the size of a train's datagrams (`UDP_GRO`). A connected socket's
+    /// Where the socket's options say so, [`RecvMeta::local`](swapwire_core::RecvMeta::local) is the address that was asked (`IP_PKTINFO`,
+    /// `IPV6_RECVPKTINFO`) and [`RecvMeta::segment`](swapwire_core::RecvMeta::segment) the size of a train's datagrams (`UDP_GRO`). A connected socket's
     /// datagrams carry no peer.
     ///
     /// # Errors
@@ -36,27 +36,20 @@ impl Receiver {
     pub fn recv(&mut self, socket: BorrowedFd<'_>, batch: &mut RecvBatch, count: usize) -> io::Result<bool> {
         let count = count.min(batch.slots() - batch.len()).min(crate::BATCH);
         let received = self.headers.receive(socket, batch, count)?;
-        for index in 0..received {
-            let meta = meta(&self.headers.received(index), batch.slot_size(), self.max_message);
-            self.headers.reset(index);
-            batch.push(meta);
-        }
+        let (slot_size, max_message) = (batch.slot_size(), self.max_message);
+        self.headers.take(received, |one| {
+            batch.push_with(one.len.min(slot_size), |meta| {
+                meta.truncated = one.truncated || one.len > max_message;
+                if !one.control.is_empty() {
+                    let told = control::read(one.control);
+                    (meta.local, meta.segment) = (told.local, told.segment);
+                    meta.truncated = one.truncated || (one.len > max_message && told.segment.is_none());
+                }
+                name::read(one.name, |peer| meta.peer = peer);
+            });
+        });
         Ok(received < count)
     }
-}
-
-#[inline]
-fn meta(received: &Received<'_>, slot_size: usize, max_message: usize) -> RecvMeta {
-    let mut meta = RecvMeta::new(None, received.len.min(slot_size));
-    if !received.name.is_empty() {
-        meta.peer = name::read(received.name);
-    }
-    if !received.control.is_empty() {
-        let told = control::read(received.control);
-        (meta.local, meta.segment) = (told.local, told.segment);
-    }
-    meta.truncated = received.truncated || (received.len > max_message && meta.segment.is_none());
-    meta
 }
 
 impl fmt::Debug for Receiver {

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use swapwire_core::{SendBatch, SendEntry};
 
 use crate::headers::{Headers, Slot};
-use crate::merging::{Merging, Train, forbids};
+use crate::merging::{Merging, forbids, train};
 use crate::{BATCH, Peers, control, name};
 
 /// Sends many datagrams by one `sendmmsg(2)`.
@@ -58,34 +58,19 @@ impl Sender {
     fn send_some(&mut self, socket: BorrowedFd<'_>, batch: &SendBatch, from: usize, merge: bool) -> io::Result<usize> {
         let (peers, max) = (self.peers, self.max_message);
         let mut out = self.headers.outgoing(batch.contents());
-        let (mut start, mut entries) = (batch.offset(from), 0);
-        let mut train: Option<Train<'_>> = None;
+        let (mut next, mut start) = (from, batch.offset(from));
         self.counts[0] = 1;
-        for entry in batch.iter_from(from) {
-            let len = entry.message.len();
-            if let Some(train) = &mut train
-                && train.takes(&entry, peers == Peers::One)
-            {
-                out.extend(len);
-                let count = &mut self.counts[out.len() - 1];
-                if *count == 1 {
-                    out.control(|control, used| control::write_segment(control, used, train.size()));
-                }
-                *count += 1;
-            } else {
-                let index = out.len();
-                if index == BATCH {
-                    break;
-                }
-                match out.push(start, len, |slot| address(slot, &entry, peers, max)) {
-                    Err(error) if index == 0 => return Err(error),
-                    Err(_) => break,
-                    Ok(()) => self.counts[index] = 1,
-                }
-                train = merge.then(|| Train::new(entry));
+        while out.len() < BATCH {
+            let Some(entry) = batch.get(next) else { break };
+            let (index, len) = (out.len(), entry.message.len());
+            let count = if merge { train(batch, next, &entry) } else { 1 };
+            let end = if count > 1 { batch.offset(next + count) } else { start + len };
+            match out.push(start..end, |slot| address(slot, &entry, peers, max, count)) {
+                Err(error) if index == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => self.counts[index] = count as u8,
             }
-            start += len;
-            entries += 1;
+            (next, start) = (next + count, end);
         }
         let messages = out.len();
         if messages == 0 {
@@ -93,23 +78,33 @@ impl Sender {
         }
         let sent = out.send(socket)?;
         if sent == messages {
-            return Ok(entries);
+            return Ok(next - from);
         }
         Ok(self.counts[..sent].iter().copied().map(usize::from).sum())
     }
 }
 
-/// Writes where `entry` goes and what it leaves from; gives how long they are.
+/// Writes where `entry` goes, what it leaves from, and of which size the `count` segments are; gives how long the name and
+/// the control messages are.
 #[inline]
-fn address(slot: &mut Slot, entry: &SendEntry<'_>, peers: Peers, max: usize) -> io::Result<(usize, usize)> {
+fn address(
+    slot: &mut Slot,
+    entry: &SendEntry<'_>,
+    peers: Peers,
+    max: usize,
+    count: usize,
+) -> io::Result<(usize, usize)> {
     if entry.message.len() > max {
         return Err(too_long(entry.message.len(), max));
     }
     let name = name::write(&mut slot.name, entry.to, peers)?;
-    let control = match (entry.local, peers) {
+    let mut control = match (entry.local, peers) {
         (Some(ip), Peers::Inet | Peers::Inet6) => control::write_source(&mut slot.control, ip, peers == Peers::Inet6)?,
         _ => 0,
     };
+    if count > 1 {
+        control = control::write_segment(&mut slot.control, control, entry.message.len());
+    }
     Ok((name, control))
 }
 

@@ -1,5 +1,10 @@
 //! Datagram sockets that are connected: the client's side.
 
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain)))]
+mod batched;
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain))))]
+mod plain;
+
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -11,12 +16,16 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use socket2::{SockAddr, SockRef, Socket};
 use swapwire_core::{
-    Addr, ConnInfo, Endpoint, ErrorClass, Link, MessageStream, Peer, RecvBatch, RecvError, RecvMeta, SendError, Side,
-    classify_datagram,
+    Addr, ConnInfo, Endpoint, ErrorClass, Link, MessageStream, Peer, RecvBatch, RecvError, RecvMeta, SendBatch,
+    SendError, Side, classify_datagram,
 };
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain)))]
+use self::batched::{receive, receive_many, send_many};
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain))))]
+use self::plain::{receive, receive_many, send_many};
 use crate::address::{from_system, resolve, to_system};
 use crate::datagram::{MAX_MESSAGE, new_socket};
 use crate::failure::Failure;
@@ -92,52 +101,25 @@ impl Client {
         Ok(())
     }
 
-    /// Receives one message into `slot`; behind the `last` one that is expected, nothing is looked for before something
-    /// arrives.
-    fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8], last: bool) -> Poll<Result<RecvMeta, RecvError>> {
-        if let Some(error) = self.recv_error.take() {
-            return Poll::Ready(Err(error));
-        }
+    /// Receives one message into `slot`.
+    fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8]) -> Poll<Result<RecvMeta, RecvError>> {
         let room = slot.len();
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
-            let mut received = None;
-            let outcome = self.socket.try_io(Interest::READABLE, || {
-                received = Some(receive(&self.socket, slot)?);
-                // This clears the readiness, without the system call that would find nothing.
-                if last { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-            });
-            match (received, outcome) {
-                (Some(_), _) if self.lost => {}
-                (Some(len), _) => {
+            match self.socket.try_io(Interest::READABLE, || receive(&self.socket, slot)) {
+                Ok(_) if self.lost => {}
+                Ok(len) => {
                     let mut meta = RecvMeta::new(None, len.min(room));
                     meta.truncated = len > room.min(MAX_MESSAGE);
                     return Poll::Ready(Ok(meta));
                 }
-                (None, Err(error)) => match error.kind() {
+                Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                     _ => return Poll::Ready(Err(recv_error(error))),
                 },
-                (None, Ok(())) => {}
             }
         }
     }
-}
-
-/// One datagram; the length says whether it is longer than the slot (`recv(2)`, `MSG_TRUNC`).
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
-    use nix::sys::socket::{MsgFlags, recv};
-    use std::os::fd::AsRawFd as _;
-    Ok(recv(socket.as_raw_fd(), slot, MsgFlags::MSG_TRUNC)?)
-}
-
-/// One datagram. A byte beside the slot shows whether it is longer than that.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
-    use std::io::{IoSliceMut, Read as _};
-    let mut more = [0];
-    (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])
 }
 
 /// Whether the error says that the server's socket was closed.
@@ -165,8 +147,11 @@ fn send_error(error: io::Error) -> SendError {
 
 impl MessageStream for Client {
     fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
+        if let Some(error) = self.recv_error.take() {
+            return Poll::Ready(Err(error));
+        }
         let mut inbox = mem::take(&mut self.inbox);
-        let received = self.poll_take(cx, &mut inbox, false);
+        let received = self.poll_take(cx, &mut inbox);
         self.inbox = inbox;
         let meta = ready!(received)?;
         if meta.truncated {
@@ -182,21 +167,32 @@ impl MessageStream for Client {
         batch: &mut RecvBatch,
     ) -> Poll<Result<Option<usize>, RecvError>> {
         let before = batch.len();
-        while !batch.is_full() && (batch.awaits() > 0 || batch.len() == before) {
-            let last = batch.awaits() <= 1;
-            let Some(slot) = batch.next_slot() else { break };
-            match self.poll_take(cx, slot, last) {
-                Poll::Ready(Ok(meta)) => batch.push(meta),
-                Poll::Ready(Err(error)) if batch.len() > before => {
-                    self.recv_error = Some(error);
-                    break;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if batch.len() > before => break,
-                Poll::Pending => return Poll::Pending,
+        let Some(slot) = batch.next_slot() else { return Poll::Ready(Ok(Some(0))) };
+        if let Some(error) = self.recv_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.lost {
+            // One by one, as what strangers write is thrown away.
+            let meta = ready!(self.poll_take(cx, slot))?;
+            batch.push(meta);
+            return Poll::Ready(Ok(Some(1)));
+        }
+        loop {
+            ready!(self.socket.poll_recv_ready(cx))?;
+            let outcome = self.socket.try_io(Interest::READABLE, || receive_many(&self.socket, batch));
+            let error = match outcome {
+                Ok(()) => None,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
+                Err(error) => Some(recv_error(error)),
+            };
+            if batch.len() > before {
+                self.recv_error = error;
+                return Poll::Ready(Ok(Some(batch.len() - before)));
+            }
+            if let Some(error) = error {
+                return Poll::Ready(Err(error));
             }
         }
-        Poll::Ready(Ok(Some(batch.len() - before)))
     }
 
     /// Waits while the server's queue is full: for a connected socket the kernel reports its room as writability
@@ -228,6 +224,24 @@ impl MessageStream for Client {
                 },
             }
         }
+    }
+
+    fn poll_send_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &SendBatch,
+        from: usize,
+    ) -> Poll<Result<usize, SendError>> {
+        let Some(first) = batch.get(from) else { return Poll::Ready(Ok(0)) };
+        if batch.len() - from > 1 && !self.lost && first.message.len() <= MAX_MESSAGE {
+            ready!(self.socket.poll_send_ready(cx))?;
+            let sent = self.socket.try_io(Interest::WRITABLE, || send_many(&self.socket, batch, from));
+            if let Ok(count) = sent {
+                return Poll::Ready(Ok(count));
+            }
+            // What the first meets, sending it alone tells, and mends.
+        }
+        self.poll_send(cx, first.message).map_ok(|()| 1)
     }
 
     fn max_message(&self) -> usize {

@@ -1,14 +1,26 @@
 //! Datagram sockets that are bound: the server's side.
 
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain)))]
+mod batched;
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain))))]
+mod plain;
+
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram as Unregistered;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, SockRef, Socket, Type};
-use swapwire_core::{Addr, DatagramSocket, Endpoint, RecvBatch, RecvMeta, SendBatch, SendEntry, Side, UnixAddr};
+use swapwire_core::{
+    DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, classify_datagram,
+};
 use tokio::net::UnixDatagram;
 
-use crate::address::{from_system, resolve, to_endpoint, to_system};
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain)))]
+use self::batched::Moves;
+#[cfg(not(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain))))]
+use self::plain::Moves;
+use crate::address::{resolve, to_endpoint, to_system};
 use crate::failure::Failure;
 use crate::options::{Buffers, DATAGRAM_OPTIONS, Options};
 use crate::path::{self, BoundPath, Publish};
@@ -32,10 +44,18 @@ const LEAST_BUFFER: usize = 2 * MAX_MESSAGE;
 struct Server {
     // First: unlinked while the socket still lives, see `BoundPath`.
     _path: Option<BoundPath>,
-    socket: UnixDatagram,
+    socket: Bound,
     endpoint: Endpoint,
-    // For slots that could not show that a datagram is too large. Empty until one is seen.
-    spare: Vec<u8>,
+    moves: Moves,
+}
+
+/// It joins the reactor of the runtime on which it is first asked to receive, which need not be the one that it was bound
+/// on.
+enum Bound {
+    Unregistered(Unregistered),
+    Registered(UnixDatagram),
+    /// It could not be registered, and is closed.
+    Lost,
 }
 
 pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failure> {
@@ -43,8 +63,8 @@ pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failu
     let addr = resolve(endpoint)?;
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let (socket, path) = open(&addr, &options)?;
-    let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
-    Ok(Box::new(Server { _path: path, socket, endpoint, spare: Vec::new() }))
+    let socket = Bound::Unregistered(OwnedFd::from(socket).into());
+    Ok(Box::new(Server { _path: path, socket, endpoint, moves: Moves::new() }))
 }
 
 fn open(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {
@@ -72,40 +92,37 @@ pub(crate) fn new_socket(mut buffers: Buffers) -> io::Result<Socket> {
     Ok(socket)
 }
 
-impl Server {
-    fn receive(&mut self, slot: &mut [u8]) -> io::Result<RecvMeta> {
-        let (len, peer) = if slot.len() > MAX_MESSAGE {
-            self.socket.try_recv_from(slot)?
-        } else {
-            self.spare.resize(MAX_MESSAGE + 1, 0);
-            let (len, peer) = self.socket.try_recv_from(&mut self.spare)?;
-            let fits = len.min(slot.len());
-            slot[..fits].copy_from_slice(&self.spare[..fits]);
-            (len, peer)
-        };
-        let peer = from_system(&peer);
-        let mut meta = RecvMeta::new((!peer.is_unnamed()).then_some(Addr::Unix(peer)), len.min(slot.len()));
-        meta.truncated = len > MAX_MESSAGE.min(slot.len());
-        Ok(meta)
+impl Bound {
+    fn registered(&mut self) -> io::Result<&UnixDatagram> {
+        if !matches!(self, Self::Registered(_)) {
+            self.register()?;
+        }
+        match self {
+            Self::Registered(socket) => Ok(socket),
+            _ => Err(lost()),
+        }
     }
 
-    /// Past tokio's readiness: it would remember one peer's full queue as the socket's own.
-    fn send(&self, entry: SendEntry<'_>) -> io::Result<()> {
-        if entry.message.len() > MAX_MESSAGE {
-            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+    #[cold]
+    fn register(&mut self) -> io::Result<()> {
+        match std::mem::replace(self, Self::Lost) {
+            Self::Unregistered(socket) => *self = Self::Registered(UnixDatagram::from_std(socket)?),
+            other => *self = other,
         }
-        let Addr::Unix(to) = entry.to else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the address of a Unix socket"));
-        };
-        let to = to_system(to)?;
-        loop {
-            match SockRef::from(&self.socket).send_to(entry.message, &to) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        Ok(())
+    }
+
+    fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        match self {
+            Self::Unregistered(socket) => Ok(socket.as_fd()),
+            Self::Registered(socket) => Ok(socket.as_fd()),
+            Self::Lost => Err(lost()),
         }
     }
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket could not be registered and is closed")
 }
 
 impl DatagramSocket for Server {
@@ -114,20 +131,15 @@ impl DatagramSocket for Server {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+        let socket = self.socket.registered()?;
+        let before = batch.len();
         loop {
-            ready!(self.socket.poll_recv_ready(cx))?;
-            while let Some(slot) = batch.next_slot() {
-                match self.receive(slot) {
-                    Ok(meta) => batch.push(meta),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // The error of this moment; what keeps failing fails again.
-                    Err(_) if !batch.is_empty() => break,
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            }
-            if !batch.is_empty() {
-                return Poll::Ready(Ok(()));
+            ready!(socket.poll_recv_ready(cx))?;
+            match self.moves.recv(socket, batch) {
+                // The error of this moment; what keeps failing fails again.
+                _ if batch.len() > before => return Poll::Ready(Ok(())),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                done => return Poll::Ready(done),
             }
         }
     }
@@ -135,18 +147,35 @@ impl DatagramSocket for Server {
     /// Never pending: with `EAGAIN` the kernel does not tell whether it is the peer's queue or the send buffer that is
     /// full, and the send buffer is full because of peers that do not read.
     fn poll_send(&mut self, _: &mut Context<'_>, batch: &SendBatch, from: usize) -> Poll<io::Result<usize>> {
-        let mut sent = 0;
-        for entry in batch.iter_from(from) {
-            match self.send(entry) {
-                Ok(()) => sent += 1,
-                Err(error) if sent == 0 => return Poll::Ready(Err(error)),
+        let socket = self.socket.descriptor()?;
+        let mut next = from;
+        while let Some(entry) = batch.get(next) {
+            let sent = if entry.message.len() > MAX_MESSAGE {
+                Err(io::Error::from_raw_os_error(libc::EMSGSIZE))
+            } else {
+                self.moves.send(socket, batch, next)
+            };
+            match sent {
+                Ok(count) => next += count,
+                Err(error) if next == from => return Poll::Ready(Err(error)),
                 Err(_) => break,
             }
         }
-        Poll::Ready(Ok(sent))
+        Poll::Ready(Ok(next - from))
     }
 
     fn max_message(&self) -> usize {
         MAX_MESSAGE
+    }
+
+    fn offload(&self) -> Offload {
+        Moves::offload()
+    }
+
+    fn classify(&self, error: &io::Error) -> ErrorClass {
+        match self.socket {
+            Bound::Lost => ErrorClass::ListenerFatal,
+            _ => classify_datagram(error),
+        }
     }
 }
