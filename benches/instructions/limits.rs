@@ -1,0 +1,41 @@
+//! What a message may cost. The gate is red above `MARGIN` times what was measured here.
+
+use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig};
+
+use super::MESSAGES;
+
+/// Counts move by less than 0.1 % from run to run, and by 1 % or so with a compiler's new mind.
+const MARGIN: f64 = 1.025;
+
+/// Instructions per message, as measured. `scripts/instructions --renew` measures anew and writes this table; do it when a
+/// change that is wanted costs more, and when one made something cheaper, or the gate is open by as much.
+const MEASURED: &[(&str, f64)] = &[
+    ("framing lines", 301.6),
+    ("framing length", 326.1),
+    ("stream chunks_1", 2_994.5),
+    ("stream lines_16", 913.6),
+    ("stream waits_16", 1_259.4),
+    ("stream session_16", 1_537.9),
+    ("messages echo_16", 2_674.6),
+    ("messages session_16", 3_067.2),
+    ("datagrams echo_32", 3_531.3),
+    ("datagrams waits_32", 6_517.3),
+    ("datagrams session_32", 6_549.8),
+    ("socket echo_32", 510.8),
+    ("socket waits_32", 3_494.1),
+];
+
+/// The gate of one bench.
+pub fn limit(bench: &str) -> LibraryBenchmarkConfig {
+    let mut callgrind = Callgrind::default();
+    // The script measures what is not in the table yet.
+    if let Some((_, each)) = MEASURED.iter().find(|(name, _)| *name == bench) {
+        let most = (each * MESSAGES as f64 * MARGIN).ceil() as u64;
+        callgrind.hard_limits([(EventKind::Ir, most)]);
+    }
+    // Without a simulated cache: instructions alone, and faster.
+    callgrind.args(["--cache-sim=no"]);
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(callgrind);
+    config
+}
