@@ -39,6 +39,8 @@ pub(crate) struct Connection<'a> {
     budget: usize,
     waiting: bool,
     served: bool,
+    /// The peer has ended its sending.
+    has_ended: bool,
     cx: &'a ServeContext,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Connection<'a> {
             budget: TURN_BUDGET,
             waiting: false,
             served: false,
+            has_ended: false,
             cx,
         }
     }
@@ -102,6 +105,7 @@ impl<'a> Connection<'a> {
                 if std::mem::take(&mut self.waiting) {
                     self.budget = TURN_BUDGET;
                 }
+                self.has_ended = turn.new == 0;
                 self.exchange_encoder(scratch);
                 Poll::Ready(None)
             }
@@ -265,7 +269,7 @@ impl<'a> Connection<'a> {
                 let ticks = if idle { self.keeper().now().saturating_sub(self.waiting_since) } else { 0 };
                 let quiet = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
                 held.take().into_iter().for_each(Scratch::give);
-                linger(self.io, patience(self.cx, quiet), self.cx).await;
+                linger(self.io, patience(self.cx, quiet), self.has_ended, self.cx).await;
             }
         }
         held.into_iter().for_each(Scratch::give);

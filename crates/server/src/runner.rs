@@ -214,7 +214,7 @@ impl Sender {
 }
 
 /// Whether a datagram came from the very address that it reached.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_own(meta: &RecvMeta, own: Option<&Addr>) -> bool {
     match (&meta.peer, own) {
         (Some(Addr::Inet(peer)), Some(Addr::Inet(own))) => {

@@ -19,6 +19,8 @@ use crate::options::set_reuse_port;
 pub(crate) struct Acceptor {
     socket: Socket,
     local: Endpoint,
+    /// The address of every connection; `None` where each has its own, as at a wildcard address.
+    address: Option<SocketAddr>,
     options: StreamOptions,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
@@ -47,8 +49,10 @@ impl Socket {
 impl Acceptor {
     /// Around a listener that does not block.
     pub(crate) fn new(listener: std::net::TcpListener, options: StreamOptions) -> io::Result<Self> {
-        let local = Addr::inet(listener.local_addr()?).to_endpoint(SCHEME).map_err(io::Error::other)?;
-        Ok(Self { socket: Socket::Bound(listener), local, options, shared: false })
+        let bound = listener.local_addr()?;
+        let local = Addr::inet(bound).to_endpoint(SCHEME).map_err(io::Error::other)?;
+        let address = (!bound.ip().is_unspecified()).then_some(bound);
+        Ok(Self { socket: Socket::Bound(listener), local, address, options, shared: false })
     }
 
     /// Lets others that say so too bind its port.
@@ -66,8 +70,8 @@ impl Acceptor {
         let mut all = Vec::with_capacity(members);
         if let (Socket::Bound(listener), 2..) = (&self.socket, members) {
             for _ in 1..members {
-                let socket = Socket::Bound(listener.try_clone()?);
-                all.push(Self { socket, local: self.local.clone(), options: self.options, shared: true });
+                let (socket, local) = (Socket::Bound(listener.try_clone()?), self.local.clone());
+                all.push(Self { socket, local, shared: true, ..self });
             }
             self.shared = true;
         }
@@ -88,18 +92,18 @@ impl Listener for Acceptor {
 
     async fn accept(&mut self) -> io::Result<Incoming> {
         let (stream, peer) = self.accept_stream().await?;
-        let (peer, options) = (Peer::new(Addr::inet(peer)), self.options);
+        let (peer, address, options) = (Peer::new(Addr::inet(peer)), self.address, self.options);
         if self.shared {
             // Another member may be the one that serves it.
             let stream = stream.into_std()?;
             return Ok(Incoming::pending(peer.clone(), async move {
                 let stream = TcpStream::from_std(stream)?;
-                let local = prepare(&stream, options)?;
+                let local = prepare(&stream, address, options)?;
                 Ok(link(stream, peer, local))
             }));
         }
         // A peer that is gone already makes the options fail. That is this connection's end, not the listener's.
-        Ok(match prepare(&stream, options) {
+        Ok(match prepare(&stream, address, options) {
             Ok(local) => Incoming::ready(link(stream, peer, local)),
             Err(error) => Incoming::pending(peer, std::future::ready(Err(error))),
         })
@@ -110,8 +114,12 @@ impl Listener for Acceptor {
     }
 }
 
-pub(crate) fn prepare(stream: &TcpStream, options: StreamOptions) -> io::Result<SocketAddr> {
-    let local = stream.local_addr()?;
+pub(crate) fn prepare(
+    stream: &TcpStream,
+    address: Option<SocketAddr>,
+    options: StreamOptions,
+) -> io::Result<SocketAddr> {
+    let local = address.map_or_else(|| stream.local_addr(), Ok)?;
     options.apply(&SockRef::from(stream), local)?;
     Ok(local)
 }

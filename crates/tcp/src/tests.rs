@@ -169,13 +169,13 @@ async fn dialled_sockets_are_prepared() {
 async fn accepted_sockets_are_prepared() {
     let bind_options = "nodelay=false&keepalive=7s&ttl=9";
     let (_acceptor, _client, server) = pair(bind_options, "").await;
-    prepare(&server, stream_options(bind_options)).unwrap();
+    prepare(&server, None, stream_options(bind_options)).unwrap();
     let socket = SockRef::from(&server);
     assert!(!socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
     assert_eq!(socket.ttl_v4().unwrap(), 9);
 
     let (_acceptor, _client, server) = pair("", "").await;
-    prepare(&server, stream_options("")).unwrap();
+    prepare(&server, None, stream_options("")).unwrap();
     assert!(server.nodelay().unwrap());
 }
 
@@ -205,7 +205,7 @@ async fn ipv6_sockets_take_the_same_options() {
     for host in ["127.0.0.1", "[::1]"] {
         let client = connect(&endpoint(&format!("tcp://{host}:{port}?ttl=9"))).await.unwrap();
         let (server, _) = acceptor.accept_stream().await.unwrap();
-        prepare(&server, stream_options("ttl=9")).unwrap();
+        prepare(&server, None, stream_options("ttl=9")).unwrap();
         let socket = SockRef::from(&server);
         assert_eq!(socket.unicast_hops_v6().unwrap(), 9);
         #[cfg(target_os = "linux")]
