@@ -1,5 +1,6 @@
 //! What a session's ends share: the wire, the bounded queue of outgoing messages, and what is known of their progress.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -13,13 +14,23 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::sync::Notify;
 
 use crate::{
-    ByteStream, ConnInfo, FrameEncoder, FrameError, Link, MessageStream, Progress, RecvError, SendError, SessionConfig,
+    Addr, ByteStream, ConnInfo, FrameEncoder, FrameError, Link, MessageStream, Progress, RecvError, SendBatch,
+    SendError, SessionConfig,
 };
 
 /// What one queued message costs beside its bytes.
 const MESSAGE_COST: usize = 64;
 /// An empty queue keeps at most this much memory.
 const KEEP: usize = 16 * 1024;
+
+/// Messages, and bytes of them, that are sent as one batch; a single longer one goes alone.
+const MOST_BATCHED: usize = 64;
+const MOST_BYTES: usize = 128 * 1024;
+
+thread_local! {
+    /// Taken while it is in use: a wire may itself be made of sessions.
+    static BATCH: Cell<SendBatch> = const { Cell::new(SendBatch::new()) };
+}
 
 pub(crate) enum Io {
     Bytes(Box<dyn ByteStream>),
@@ -81,6 +92,36 @@ impl Out {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
+    }
+
+    /// Sends the first message, or the first few as one batch; how many went out.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        wire: &mut dyn MessageStream,
+        to: &Addr,
+    ) -> Poll<Result<usize, SendError>> {
+        let mut at = self.written;
+        let mut messages = self.lengths.iter().map(|len| {
+            at += len;
+            &self.bytes[at - len..at]
+        });
+        if self.lengths.len() < 2 {
+            return wire.poll_send(cx, messages.next().unwrap_or_default()).map_ok(|()| 1);
+        }
+        let mut batch = BATCH.take();
+        batch.clear();
+        for message in messages {
+            if batch.len() == MOST_BATCHED || batch.bytes() + message.len() > MOST_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.push(message, *to, None);
+        }
+        let sent = wire.poll_send_batch(cx, &batch, 0);
+        if batch.bytes() <= MOST_BYTES {
+            BATCH.set(batch);
+        }
+        sent
     }
 
     fn push(&mut self, message: &[u8]) -> Result<(), SendError> {
@@ -232,10 +273,10 @@ impl Inner {
                     wrote.map_err(SendError::Io)
                 }
                 Io::Messages(wire) => {
-                    let len = out.lengths.front().copied().unwrap_or(0);
-                    let message = &out.bytes[out.written..out.written + len];
-                    let sent = ready_or_break!(wire.poll_send(cx, message));
-                    out.lengths.pop_front();
+                    let sent = ready_or_break!(out.poll_send(cx, &mut **wire, self.info.peer.addr()));
+                    // An error is about the first one alone.
+                    let count = *sent.as_ref().unwrap_or(&1);
+                    let len = out.lengths.drain(..count).sum();
                     match sent {
                         Err(error @ (SendError::Io(_) | SendError::Closed)) => Err(error),
                         // This message is lost, the wire goes on.
@@ -243,7 +284,7 @@ impl Inner {
                             out.failed = Some(error);
                             Ok(len)
                         }
-                        Ok(()) => Ok(len),
+                        Ok(_) => Ok(len),
                     }
                 }
                 Io::Gone => Err(SendError::Closed),
