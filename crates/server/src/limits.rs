@@ -4,9 +4,11 @@ use std::time::Duration;
 
 /// Every bound and deadline of a server. Deadlines are switched off by `None`.
 ///
-/// Worst-case memory of a session: `max_message` (one partial frame) + `out_queue` + `max_reply` + 64 KiB (the read that
-/// is being handled), where each may take up to twice its size because buffers grow by doubling. A thread keeps at most
-/// 4.5 MiB of idle buffers for all its sessions.
+/// Worst-case memory of a session on a byte stream: `max_message` (one partial frame) + `out_queue` + `max_reply` +
+/// 128 KiB (what was read with the message that is being handled), where each may take up to twice its size because buffers
+/// grow by doubling. An idle one takes about 1.2 KiB, its task and socket included. Calls that wait keep at most 16 of a
+/// worker's buffers for each endpoint; beyond that a call keeps a copy of its own bytes. A thread keeps at most five idle
+/// buffers, of 128 KiB for input and twice 256 KiB for replies each.
 ///
 /// Of a datagram socket with a message handler: five receive batches of 32 slots of the largest datagram, of which only
 /// what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram + `max_reply`) + 1 MiB of replies that
