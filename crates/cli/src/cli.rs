@@ -72,8 +72,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
-    /// Threads that serve, each with a runtime of its own. TCP and Unix stream endpoints are shared by all of them; one that
-    /// can be bound only once is served by one. Default: one for each processor that this process may use
+    /// Threads that serve, each with a runtime of its own. TCP, UDP and Unix stream endpoints are shared by all of them; one
+    /// that can be bound only once is served by one. Default: one for each processor that this process may use
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     pub(crate) workers: Option<usize>,
 

@@ -160,7 +160,8 @@ impl fmt::Debug for HandlerError {
 /// time.
 ///
 /// # Contract
-/// 1. The server calls `run` once for each session, in a task of its own.
+/// 1. The server calls `run` once for each session, beside the others: one that computes without waiting holds up those
+///    that share its thread. (On a runtime of one thread they share a task as well; spawn one where that matters.)
 /// 2. When `run` returns, the server flushes what was sent and closes the session gracefully.
 /// 3. When the server drains, [`Session::draining`] resolves; a session that is still running at the drain deadline is
 ///    dropped.

@@ -229,6 +229,17 @@ impl Reply {
         self.empty();
     }
 
+    /// Takes an empty buffer to write the next replies into, in exchange for its own, empty one: what was written last is
+    /// nearest in the cache.
+    ///
+    /// # Panics
+    /// If either holds anything.
+    #[inline]
+    pub fn exchange_buffer(&mut self, buffer: &mut Vec<u8>) {
+        assert!(self.buf.is_empty() && buffer.is_empty(), "a buffer with replies in it");
+        std::mem::swap(&mut self.buf, buffer);
+    }
+
     #[inline]
     fn empty(&mut self) {
         self.buf.truncate(self.base);

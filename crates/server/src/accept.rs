@@ -130,7 +130,7 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Starts the session in a task of its own; a handshake runs there, under its deadline.
+    /// Starts the session; its handshake runs there, under its deadline.
     async fn admit(&mut self, Arrival { incoming, permit, held }: Arrival) {
         self.pause = FIRST_PAUSE;
         Stats::one(&self.cx.stats.sessions);

@@ -96,7 +96,10 @@ pub(crate) fn serve_bytes<H: Handler>(
                         scratch.reply.reset(0, true);
                         break Some(SessionEnd::HandlerError);
                     }
-                    Err(end) => break Some(end),
+                    Err(end) => {
+                        scratch.reply.reset(0, true);
+                        break Some(end);
+                    }
                 }
                 if scratch.reply.closes() {
                     break Some(SessionEnd::Done);

@@ -203,8 +203,10 @@ impl<'a> Connection<'a> {
     ) -> Poll<Result<(), SessionEnd>> {
         let Some(scratch) = held else { return self.poll_unsent(task) };
         let written = self.poll_write(task, &mut scratch.out);
-        if written.is_pending() {
-            self.part_with(held);
+        match &written {
+            Poll::Ready(Ok(())) => scratch.reply.exchange_buffer(&mut scratch.out),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.part_with(held),
         }
         written
     }

@@ -45,24 +45,24 @@ mod share;
 mod worker;
 
 mod accept;
-mod close;
-mod connection;
 mod deadline;
+mod keeper;
 mod nest;
-mod session_loop;
 mod sessions;
 
 mod byte_loop;
+mod close;
+mod connection;
 mod input;
-mod keeper;
 mod message_loop;
+mod scratch;
+mod session_loop;
 
 mod at_once;
 mod datagram_loop;
 mod outlet;
 mod peers;
 mod runner;
-mod scratch;
 
 pub use builder::{BuildError, ServerBuilder};
 pub use context::ServeContext;

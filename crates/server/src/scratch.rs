@@ -111,6 +111,9 @@ impl Scratch {
             None => self.input[from..to].to_vec(),
         };
         let mut own = Self::new(input, cx);
+        if self.reply.bytes() > 0 {
+            self.reply.drain_into(&mut self.out);
+        }
         std::mem::swap(own.reply.encoder_mut(), self.reply.encoder_mut());
         own.out = self.out.as_slice().to_vec();
         self.out.clear();
