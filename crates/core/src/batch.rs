@@ -217,7 +217,10 @@ impl SendBatch {
     /// Says where the replies go that [`push_kept`](SendBatch::push_kept) appends from now on.
     #[inline]
     pub fn direct(&mut self, to: &Addr, local: Option<IpAddr>) {
-        self.ways.push(Way { to: *to, local });
+        // Neighbours that go the same way share it, and so can leave as a train.
+        if self.ways.last().is_none_or(|way| way.to != *to || way.local != local) {
+            self.ways.push(Way { to: *to, local });
+        }
     }
 
     /// Appends a call's replies, which go where was [said](SendBatch::direct) last, and whose bytes stay in `reply` until
