@@ -289,3 +289,69 @@ impl Drop for Seat<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    async fn wait(keeper: &Keeper, deadline: Tick) {
+        let mut seat = keeper.seat();
+        poll_fn(|task| seat.poll(task.waker(), keeper.now(), deadline)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deadlines_are_met_within_two_ticks_and_never_early() {
+        let keeper = Arc::new(Keeper::new(&Limits { idle_timeout: None, ..Limits::default() }));
+        let drive = tokio::spawn({
+            let keeper = Arc::clone(&keeper);
+            async move { keeper.run(&CancellationToken::new()).await }
+        });
+        let mut waits = tokio::task::JoinSet::new();
+        // Within a lap of the wheel, several laps ahead, and many at once.
+        for millis in [1, 16, 17, 500, 8_191, 8_192, 30_000, 100_000].into_iter().chain(2_000..2_100) {
+            let keeper = Arc::clone(&keeper);
+            waits.spawn(async move {
+                let (begun, after) = (Instant::now(), Duration::from_millis(millis));
+                wait(&keeper, keeper.now() + ticks(after)).await;
+                let late = begun.elapsed().checked_sub(after).expect("not early");
+                assert!(late <= 3 * TICK, "{late:?} after {after:?}");
+            });
+        }
+        while let Some(done) = waits.join_next().await {
+            done.unwrap();
+        }
+        let wheel = keeper.wheel();
+        assert_eq!(wheel.free.len(), wheel.entries.len());
+        drive.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_is_woken_by_a_drain_and_nobody_waits_for_no_deadline() {
+        let limits = Limits { idle_timeout: None, frame_timeout: None, write_timeout: None, ..Limits::default() };
+        let keeper = Arc::new(Keeper::new(&limits));
+        let drain = CancellationToken::new();
+        let drive = tokio::spawn({
+            let (keeper, drain) = (Arc::clone(&keeper), drain.clone());
+            async move { keeper.run(&drain).await }
+        });
+        let woken = tokio::spawn({
+            let (keeper, drain) = (Arc::clone(&keeper), drain.clone());
+            async move {
+                let mut seat = keeper.seat();
+                poll_fn(|task| {
+                    assert!(seat.poll(task.waker(), keeper.now(), keeper.now() + keeper.idle).is_pending());
+                    if drain.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+            }
+        });
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert!(!woken.is_finished());
+        drain.cancel();
+        woken.await.unwrap();
+        drive.abort();
+    }
+}
