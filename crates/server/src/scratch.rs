@@ -22,11 +22,14 @@ const LARGEST_OUT: usize = 256 * 1024;
 /// several share it. Beyond that a call gets a copy of its bytes.
 const LENT: usize = 16;
 
+/// As boxes, because they move between here and connections.
+type Boxes = Vec<Box<Scratch>>;
+
 thread_local! {
     /// The one that is used nearly always.
     static FIRST: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
     /// At most [`KEEP`] more.
-    static MORE: RefCell<Vec<Box<Scratch>>> = const { RefCell::new(Vec::new()) };
+    static MORE: RefCell<Boxes> = const { RefCell::new(Vec::new()) };
 }
 
 /// Everything that handling one read needs.
