@@ -12,17 +12,17 @@ const MARGIN: f64 = 1.025;
 const MEASURED: &[(&str, f64)] = &[
     ("framing lines", 301.6),
     ("framing length", 326.1),
-    ("stream chunks_1", 2_994.5),
-    ("stream lines_16", 913.6),
-    ("stream waits_16", 1_259.4),
-    ("stream session_16", 1_537.9),
-    ("messages echo_16", 2_674.6),
-    ("messages session_16", 3_067.2),
-    ("datagrams echo_32", 3_531.3),
-    ("datagrams waits_32", 6_517.3),
-    ("datagrams session_32", 6_549.8),
-    ("socket echo_32", 510.8),
-    ("socket waits_32", 3_494.1),
+    ("stream chunks_1", 3_367.7),
+    ("stream lines_16", 936.1),
+    ("stream waits_16", 1_282.7),
+    ("stream session_16", 1_554.8),
+    ("messages echo_16", 2_697.6),
+    ("messages session_16", 3_125.7),
+    ("datagrams echo_32", 3_557.5),
+    ("datagrams waits_32", 6_567.0),
+    ("datagrams session_32", 6_568.4),
+    ("socket echo_32", 530.2),
+    ("socket waits_32", 3_536.6),
 ];
 
 /// The gate of one bench.
