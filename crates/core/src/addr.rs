@@ -22,6 +22,34 @@ pub enum Addr {
 }
 
 impl Addr {
+    /// Becomes a copy of `other`: an IPv4 address that was one before, without the room for longer kinds.
+    #[inline(always)]
+    pub(crate) fn become_copy(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Inet(SocketAddr::V4(this)), Self::Inet(SocketAddr::V4(other))) => *this = *other,
+            (this, other) => this.become_any(other),
+        }
+    }
+
+    #[inline(never)]
+    fn become_any(&mut self, other: &Self) {
+        *self = *other;
+    }
+
+    /// As `==`, in place for two of IPv4.
+    #[inline(always)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inet(SocketAddr::V4(this)), Self::Inet(SocketAddr::V4(other))) => this == other,
+            (this, other) => this.is_any(other),
+        }
+    }
+
+    #[inline(never)]
+    fn is_any(&self, other: &Self) -> bool {
+        self == other
+    }
+
     /// An IP address in its one normal form: an IPv4 address mapped into IPv6 (`::ffff:1.2.3.4`) becomes plain IPv4.
     pub fn inet(addr: SocketAddr) -> Self {
         Self::Inet(SocketAddr::new(addr.ip().to_canonical(), addr.port()).with_scope_of(addr))

@@ -32,11 +32,12 @@ mod capabilities;
 mod class;
 mod error;
 
-mod batch;
 mod datagram;
 mod link;
 mod listener;
+mod recv_batch;
 mod registry;
+mod send_batch;
 mod transport;
 
 mod framing;
@@ -51,7 +52,6 @@ mod split;
 
 pub use addr::{Addr, InlineName, UnixAddr};
 pub use async_trait::async_trait;
-pub use batch::{RecvBatch, SendBatch, SendEntry};
 pub use capabilities::{Capabilities, Shape};
 pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream};
 pub use datagram::{DatagramSocket, Offload, RecvMeta};
@@ -64,8 +64,10 @@ pub use link::{ByteStream, ConnInfo, Link, MessageStream};
 pub use listener::{Incoming, Listener};
 pub use options::{OptionDoc, OptionError, OptionReader, OptionValue, Side};
 pub use peer::{Credentials, Extensions, Peer};
+pub use recv_batch::RecvBatch;
 pub use registry::Registry;
 pub use reply::{Reply, ReplyBuf, ReplyError};
+pub use send_batch::{SendBatch, SendEntry, Train, TrainLimits};
 pub use session::{Permit, Progress, Session, SessionConfig, SessionGuard};
 pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 pub use tower_layer::Layer;

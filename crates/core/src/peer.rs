@@ -28,6 +28,13 @@ impl Peer {
         self
     }
 
+    /// Becomes the peer at `addr`, of which only that is known.
+    #[inline]
+    pub fn become_at(&mut self, addr: &Addr) {
+        self.addr.become_copy(addr);
+        self.extensions = None;
+    }
+
     /// Its address.
     pub fn addr(&self) -> &Addr {
         &self.addr

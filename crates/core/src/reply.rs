@@ -196,12 +196,11 @@ impl Reply {
         }
     }
 
-    /// Keeps this call's replies for [`drain_into`](Self::drain_into), and begins the next call: for handlers whose calls are
-    /// [ready at once](crate::Handler::ready_at_once).
+    /// Keeps this call's replies for [`drain_into`](Self::drain_into) when it is [reset](Self::reset) for the next call: for
+    /// handlers whose calls are [ready at once](crate::Handler::ready_at_once).
     #[inline]
     pub fn keep(&mut self) {
         self.base = self.buf.len();
-        self.empty();
     }
 
     /// Bytes that it holds, framing included, of this call and of those it kept.

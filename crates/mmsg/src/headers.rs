@@ -4,7 +4,6 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::ops::Range;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
@@ -127,13 +126,53 @@ impl Headers {
         }
     }
 
-    /// Begins a send of parts of `bytes`.
+    /// Sends what `next` gives, up to `most` messages, by one system call; how many left. For each, `next` writes where it
+    /// goes and its control messages. What it fails to give is the last, or the error if it is the first.
     #[inline]
-    pub(crate) fn outgoing<'a>(&'a mut self, bytes: &'a [u8]) -> Outgoing<'a> {
+    pub(crate) fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        most: usize,
+        mut next: impl FnMut(&mut Slot) -> io::Result<Option<Outgoing<'a>>>,
+    ) -> io::Result<usize> {
+        let most = most.min(BATCH);
+        self.grow(most);
         // The slots will point elsewhere.
         self.described = 0;
-        Outgoing { headers: self, bytes, len: 0 }
+        let mut count = 0;
+        for (header, slot) in self.headers[..most].iter_mut().zip(&mut self.slots) {
+            let Outgoing { message, name, control } = match next(slot) {
+                Ok(Some(outgoing)) => outgoing,
+                Err(error) if count == 0 => return Err(error),
+                _ => break,
+            };
+            slot.part = iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
+            header.msg_hdr.msg_namelen = name.min(name::ROOM) as _;
+            header.msg_hdr.msg_controllen = control.min(control::ROOM) as _;
+            count += 1;
+        }
+        let (socket, headers) = (socket.as_raw_fd(), &mut self.headers[..count]);
+        // SAFETY: each of the headers points to a slot of its own, of `self`, and that to its message, which lives as long as
+        // 'a and which the system only reads; name and control buffer are in the slot and no shorter than their lengths say.
+        let done = unsafe {
+            match headers {
+                [] => 0,
+                [one] => match libc::sendmsg(socket, &raw const one.msg_hdr, libc::MSG_DONTWAIT) {
+                    -1 => -1,
+                    _ => 1,
+                },
+                many => libc::sendmmsg(socket, many.as_mut_ptr(), many.len() as _, libc::MSG_DONTWAIT as _),
+            }
+        };
+        result(done as isize)
     }
+}
+
+/// One message to send, and how long its name and its control messages are.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) message: &'a [u8],
+    pub(crate) name: usize,
+    pub(crate) control: usize,
 }
 
 /// One received datagram, or a train of them.
@@ -142,60 +181,6 @@ pub(crate) struct Received<'a> {
     pub(crate) truncated: bool,
     pub(crate) name: &'a [u8],
     pub(crate) control: &'a [u8],
-}
-
-/// Messages that are about to be sent: parts of `bytes`, borrowed until then.
-pub(crate) struct Outgoing<'a> {
-    headers: &'a mut Headers,
-    bytes: &'a [u8],
-    len: usize,
-}
-
-impl Outgoing<'_> {
-    /// How many there are; at most [`BATCH`].
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Appends a message, those bytes. `address` writes where it goes and the control messages, and gives the lengths of
-    /// both.
-    ///
-    /// # Panics
-    /// If the bytes are not there, or there are [`BATCH`] messages.
-    #[inline]
-    pub(crate) fn push(
-        &mut self,
-        message: Range<usize>,
-        address: impl FnOnce(&mut Slot) -> io::Result<(usize, usize)>,
-    ) -> io::Result<()> {
-        if self.headers.headers.len() <= self.len {
-            assert!(self.len < BATCH, "no more than {BATCH} messages");
-            self.headers.make((2 * self.len).clamp(8, BATCH));
-        }
-        let message = &self.bytes[message];
-        let (header, slot) = (&mut self.headers.headers[self.len].msg_hdr, &mut self.headers.slots[self.len]);
-        let (name, control) = address(slot)?;
-        slot.part = iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
-        header.msg_namelen = name.min(name::ROOM) as _;
-        header.msg_controllen = control.min(control::ROOM) as _;
-        self.len += 1;
-        Ok(())
-    }
-
-    /// Sends them, at least one; how many left. The error is about the first.
-    pub(crate) fn send(self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        let (socket, headers) = (socket.as_raw_fd(), &mut self.headers.headers[..self.len]);
-        if let [one] = headers {
-            // SAFETY: the header points to its slot, of `self`, and that to its part of `bytes`, which the system only reads;
-            // name and control buffer are in the slot and no shorter than their lengths say.
-            let done = unsafe { libc::sendmsg(socket, &raw const one.msg_hdr, libc::MSG_DONTWAIT) };
-            return result(done).map(|_| 1);
-        }
-        // SAFETY: as for one, for each of them.
-        let done = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr(), headers.len() as _, libc::MSG_DONTWAIT as _) };
-        result(done as isize)
-    }
 }
 
 /// Gives a header the lengths that receiving needs; the system overwrites them with those of what it received.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use swapwire_core::{SendBatch, SendEntry};
+use swapwire_core::TrainLimits;
 
 /// Longer neighbours are not merged: a segment must fit into one packet, and this fits an Ethernet frame with IPv6.
 const LONGEST_SEGMENT: usize = 1452;
@@ -37,6 +37,12 @@ impl Merging {
         self.on && self.pause == 0
     }
 
+    /// How many leave together at present.
+    pub(crate) fn limits(&self) -> TrainLimits {
+        let segments = if self.is_on() { SEGMENTS } else { 1 };
+        TrainLimits { segments, segment: LONGEST_SEGMENT, bytes: LONGEST_TRAIN }
+    }
+
     pub(crate) fn pause(&mut self) {
         self.pause = PAUSE;
     }
@@ -49,13 +55,4 @@ impl Merging {
 /// Whether the error may be about the merged send alone; other ones meet single datagrams too, or were told once.
 pub(crate) fn forbids(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE | libc::EOPNOTSUPP))
-}
-
-/// How many entries of `batch` from `index` on, where there is one, leave as one train.
-#[inline]
-pub(crate) fn train(batch: &SendBatch, index: usize, first: &SendEntry<'_>) -> usize {
-    match first.message.len() {
-        1..=LONGEST_SEGMENT => batch.train(index, SEGMENTS, LONGEST_TRAIN),
-        _ => 1,
-    }
 }

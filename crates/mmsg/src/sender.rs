@@ -4,16 +4,16 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use swapwire_core::{SendBatch, SendEntry};
+use swapwire_core::{SendBatch, Train, TrainLimits};
 
-use crate::headers::{Headers, Slot};
-use crate::merging::{Merging, forbids, train};
+use crate::headers::{Headers, Outgoing, Slot};
+use crate::merging::{Merging, forbids};
 use crate::{BATCH, Peers, control, name};
 
 /// Sends many datagrams by one `sendmmsg(2)`.
 ///
-/// One serves any sockets of its kind of peers, one call after the other. Memory: 256 bytes for each of as many datagrams or
-/// trains, up to [`BATCH`](crate::BATCH), as ever left by a call; none before the first.
+/// One serves any sockets of its kind of peers, one call after the other. Memory: 256 bytes for each of as many datagrams, up to
+/// [`BATCH`](crate::BATCH), as ever were there for a call; none before the first.
 pub struct Sender {
     headers: Headers,
     peers: Peers,
@@ -43,7 +43,7 @@ impl Sender {
         merging: &mut Merging,
     ) -> io::Result<usize> {
         loop {
-            match self.send_some(socket, batch, from, merging.is_on()) {
+            match self.send_some(socket, batch, from, merging.limits()) {
                 Err(error) if self.counts[0] > 1 && forbids(&error) => merging.pause(),
                 Err(error) => return Err(error),
                 Ok(count) => {
@@ -55,57 +55,40 @@ impl Sender {
     }
 
     /// One system call.
-    fn send_some(&mut self, socket: BorrowedFd<'_>, batch: &SendBatch, from: usize, merge: bool) -> io::Result<usize> {
+    fn send_some(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        batch: &SendBatch,
+        from: usize,
+        limits: TrainLimits,
+    ) -> io::Result<usize> {
         let (peers, max) = (self.peers, self.max_message);
-        let mut out = self.headers.outgoing(batch.contents());
-        let (mut next, mut start) = (from, batch.offset(from));
         self.counts[0] = 1;
-        while out.len() < BATCH {
-            let Some(entry) = batch.get(next) else { break };
-            let (index, len) = (out.len(), entry.message.len());
-            let count = if merge { train(batch, next, &entry) } else { 1 };
-            let end = if count > 1 { batch.offset(next + count) } else { start + len };
-            match out.push(start..end, |slot| address(slot, &entry, peers, max, count)) {
-                Err(error) if index == 0 => return Err(error),
-                Err(_) => break,
-                Ok(()) => self.counts[index] = count as u8,
-            }
-            (next, start) = (next + count, end);
-        }
-        let messages = out.len();
-        if messages == 0 {
-            return Ok(0);
-        }
-        let sent = out.send(socket)?;
-        if sent == messages {
-            return Ok(next - from);
-        }
+        let mut trains = batch.trains(from, limits).zip(&mut self.counts);
+        let sent = self.headers.send(socket, batch.len().saturating_sub(from), |slot| {
+            let Some((train, count)) = trains.next() else { return Ok(None) };
+            *count = train.count as u8;
+            address(slot, &train, peers, max).map(Some)
+        })?;
         Ok(self.counts[..sent].iter().copied().map(usize::from).sum())
     }
 }
 
-/// Writes where `entry` goes, what it leaves from, and of which size the `count` segments are; gives how long the name and
-/// the control messages are.
+/// Writes where the train goes, what it leaves from, and of which size its segments are.
 #[inline]
-fn address(
-    slot: &mut Slot,
-    entry: &SendEntry<'_>,
-    peers: Peers,
-    max: usize,
-    count: usize,
-) -> io::Result<(usize, usize)> {
-    if entry.message.len() > max {
-        return Err(too_long(entry.message.len(), max));
+fn address<'a>(slot: &mut Slot, train: &Train<'a>, peers: Peers, max: usize) -> io::Result<Outgoing<'a>> {
+    if train.segment > max {
+        return Err(too_long(train.segment, max));
     }
-    let name = name::write(&mut slot.name, entry.to, peers)?;
-    let mut control = match (entry.local, peers) {
-        (Some(ip), Peers::Inet | Peers::Inet6) => control::write_source(&mut slot.control, ip, peers == Peers::Inet6)?,
+    let name = name::write(&mut slot.name, train.to, peers)?;
+    let mut control = match (train.local, peers) {
+        (Some(ip), Peers::Inet | Peers::Inet6) => control::write_source(&mut slot.control, *ip, peers == Peers::Inet6)?,
         _ => 0,
     };
-    if count > 1 {
-        control = control::write_segment(&mut slot.control, control, entry.message.len());
+    if train.count > 1 {
+        control = control::write_segment(&mut slot.control, control, train.segment);
     }
-    Ok((name, control))
+    Ok(Outgoing { message: train.bytes, name, control })
 }
 
 #[cold]

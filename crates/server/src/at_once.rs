@@ -13,6 +13,8 @@ use crate::runner::{MOST_REPLIES, Work, is_own, local_addr, settle, unless_it_pa
 /// What handling a batch takes besides the batch.
 pub(crate) struct AtOnce {
     reply: Reply,
+    /// Of the datagram at hand.
+    peer: Peer,
     own: Option<Addr>,
     /// Whether replies are bounded by requests, as their senders may be forged.
     bounded: bool,
@@ -28,6 +30,7 @@ impl AtOnce {
     ) -> Option<Self> {
         handler.ready_at_once().then(|| Self {
             reply: Reply::framed(cx.limits.max_reply, Framing::Chunks.encoder(max_message)),
+            peer: Peer::new(Addr::Unix(UnixAddr::UNNAMED)),
             own,
             bounded: cx.capabilities.spoofable && !handler.amplifies(),
         })
@@ -63,12 +66,13 @@ impl AtOnce {
                 work.refuse(meta.truncated, cx);
                 continue;
             }
-            let peer = meta.peer.map(Peer::new);
             let asked = meta.local.and_then(|local| local_addr(self.own, Some(local)));
             let local = asked.as_ref().unwrap_or(&bound);
-            if let Some(peer) = &meta.peer {
-                out.direct(peer, meta.local);
-            }
+            let peer = meta.peer.as_ref().map(|addr| {
+                out.direct(addr, meta.local);
+                self.peer.become_at(addr);
+                &self.peer
+            });
             let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
             loop {
                 let start = work.offset;
@@ -87,7 +91,7 @@ impl AtOnce {
                     if self.bounded { limits.max_reply.min((3 * message.len()).max(64)) } else { limits.max_reply };
                 self.reply.reset(most, peer.is_some());
                 let called = {
-                    let call = pin!(handler.handle(Request::new(message, peer.as_ref(), local), &mut self.reply));
+                    let call = pin!(handler.handle(Request::new(message, peer, local), &mut self.reply));
                     call.poll(task)
                 };
                 match called {
