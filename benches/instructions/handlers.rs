@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use swapwire::{
-    Framing, Handler, HandlerError, IntoService, Registry, Reply, Request, Running, Service, Session, SessionHandler,
-    Transport, async_trait,
-};
+use swapwire::{Framing, Handler, HandlerError, IntoService, Registry, Reply, Request, Running, Service, Transport};
 use tokio::runtime::Runtime;
 
 /// The one that `swapwire serve` runs, as an operator gets it: by its name, behind `Arc<dyn Service>`.
@@ -23,23 +20,6 @@ impl Handler for WaitsOnce {
             out.put(request.message());
             out.as_mut().make_ascii_uppercase();
         })?;
-        Ok(())
-    }
-}
-
-/// As `examples/session_echo.rs`.
-pub struct SessionEcho;
-
-#[async_trait]
-impl SessionHandler for SessionEcho {
-    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
-        let mut upper = Vec::new();
-        while let Some(message) = session.recv().await? {
-            upper.clear();
-            upper.extend_from_slice(&message);
-            upper.make_ascii_uppercase();
-            session.send(&upper).await?;
-        }
         Ok(())
     }
 }

@@ -11,13 +11,16 @@ mod client;
 mod codec;
 mod handlers;
 mod limits;
+#[path = "../common/session_echo.rs"]
+mod session_echo;
 mod wire;
 
 use client::{Bytes, Messages};
 use codec::Codec;
 use gungraun::prelude::*;
-use handlers::{SessionEcho, WaitsOnce, uppercase_echo};
+use handlers::{WaitsOnce, uppercase_echo};
 use limits::limit;
+use session_echo::SessionEcho;
 use swapwire::Framing;
 use wire::Wire;
 
