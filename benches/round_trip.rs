@@ -1,7 +1,8 @@
-//! How long one message takes there and back: one connection, one message under way. And what our client costs beside a
-//! plain socket, both against our server.
+//! How long one message takes there and back: one under way on each connection. And what our client costs beside a plain
+//! socket, both against our server.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot run says where and stops")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "nobody links to a bench")]
+#![allow(dead_code, reason = "the benches share a module, and none uses all of it")]
 
 mod common;
 
@@ -9,31 +10,34 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::{Kind, SIZES, Server, Wire};
+use common::{Kind, Server, Wire};
 use criterion::{BenchmarkId, Criterion};
 use swapwire::core::Place;
-use swapwire::{ByteStream, Link, Session, SessionConfig};
+use swapwire::{ByteStream, Framing, Link, Session, SessionConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use tokio::time::timeout;
 
 fn main() {
     let mut criterion = common::criterion();
-    common::servers(&mut criterion, "round-trip", 1, |_, _| 1);
+    common::cell::matrix(&mut criterion, "round-trip", 1);
     for wire in Wire::ALL {
         clients(&mut criterion, wire);
     }
     criterion.final_summary();
 }
 
+/// What every wire carries.
+const CLIENT_SIZES: [usize; 3] = [64, 1024, 16 * 1024];
+
 /// Both clients against the same server. What is measured is the client's own code, so it is not the load generator's.
 fn clients(criterion: &mut Criterion, wire: Wire) {
-    let mut group = common::group(criterion, "client", wire);
-    for size in SIZES {
+    let mut group = common::group(criterion, format!("client/{}", wire.name()));
+    for size in CLIENT_SIZES {
         group.throughput(common::throughput(1, size));
         for name in ["session", "raw"] {
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                let (server, mut message) = (Server::start(Kind::Swapwire, wire), Message::new(size));
+                let (server, mut message) = (Server::start(Kind::Swapwire, wire, &Framing::Chunks), Message::new(size));
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 let mut client = runtime.block_on(async {
                     if name == "session" { Client::session(&server).await } else { Client::raw(&server).await }

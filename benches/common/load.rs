@@ -2,49 +2,45 @@
 
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId};
 use swapwire_bench::{Conditions, Goal, Load, Round, ServerKind, Sizes, Target, measure_once};
 
-use super::{Kind, SIZES, Server, Wire};
+use super::{Cell, Kind, Server};
 
 /// Full load before each sample, on connections of its own.
 const WARM_UP: Duration = Duration::from_millis(10);
 
-/// The same load on both servers. An iteration is a message for each place under way: `connections` with `pipeline` each.
-pub fn servers(criterion: &mut Criterion, bench: &str, connections: usize, pipeline: impl Fn(Wire, usize) -> usize) {
-    for wire in Wire::ALL {
-        let mut group = super::group(criterion, bench, wire);
-        for size in SIZES {
-            let load = Load { sizes: Sizes::Fixed(size), connections, pipeline: pipeline(wire, size), rate: None };
-            let wave = load.connections * load.pipeline;
-            group.throughput(super::throughput(wave, size));
-            for kind in Kind::BOTH {
-                let mut faulty = Vec::new();
-                group.bench_function(BenchmarkId::new(kind.name(), size), |bencher| {
-                    let server = Server::start(kind, wire);
-                    bencher.iter_custom(|waves| {
-                        let requests = waves * wave as u64;
-                        let round = round(&server, &load, requests);
-                        // Some of the replies that came are to requests of the warm-up.
-                        let each = round.elapsed_s / round.messages as f64;
-                        faulty.extend(faults(&round));
-                        Duration::from_secs_f64(each * requests as f64)
-                    });
-                });
-                if let Some(last) = faulty.last() {
-                    let cell = format!("{bench}/{}/{}/{size}", wire.name(), kind.name());
-                    eprintln!("{cell}: not to be trusted: faults in {} rounds, the last: {last}", faulty.len());
-                }
-            }
+/// The same load on each of the servers. An iteration is a message for each place under way: `connections` with `depth`
+/// each.
+pub fn compare(group: &mut BenchmarkGroup<'_, WallTime>, cell: &Cell, kinds: &[Kind]) {
+    let wave = cell.connections * cell.depth;
+    group.throughput(super::throughput(wave, cell.size));
+    for kind in kinds {
+        let mut faulty = Vec::new();
+        group.bench_function(BenchmarkId::new(kind.name(), cell.size), |bencher| {
+            let server = Server::start(*kind, cell.wire, &cell.framing);
+            bencher.iter_custom(|waves| {
+                let requests = waves * wave as u64;
+                let round = round(&server, cell, requests);
+                // Some of the replies that came are to requests of the warm-up.
+                let each = round.elapsed_s / round.messages as f64;
+                faulty.extend(faults(&round));
+                Duration::from_secs_f64(each * requests as f64)
+            });
+        });
+        if let Some(last) = faulty.last() {
+            eprintln!("{cell:?}, {kind:?}: not to be trusted: faults in {} rounds, the last: {last}", faulty.len());
         }
-        group.finish();
     }
 }
 
-fn round(server: &Server, load: &Load, requests: u64) -> Round {
+fn round(server: &Server, cell: &Cell, requests: u64) -> Round {
     let target = Target { name: "server".to_owned(), endpoint: server.endpoint.clone(), server: ServerKind::Elsewhere };
-    let conditions = Conditions { goal: Goal::Requests(requests), warmup: WARM_UP, ..Conditions::default() };
-    let round = measure_once(&target, load, &conditions, &server.registry).unwrap();
+    let load = Load { sizes: Sizes::Fixed(cell.size), connections: cell.connections, pipeline: cell.depth, rate: None };
+    let (goal, framing) = (Goal::Requests(requests), cell.framing.clone());
+    let conditions = Conditions { goal, framing, warmup: WARM_UP, ..Conditions::default() };
+    let round = measure_once(&target, &load, &conditions, &server.registry).unwrap();
     assert!(round.messages > 0, "{}: no right reply: {:?}", server.endpoint, round.faults);
     round
 }
