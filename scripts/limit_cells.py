@@ -1,9 +1,6 @@
 """What `scripts/limit` measures: the servers, the loads and the figures."""
 
-import functools
-import subprocess
 from dataclasses import dataclass, field
-from pathlib import Path
 
 # `serve` as the figures mean it: everything else is its default.
 SERVE = ["--until-eof", "--workers", "1"]
@@ -13,24 +10,6 @@ BUFFERS = "recv_buffer=2MiB&send_buffer=2MiB"
 SINGLE = "?gso=false&gro=false"
 
 CPU, RATE, P99 = "server CPU/message", "messages/s", "p99"
-
-
-@functools.cache
-def _help(binaries: Path) -> str:
-    return subprocess.run([binaries / "swapwire", "serve", "--help"], stdout=subprocess.PIPE, text=True).stdout
-
-
-@functools.cache
-def query(binaries: Path, text: str) -> str:
-    """The options of a client's endpoint, where this build knows them."""
-    asked = [binaries / "swapwire", "connect", f"udp://127.0.0.1:9{text}"]
-    done = subprocess.run(asked, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    return "" if "unknown option" in done.stderr else text
-
-
-def remark(binaries: Path, text: str) -> str:
-    """What must be known of a cell whose client cannot be told that."""
-    return "" if query(binaries, text) == text else " (this build's client cannot be kept from merging)"
 
 
 def place(wire: str, directory: str, name: str) -> str:
@@ -45,7 +24,7 @@ def limit(wire: str, how: str = "limit"):
 def swapwire(wire: str, *flags: str):
     """The command of ours."""
 
-    def command(binaries: Path, directory: str) -> list:
+    def command(binaries, directory: str) -> list:
         options = f"?{BUFFERS}" if wire in ("udp", "unix-dgram") else ""
         return [binaries / "swapwire", "serve", place(wire, directory, "swapwire") + options, *SERVE, *flags]
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import measuring
-from limit_cells import Absolute, limit, query, remark, swapwire
+from limit_cells import Absolute, limit, swapwire
 from measuring import median
 
 # Fresh servers, each; what is counted hardly differs between them.
@@ -27,12 +27,12 @@ def measure(cell: Absolute, binaries: Path, asked) -> dict:
     return {"calls": calls, "instructions": instructions, "memory": memory}[cell.kind](cell, binaries, asked)
 
 
-def row(cell: Absolute, how: str, unit: str, form: str, values: list, beside=("", ""), note="") -> dict:
+def row(cell: Absolute, how: str, unit: str, form: str, values: list, beside=("", "")) -> dict:
     """`values` are pairs: of the limit, of ours."""
     a, b = zip(*values)
     return {
         "cell": f"`{cell.name}`",
-        "what": f"{cell.what} ({how}){note}",
+        "what": f"{cell.what} ({how})",
         "figure": f"≤ {cell.figure:,g} {unit}",
         "measured": f"{median(b):{form}}",
         "least – largest": f"{min(b):{form}} – {max(b):{form}}",
@@ -54,7 +54,7 @@ def calls(cell: Absolute, binaries: Path, asked) -> dict:
         counted.append([[by(cell, binaries, asked, command) for command in both(cell)] for _ in range(TIMES)])
     stressed, free = counted
     beside = [f" (perf: {median(side):.3f})" for side in zip(*free)]
-    return row(cell, "strace", "system calls/message", ",.3f", stressed, beside, remark(binaries, cell.query))
+    return row(cell, "strace", "system calls/message", ",.3f", stressed, beside)
 
 
 def strace(cell: Absolute, binaries: Path, asked, command) -> float:
@@ -70,7 +70,7 @@ def strace(cell: Absolute, binaries: Path, asked, command) -> float:
                 if tracer.poll() is not None:
                     sys.exit(f"strace -p {server.pid}: exit {tracer.returncode}")
         load = [*cell.load, "--requests", str(STRACED), "--warmup", "0"]
-        bench = measuring.bench_command(binaries, server.endpoint + query(binaries, cell.query), load)
+        bench = measuring.bench_command(binaries, server.endpoint + cell.query, load)
         answered = measuring.the_round(measuring.output(*bench))["answered"]
         tracer.send_signal(signal.SIGINT)
         tracer.wait()
@@ -82,7 +82,7 @@ def perf(cell: Absolute, binaries: Path, asked, command) -> float:
     """The same by a counter in the kernel."""
     with tempfile.TemporaryDirectory() as directory, measuring.server(command(binaries, directory)) as server:
         load = [*cell.load, "--duration", asked.duration, "--warmup", "0"]
-        bench = measuring.bench_command(binaries, server.endpoint + query(binaries, cell.query), load)
+        bench = measuring.bench_command(binaries, server.endpoint + cell.query, load)
         counted = Path(directory) / "counted"
         counter = ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", str(server.pid), "-o", str(counted)]
         answered = measuring.the_round(measuring.output(*counter, "--", *bench))["answered"]
@@ -91,7 +91,7 @@ def perf(cell: Absolute, binaries: Path, asked, command) -> float:
 
 def instructions(cell: Absolute, binaries: Path, asked) -> dict:
     values = [executed(cell, binaries, command) for command in both(cell)]
-    return row(cell, "callgrind, user space", "instructions/message", ",.0f", [values], note=remark(binaries, cell.query))
+    return row(cell, "callgrind, user space", "instructions/message", ",.0f", [values])
 
 
 def executed(cell: Absolute, binaries: Path, command) -> float:
@@ -102,7 +102,7 @@ def executed(cell: Absolute, binaries: Path, command) -> float:
             valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/callgrind"]
             with measuring.server([*valgrind, *command(binaries, directory)]) as server:
                 load = [*cell.load, "--requests", str(requests), "--warmup", "0", "--timeout", "20s"]
-                bench = measuring.bench_command(binaries, server.endpoint + query(binaries, cell.query), load)
+                bench = measuring.bench_command(binaries, server.endpoint + cell.query, load)
                 answered = measuring.the_round(measuring.output(*bench))["answered"]
             done.append((answered, int(re.search(r"Collected : (\d+)", server.report)[1])))
     (few, before), (many, after) = done

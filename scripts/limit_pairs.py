@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import measuring
-from limit_cells import CPU, P99, RATE, Pair, query, remark
+from limit_cells import CPU, P99, RATE, Pair
 from measuring import interval, median
 
 # Pairs with the same processes: where one happens to lie in memory stays with it, so now and then all start anew.
@@ -32,7 +32,7 @@ def rounds(cell: Pair, commands: list, binaries: Path, asked) -> list:
             for _ in range(min(TOGETHER, asked.pairs - len(every))):
                 turn = []
                 for server in servers:
-                    endpoint = server.endpoint + query(binaries, cell.query)
+                    endpoint = server.endpoint + cell.query
                     command = measuring.bench_command(binaries, endpoint, load, server.pid)
                     turn.append(measuring.the_round(measuring.output(*command)))
                 every.append(turn)
@@ -68,7 +68,7 @@ def measure(cell: Pair, binaries: Path, asked) -> dict:
     name_a, name_b = cell.sides
     row = {
         "cell": f"`{cell.name}`",
-        "what": cell.what + remark(binaries, cell.query) + (f" (lost: {lost[0]} and {lost[1]})" if any(lost) else ""),
+        "what": cell.what + (f" (lost: {lost[0]} and {lost[1]})" if any(lost) else ""),
         "figure": f"{'≥' if cell.at_least else '≤'} {cell.figure:.2f} × {cell.metric}",
         "measured": f"{ratio:.3f} [{low:.3f}, {high:.3f}]",
         "least – largest": f"{min(ratios):.2f} – {max(ratios):.2f}",

@@ -23,7 +23,7 @@ thread_local! {
 /// 2. `poll_shutdown` ends the writing half; the peer reads to the end and can still write (`half_close`).
 /// 3. Reading returns 0 bytes only at the end (tokio's `AsyncRead`).
 /// 4. Dropping it closes it and wakes the peer (`close_wakes_recv`, `close_wakes_send`); what was flushed arrives
-///    (`close_flushes`).
+///    (`close_flushes`). A server drops it without `poll_shutdown` once it has read to the end.
 /// 5. One task reads and one writes: each direction keeps one waker.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 

@@ -24,12 +24,12 @@ pub(crate) fn patience(cx: &ServeContext, quiet: Duration) -> Duration {
     longest.saturating_sub(quiet)
 }
 
-/// Ends the writing half, then reads and forgets a little, unless the peer `has_ended`: closing with unread input makes the
-/// system throw away what the peer has not yet received.
-pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration, has_ended: bool, cx: &ServeContext) {
+/// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
+/// peer has not yet received. Behind the end of the input there is none, and dropping the stream does.
+pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration, cx: &ServeContext) {
     let _ = timeout(patience, async {
         io.shutdown().await?;
-        let mut left = if has_ended { 0 } else { DISCARD };
+        let mut left = DISCARD;
         poll_fn(|task| {
             while left > 0 {
                 let mut scratch = Scratch::take(cx);

@@ -266,12 +266,13 @@ impl<'a> Connection<'a> {
     pub(crate) async fn close(mut self, mut held: Option<Box<Scratch>>, end: SessionEnd) -> SessionEnd {
         if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) {
             let replied = !held.as_ref().map_or(&self.unsent, |scratch| &scratch.out).is_empty();
-            if poll_fn(|task| self.poll_finish(task, &mut held)).await.is_ok() {
+            let finished = poll_fn(|task| self.poll_finish(task, &mut held)).await.is_ok();
+            if finished && !self.has_ended {
                 let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && self.waiting && !replied;
                 let ticks = if idle { self.keeper().now().saturating_sub(self.waiting_since) } else { 0 };
                 let quiet = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
                 held.take().into_iter().for_each(Scratch::give);
-                linger(self.io, patience(self.cx, quiet), self.has_ended, self.cx).await;
+                linger(self.io, patience(self.cx, quiet), self.cx).await;
             }
         }
         held.into_iter().for_each(Scratch::give);
