@@ -8,6 +8,9 @@
     reason = "each test file uses a part"
 )]
 
+pub mod numbered;
+pub mod wide;
+
 use std::time::Duration;
 
 use swapwire_core::{Framing, Registry, Session, SessionConfig};
@@ -20,7 +23,7 @@ pub struct Net {
 
 impl Net {
     pub fn new() -> Self {
-        Self { registry: Registry::new().with(MemNetwork::new()) }
+        Self { registry: Registry::new().with(MemNetwork::new()).with(wide::Wide::new()) }
     }
 
     pub fn server(&self) -> ServerBuilder {
