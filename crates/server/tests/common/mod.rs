@@ -9,6 +9,7 @@
 )]
 
 pub mod numbered;
+pub mod script;
 pub mod wide;
 
 use std::time::Duration;
