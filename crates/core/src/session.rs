@@ -308,4 +308,6 @@ impl fmt::Debug for Permit<'_> {
 }
 
 #[cfg(test)]
+mod batch_tests;
+#[cfg(test)]
 mod tests;

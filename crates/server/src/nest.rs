@@ -230,3 +230,16 @@ impl Table {
         }
     }
 }
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    /// What a connection costs beside its session.
+    #[test]
+    fn a_place_stays_small() {
+        let (admitted, seat) = (size_of::<Admitted>(), size_of::<Seat>());
+        assert!(admitted <= 88, "{admitted} bytes");
+        assert!(seat <= 32, "{seat} bytes");
+    }
+}

@@ -1,0 +1,194 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+async fn wait(keeper: &Keeper, deadline: Tick) {
+    let mut seat = keeper.seat();
+    poll_fn(|task| seat.poll(task.waker(), keeper.now(), deadline)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_are_met_within_two_ticks_and_never_early() {
+    let keeper = Arc::new(Keeper::new(&Limits { idle_timeout: None, ..Limits::default() }));
+    let drive = tokio::spawn({
+        let keeper = Arc::clone(&keeper);
+        async move { keeper.run(&CancellationToken::new()).await }
+    });
+    let mut waits = tokio::task::JoinSet::new();
+    // Within a lap of the wheel, several laps ahead, and many at once.
+    for millis in [1, 16, 17, 500, 8_191, 8_192, 30_000, 100_000].into_iter().chain(2_000..2_100) {
+        let keeper = Arc::clone(&keeper);
+        waits.spawn(async move {
+            let (begun, after) = (Instant::now(), Duration::from_millis(millis));
+            wait(&keeper, keeper.now() + ticks(after)).await;
+            let late = begun.elapsed().checked_sub(after).expect("not early");
+            assert!(late <= 3 * TICK, "{late:?} after {after:?}");
+        });
+    }
+    while let Some(done) = waits.join_next().await {
+        done.unwrap();
+    }
+    let wheel = keeper.wheel();
+    assert_eq!(wheel.free.len(), wheel.entries.len());
+    drive.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_is_woken_by_a_drain_and_nobody_waits_for_no_deadline() {
+    let limits = Limits { idle_timeout: None, frame_timeout: None, write_timeout: None, ..Limits::default() };
+    let keeper = Arc::new(Keeper::new(&limits));
+    let drain = CancellationToken::new();
+    let drive = tokio::spawn({
+        let (keeper, drain) = (Arc::clone(&keeper), drain.clone());
+        async move { keeper.run(&drain).await }
+    });
+    let woken = tokio::spawn({
+        let (keeper, drain) = (Arc::clone(&keeper), drain.clone());
+        async move {
+            let mut seat = keeper.seat();
+            poll_fn(|task| {
+                assert!(seat.poll(task.waker(), keeper.now(), keeper.now() + keeper.idle).is_pending());
+                if drain.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    });
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert!(!woken.is_finished());
+    drain.cancel();
+    woken.await.unwrap();
+    drive.abort();
+}
+
+/// A keeper that is driven until it is dropped, and how often its driver was polled.
+struct Driven {
+    keeper: Arc<Keeper>,
+    polls: Arc<AtomicUsize>,
+    drive: tokio::task::JoinHandle<()>,
+}
+
+impl Driven {
+    async fn new(limits: &Limits) -> Self {
+        let (keeper, polls) = (Arc::new(Keeper::new(limits)), Arc::<AtomicUsize>::default());
+        let drive = tokio::spawn({
+            let (keeper, polls) = (Arc::clone(&keeper), Arc::clone(&polls));
+            async move {
+                let drain = CancellationToken::new();
+                let mut run = pin!(keeper.run(&drain));
+                poll_fn(|task| {
+                    polls.fetch_add(1, Ordering::Relaxed);
+                    run.as_mut().poll(task).map(|never| match never {})
+                })
+                .await
+            }
+        });
+        tokio::task::yield_now().await;
+        Self { keeper, polls, drive }
+    }
+
+    fn polls(&self) -> usize {
+        self.polls.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.drive.abort();
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_stops_when_nobody_asks_and_is_right_when_somebody_does() {
+    let driven = Driven::new(&Limits::default()).await;
+    assert_eq!(driven.polls(), 1);
+    for hours in 1..4_u32 {
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(driven.polls(), 0, "nobody asked for an hour");
+        let now = driven.keeper.now();
+        let exact = u64::try_from((hours * HOUR).as_millis() / TICK.as_millis()).unwrap();
+        // A sleep takes a millisecond more.
+        assert!((exact..=exact + 10).contains(&now), "{now} in the place of {exact}");
+        // Woken, and two ticks.
+        tokio::time::sleep(3 * TICK).await;
+        assert!((2..=4).contains(&driven.polls()));
+    }
+    // While somebody asks at every tick it does not stop.
+    let begun = driven.keeper.now();
+    for _ in 0..100 {
+        tokio::time::sleep(TICK).await;
+        let _ = driven.keeper.now();
+    }
+    let asked = driven.keeper.now() - begun;
+    assert!((99..=107).contains(&asked), "{asked} ticks");
+    assert!(driven.polls() >= 100);
+    // One who waits costs a look at each lap, at most.
+    let keeper = Arc::clone(&driven.keeper);
+    let waiting = tokio::spawn(async move { wait(&keeper, keeper.now() + ticks(Duration::from_secs(100))).await });
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    let polls = driven.polls();
+    assert!(polls < 60, "{polls} polls for one who waits");
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert!(waiting.is_finished());
+}
+
+/// The successor in a seat is looked at when its predecessor was due, at most, and not woken for good.
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_is_used_again_has_its_own_deadline() {
+    let limits = Limits { idle_timeout: None, write_timeout: None, frame_timeout: None, ..Limits::default() };
+    let driven = Driven::new(&limits).await;
+    // In one bucket of the wheel and in others, nearer and further than the successor's.
+    for first in [1, 10, 600, 20_000] {
+        for second in [first + BUCKETS as Tick, 5, 7_000] {
+            let keeper = &driven.keeper;
+            let waker = futures::task::noop_waker();
+            let mut seats: Vec<_> = (0..10).map(|_| keeper.seat()).collect();
+            for seat in &mut seats {
+                assert!(seat.poll(&waker, keeper.now(), keeper.now() + first).is_pending());
+            }
+            let known = keeper.wheel().entries.len();
+            drop(seats);
+            let begun = Instant::now();
+            let mut polls = 0;
+            let deadline = keeper.now() + second;
+            let mut seat = keeper.seat();
+            poll_fn(|task| {
+                polls += 1;
+                seat.poll(task.waker(), keeper.now(), deadline)
+            })
+            .await;
+            let ticks = begun.elapsed().as_millis() / TICK.as_millis();
+            let second = u128::from(second);
+            // The clock may be a tick late when it is asked.
+            assert!((second - 1..=second + 2).contains(&ticks), "{first} {second}: {ticks}");
+            assert!(polls <= 4, "{first} {second}: {polls} polls");
+            assert_eq!(keeper.wheel().entries.len(), known, "seats are used again");
+        }
+    }
+    assert_eq!(driven.keeper.wheel().entries.len(), 10);
+}
+
+/// A deadline that is nearer than the one that was entered counts.
+#[tokio::test(start_paused = true)]
+async fn a_seat_can_be_moved_nearer() {
+    let driven = Driven::new(&Limits::default()).await;
+    let keeper = &driven.keeper;
+    let (begun, mut near) = (Instant::now(), false);
+    let mut seat = keeper.seat();
+    poll_fn(|task| {
+        let now = keeper.now();
+        let deadline = if std::mem::replace(&mut near, true) { 10 } else { 1000 };
+        let polled = seat.poll(task.waker(), now, deadline);
+        if deadline == 1000 {
+            task.waker().wake_by_ref();
+        }
+        polled
+    })
+    .await;
+    let ticks = begun.elapsed().as_millis() / TICK.as_millis();
+    assert!((10..=12).contains(&ticks), "{ticks}");
+}
