@@ -102,6 +102,20 @@ async fn swap_transport() {
 }
 
 #[tokio::test]
+async fn counters() {
+    let net = Net::new();
+    let mut program = Program::start("counters", &["tcp://127.0.0.1:0"]);
+    let mut session = net.connect(&program.listening().await).await;
+    assert_eq!(ask(&mut session, "hello").await, "HELLO");
+    let mut line = async || within("a line", program.lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(line().await, "seconds,open,sessions,messages,failed,tasks");
+    while !line().await.split_once(',').unwrap().1.starts_with("1,1,1,0,") {}
+    drop(session);
+    while !line().await.split_once(',').unwrap().1.starts_with("0,1,1,0,") {}
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn custom_handler() {
     let net = Net::new();
     let endpoints = ["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "tcp://127.0.0.1:0"];

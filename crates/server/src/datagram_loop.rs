@@ -18,7 +18,7 @@ use crate::runner::{Desk, Late, Work, run};
 use crate::stats::Stats;
 
 /// Datagrams received at once.
-pub(crate) const BATCH: usize = 32;
+pub(crate) const BATCH: usize = 64;
 /// Receive batches that waiting calls may keep; when they keep so many, further calls get copies.
 const LENT: usize = 4;
 /// Batches handled before other tasks run.

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// worker's buffers for each endpoint; beyond that a call keeps a copy of its own bytes. A thread keeps at most five idle
 /// buffers, of 128 KiB for input and twice 256 KiB for replies each.
 ///
-/// Of a datagram socket with a message handler: five receive batches of 32 slots of the largest datagram, of which only
+/// Of a datagram socket with a message handler: five receive batches of 64 slots of the largest datagram, of which only
 /// what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram + `max_reply`) + 1 MiB of replies that
 /// wait for full peers. With a session handler: `max_peers` sessions, `peer_queue` datagrams waiting for each. With
 /// [workers](crate::ServerBuilder::workers), all that is for each member of the socket's group.

@@ -1,0 +1,47 @@
+//! A server that says how it is, each second, as CSV: `cargo run --example counters [-- ENDPOINT…]`.
+//!
+//! What a server counts is a value that anything can read at any time, here for a table on the standard output; a page for
+//! Prometheus would do the same. `scripts/soak` watches this one for half an hour.
+
+use std::time::{Duration, Instant};
+
+use swapwire::Snapshot;
+use swapwire::handlers::UppercaseEcho;
+
+/// Sessions that have begun and not yet ended.
+fn open(seen: &Snapshot) -> u64 {
+    let timeouts = seen.idle_timeouts + seen.frame_timeouts + seen.write_timeouts;
+    let faults = seen.handshakes_failed + seen.broken + seen.bad_frames + seen.handler_errors + seen.panics;
+    seen.sessions.saturating_sub(seen.done + seen.drained + timeouts + faults + seen.cut)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let endpoints = if asked.is_empty() { vec!["tcp://127.0.0.1:8888".to_owned()] } else { asked };
+
+    let server = endpoints.into_iter().fold(swapwire::server(), |server, endpoint| server.listen(endpoint));
+    let running = server.handler(UppercaseEcho).bind().await?.start();
+    for endpoint in running.local_endpoints() {
+        println!("listening {endpoint}");
+    }
+
+    println!("seconds,open,sessions,messages,failed,tasks");
+    let (begun, mut second) = (Instant::now(), tokio::time::interval(Duration::from_secs(1)));
+    loop {
+        tokio::select! {
+            _ = second.tick() => {
+                let seen = running.snapshot();
+                let failed = seen.accept_errors + seen.dropped_requests + seen.dropped_replies + seen.failed_replies;
+                let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+                let seconds = begun.elapsed().as_secs();
+                println!("{seconds},{},{},{},{failed},{tasks}", open(&seen), seen.sessions, seen.messages);
+            }
+            stop = tokio::signal::ctrl_c() => {
+                stop?;
+                eprintln!("{}", running.stop().await);
+                return Ok(());
+            }
+        }
+    }
+}
