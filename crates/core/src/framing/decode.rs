@@ -120,7 +120,7 @@ impl FrameDecoder {
                 self.scanned = 0;
                 Ok(Decoded::Frame { message: 0..end, consumed })
             }
-            None if unread.len() > max + tail => Err(FrameError::TooLarge { len: unread.len() as u64, max }),
+            None if unread.len() > max.saturating_add(tail) => Err(FrameError::TooLarge { len: unread.len() as u64, max }),
             None if eof && matches!(self.kind, Kind::Lines) && unread.len() <= max => {
                 self.scanned = 0;
                 Ok(Decoded::Frame { message: 0..unread.len(), consumed: unread.len() })
@@ -160,6 +160,9 @@ fn decode_length(
     let Some(size) = usize::try_from(len).ok().filter(|size| *size <= max) else {
         return Err(FrameError::TooLarge { len, max });
     };
+    if unread.len() - width < size {
+        return incomplete();
+    }
     let consumed = width + size;
-    if unread.len() < consumed { incomplete() } else { Ok(Some(Decoded::Frame { message: width..consumed, consumed })) }
+    Ok(Some(Decoded::Frame { message: width..consumed, consumed }))
 }

@@ -102,6 +102,18 @@ fn too_large_is_known_from_the_header() {
 }
 
 #[test]
+fn a_limit_may_be_as_large_as_there_are() {
+    for text in ["lines", "delimiter:ab", "length:8", "fixed:3"] {
+        let framing: Framing = text.parse().unwrap();
+        for max in [usize::MAX - 1, usize::MAX] {
+            assert_eq!(framing.decoder(max).decode(b"\0", false), Ok(Decoded::Need { consumed: 0, partial: false }));
+        }
+    }
+    let mut decoder = Framing::LengthPrefixed { width: 8, little_endian: false }.decoder(usize::MAX);
+    assert_eq!(decoder.decode(&[0xff; 20], false), Ok(Decoded::Need { consumed: 0, partial: false }));
+}
+
+#[test]
 fn the_end_inside_a_frame_is_an_error_but_a_last_line_is_a_line() {
     assert_eq!(decode(&Framing::Lines, b"a\nb", &[]).unwrap(), [b"a".to_vec(), b"b".to_vec()]);
     assert!(matches!(decode(&Framing::length_prefixed(), &[0, 0, 0, 2, 1], &[]), Err(FrameError::Truncated { .. })));
