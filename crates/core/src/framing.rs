@@ -33,7 +33,7 @@ pub enum Framing {
         /// Least significant byte first.
         little_endian: bool,
     },
-    /// Each message before a delimiter, which it must not contain.
+    /// Each message before a delimiter, which it must not contain, not even with the delimiter's own beginning behind it.
     Delimited(Bytes),
     /// Messages of exactly this many bytes, at least 1.
     Fixed(usize),

@@ -120,7 +120,9 @@ impl FrameDecoder {
                 self.scanned = 0;
                 Ok(Decoded::Frame { message: 0..end, consumed })
             }
-            None if unread.len() > max.saturating_add(tail) => Err(FrameError::TooLarge { len: unread.len() as u64, max }),
+            None if unread.len() > max.saturating_add(tail) => {
+                Err(FrameError::TooLarge { len: unread.len() as u64, max })
+            }
             None if eof && matches!(self.kind, Kind::Lines) && unread.len() <= max => {
                 self.scanned = 0;
                 Ok(Decoded::Frame { message: 0..unread.len(), consumed: unread.len() })

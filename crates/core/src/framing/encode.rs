@@ -89,10 +89,11 @@ impl FrameEncoder {
                 }
             }
             Kind::Delimited(delimiter) => {
-                if memmem::find(&out[message..], delimiter).is_some() {
-                    return Err(FrameError::Unframeable("the message contains the delimiter"));
-                }
+                // Searched for with its end: behind `a\r\n`, `\r\n\r\n` is found two bytes too early.
                 out.extend_from_slice(delimiter);
+                if memmem::find(&out[message..], delimiter) != Some(len) {
+                    return Err(FrameError::Unframeable("the message contains the delimiter, or ends as it begins"));
+                }
             }
             Kind::Fixed(size) if *size != len => {
                 return Err(FrameError::Unframeable("the message does not have the fixed length"));

@@ -51,10 +51,11 @@ fn encode(framing: &Framing, messages: &[Vec<u8>]) -> Result<Vec<u8>, FrameError
 }
 
 fn framings() -> Vec<Framing> {
-    let mut all: Vec<Framing> = ["lines", "length", "length:2", "length:8le", "length:1", "delimiter:ab", "fixed:3"]
-        .into_iter()
-        .map(|text| text.parse().unwrap())
-        .collect();
+    let mut all: Vec<Framing> =
+        ["lines", "length", "length:2", "length:8le", "length:1", "delimiter:ab", "delimiter:aba", "fixed:3"]
+            .into_iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
     all.push(Framing::codec(LengthDelimitedCodec::new));
     all
 }
@@ -111,6 +112,20 @@ fn a_limit_may_be_as_large_as_there_are() {
     }
     let mut decoder = Framing::LengthPrefixed { width: 8, little_endian: false }.decoder(usize::MAX);
     assert_eq!(decoder.decode(&[0xff; 20], false), Ok(Decoded::Need { consumed: 0, partial: false }));
+}
+
+#[test]
+fn a_message_may_not_end_as_its_delimiter_begins_if_that_ends_it_early() {
+    let framing: Framing = "delimiter:\\r\\n\\r\\n".parse().unwrap();
+    for (message, fits) in
+        [("a", true), ("a\r", true), ("a\n", true), ("a\r\n", false), ("\r\n", false), ("a\r\nb", true)]
+    {
+        let wire = encode(&framing, &[message.into()]);
+        assert_eq!(wire.is_ok(), fits, "{message:?}");
+        if let Ok(wire) = wire {
+            assert_eq!(decode(&framing, &wire, &[]).unwrap(), [message.as_bytes()]);
+        }
+    }
 }
 
 #[test]
