@@ -123,9 +123,14 @@ impl FrameDecoder {
             None if unread.len() > max.saturating_add(tail) => {
                 Err(FrameError::TooLarge { len: unread.len() as u64, max })
             }
-            None if eof && matches!(self.kind, Kind::Lines) && unread.len() <= max => {
+            // A last line without its end.
+            None if eof && matches!(self.kind, Kind::Lines) => {
+                let len = unread.len();
+                if len > max {
+                    return Err(FrameError::TooLarge { len: len as u64, max });
+                }
                 self.scanned = 0;
-                Ok(Decoded::Frame { message: 0..unread.len(), consumed: unread.len() })
+                Ok(Decoded::Frame { message: 0..len, consumed: len })
             }
             None if eof => Err(FrameError::Truncated { have: unread.len() }),
             None => {

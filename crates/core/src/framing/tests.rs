@@ -131,6 +131,8 @@ fn a_message_may_not_end_as_its_delimiter_begins_if_that_ends_it_early() {
 #[test]
 fn the_end_inside_a_frame_is_an_error_but_a_last_line_is_a_line() {
     assert_eq!(decode(&Framing::Lines, b"a\nb", &[]).unwrap(), [b"a".to_vec(), b"b".to_vec()]);
+    let too_large = Err(FrameError::TooLarge { len: 4, max: 3 });
+    assert_eq!(Framing::Lines.decoder(3).decode(b"abcd", true), too_large);
     assert!(matches!(decode(&Framing::length_prefixed(), &[0, 0, 0, 2, 1], &[]), Err(FrameError::Truncated { .. })));
     assert!(matches!(decode(&Framing::Fixed(2), &[1], &[]), Err(FrameError::Truncated { .. })));
 }
