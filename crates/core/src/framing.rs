@@ -63,7 +63,9 @@ impl Framing {
     }
 
     /// The state that cuts one connection's incoming bytes; messages above `max` bytes are refused.
+    /// (Chunks are cut to fit; of a limit of 0 they make 1.)
     pub fn decoder(&self, max: usize) -> FrameDecoder {
+        let max = if self.boundaries() { max } else { max.max(1) };
         FrameDecoder::new(self.kind(), max)
     }
 

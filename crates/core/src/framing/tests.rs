@@ -103,6 +103,11 @@ fn too_large_is_known_from_the_header() {
 }
 
 #[test]
+fn chunks_move_on_whatever_the_limit() {
+    assert_eq!(Framing::Chunks.decoder(0).decode(b"ab", false), Ok(Decoded::Frame { message: 0..1, consumed: 1 }));
+}
+
+#[test]
 fn a_limit_may_be_as_large_as_there_are() {
     for text in ["lines", "delimiter:ab", "length:8", "fixed:3"] {
         let framing: Framing = text.parse().unwrap();
