@@ -31,6 +31,7 @@ mod peer;
 mod capabilities;
 mod class;
 mod error;
+mod printable;
 
 mod datagram;
 mod link;

@@ -5,6 +5,7 @@ use std::ops::RangeBounds;
 use std::time::Duration;
 
 use crate::Endpoint;
+use crate::printable::printable;
 
 /// On which side of a connection an option has a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub enum OptionError {
         side: &'static str,
     },
     /// The value does not parse.
-    #[error("option {name}={value}: {reason}")]
+    #[error("option {name}={}: {}", printable(value), printable(reason))]
     Value {
         /// The option's name.
         name: String,
