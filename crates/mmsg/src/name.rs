@@ -8,7 +8,7 @@ use std::path::Path;
 
 use swapwire_core::{Addr, UnixAddr};
 
-use crate::Peers;
+use super::Peers;
 
 /// Room for the longest: a `sockaddr_un` has 110 bytes.
 pub(crate) const ROOM: usize = 112;

@@ -1,0 +1,42 @@
+//! What is fuzzed: one plain function for each target.
+//!
+//! `fuzz_targets/` gives them to libFuzzer, and `tests/corpora.rs` of the workspace above runs them over the corpora in
+//! `fuzz/corpus/`, as ordinary tests: it takes this file in by its path.
+#![allow(unreachable_pub, missing_docs, reason = "a test takes it in by its path")]
+
+mod source;
+
+mod control;
+mod datagram;
+mod decode;
+mod endpoint;
+mod framing;
+mod options;
+
+pub use control::control;
+pub use datagram::datagram;
+pub use decode::{
+    chunks as decode_chunks, codec as decode_codec, delimited as decode_delimited, fixed as decode_fixed,
+    length as decode_length, lines as decode_lines,
+};
+pub use endpoint::endpoint;
+pub use framing::framing;
+pub use options::options;
+
+/// A target's name and body; the body panics where something is wrong.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them, in alphabetical order.
+pub const TARGETS: &[Target] = &[
+    ("control", control),
+    ("datagram", datagram),
+    ("decode_chunks", decode_chunks),
+    ("decode_codec", decode_codec),
+    ("decode_delimited", decode_delimited),
+    ("decode_fixed", decode_fixed),
+    ("decode_length", decode_length),
+    ("decode_lines", decode_lines),
+    ("endpoint", endpoint),
+    ("framing", framing),
+    ("options", options),
+];
