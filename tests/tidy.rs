@@ -46,10 +46,12 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
     match (from, to) {
         // The facade joins all; the testkit and the load generator are for its tests and benches only.
         ("swapwire", "swapwire-testkit" | "swapwire-bench") => dev,
-        ("swapwire", "swapwire-cli" | "swapwire-limit") => false,
+        ("swapwire", "swapwire-adv" | "swapwire-cli" | "swapwire-limit") => false,
         ("swapwire", _) => true,
         // The command depends on the facade and the load generator alone.
         ("swapwire-cli", to) => matches!(to, "swapwire" | "swapwire-bench"),
+        // The adversary knows endpoints, and nothing else of ours: it must not share our mistakes.
+        ("swapwire-adv", to) => to == "swapwire-core" && kind == "normal",
         ("swapwire-core", "swapwire-core") => false,
         ("swapwire-core", to) => dev && matches!(to, "swapwire-mem" | "swapwire-testkit"),
         // The transports whose messages have boundaries move many by one call of the system.
@@ -67,8 +69,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
-        "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "server", "socket", "tcp", "testkit", "udp",
-        "unix",
+        "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "server", "socket", "tcp", "testkit",
+        "udp", "unix",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {
@@ -107,6 +109,10 @@ fn the_rules_for_arrows_refuse_what_they_should() {
         ("swapwire-cli", "swapwire-bench", "normal", true),
         ("swapwire-cli", "swapwire-core", "normal", false),
         ("swapwire", "swapwire-limit", "dev", false),
+        ("swapwire", "swapwire-adv", "dev", false),
+        ("swapwire-adv", "swapwire-core", "normal", true),
+        ("swapwire-adv", "swapwire-testkit", "dev", false),
+        ("swapwire-server", "swapwire-adv", "dev", false),
         ("swapwire-bench", "swapwire-core", "normal", true),
         ("swapwire-bench", "swapwire-mem", "dev", true),
         ("swapwire-bench", "swapwire-server", "dev", false),

@@ -1,0 +1,23 @@
+//! An adversary for servers, ours or not.
+//!
+//! `adv` is a client that does to a server what peers on a network do: it holds, drips, floods, resets, lies, never reads;
+//! and [`adv verify`](adv) is the judge that tells whether every reply was right meanwhile. `README.md` has the tables.
+//! Linux alone.
+
+#![cfg(target_os = "linux")]
+
+mod cli;
+mod common;
+mod datagram;
+mod dial;
+mod failures;
+mod limits;
+mod report;
+mod spread;
+mod stream;
+mod tagged;
+mod target;
+mod values;
+mod verify;
+
+pub use cli::adv;
