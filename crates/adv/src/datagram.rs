@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tokio::io::{Interest, Ready};
 use tokio::net::{UdpSocket, UnixDatagram};
 
 /// A socket for datagrams to and from one peer.
@@ -26,6 +27,20 @@ impl Datagram {
         match self {
             Self::Udp(socket) => socket.recv(buffer).await,
             Self::Unix(socket) => socket.recv(buffer).await,
+        }
+    }
+
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        match self {
+            Self::Udp(socket) => socket.ready(interest).await,
+            Self::Unix(socket) => socket.ready(interest).await,
+        }
+    }
+
+    pub(crate) fn try_send(&self, message: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Udp(socket) => socket.try_send(message),
+            Self::Unix(socket) => socket.try_send(message),
         }
     }
 

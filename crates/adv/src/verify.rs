@@ -1,5 +1,6 @@
 //! The judge: every reply is the right one, to the right client, once, whole, and in time.
 
+mod datagrams;
 mod drain;
 mod judge;
 mod streams;
@@ -144,8 +145,9 @@ impl Verify {
     }
 
     async fn converse(&self) -> anyhow::Result<()> {
-        let clients = stream::iter(0..self.args.connections).for_each_concurrent(None, |index| self.stream(index));
-        clients.await;
+        let datagrams = self.args.common.target.has_datagrams();
+        let client = async |index| if datagrams { self.datagram_client(index).await } else { self.stream(index).await };
+        stream::iter(0..self.args.connections).for_each_concurrent(None, client).await;
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ impl Verify {
     }
 
     /// Counts a connection that could not be made, and tells whether to try again. In a drain no connection is owed.
-    fn goes_on_after(&self, error: &io::Error) -> bool {
+    pub(super) fn goes_on_after(&self, error: &io::Error) -> bool {
         let draining = self.args.until_closed && self.drain.began().is_some();
         if draining && meaning(error) == "refused" {
             return false;
