@@ -10,6 +10,13 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::common::{self, Common};
+use crate::modes::churn::{Churn, ChurnArgs};
+use crate::modes::drip::{Drip, DripArgs};
+use crate::modes::halfclose::{Halfclose, HalfcloseArgs};
+use crate::modes::hold::{Hold, HoldArgs};
+use crate::modes::noread::{Noread, NoreadArgs};
+use crate::modes::pipeline::{Pipeline, PipelineArgs};
+use crate::modes::stall::{Stall, StallArgs};
 use crate::report::{FAULT, Report, USAGE};
 use crate::verify::{Verify, VerifyArgs};
 
@@ -30,6 +37,21 @@ struct Cli {
 enum Mode {
     /// Judge every reply: lost, duplicated, crossed, corrupt, late, cut, and how the connection ended
     Verify(Box<VerifyArgs>),
+    /// Open many connections that say nothing, and see whether they stay and are answered
+    Hold(HoldArgs),
+    /// Send messages that never end, a byte at a time
+    Drip(DripArgs),
+    /// Ask and never read
+    Noread(NoreadArgs),
+    /// Connect, say one word, close, and again
+    Churn(ChurnArgs),
+    /// Ask, end the writing half, and read the whole reply
+    Halfclose(HalfcloseArgs),
+    /// Write on while replies wait to be read, which must come whole
+    Pipeline(PipelineArgs),
+    /// Connect and never say the first word
+    #[command(alias = "stall-tls")]
+    StallHandshake(StallArgs),
 }
 
 /// Runs `adv` with these arguments, the first of which is its own name.
@@ -44,6 +66,13 @@ pub fn adv(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn attack(mode: Mode) -> Result<(Report, bool), Failure> {
     match mode {
         Mode::Verify(args) => with(args.common.clone(), || Verify::new(*args)),
+        Mode::Hold(args) => with(args.common.clone(), || Hold::new(args)),
+        Mode::Drip(args) => with(args.common.clone(), || Drip::new(args)),
+        Mode::Noread(args) => with(args.common.clone(), || Noread::new(args)),
+        Mode::Churn(args) => with(args.common.clone(), || Churn::new(args)),
+        Mode::Halfclose(args) => with(args.common.clone(), || Halfclose::new(args)),
+        Mode::Pipeline(args) => with(args.common.clone(), || Pipeline::new(args)),
+        Mode::StallHandshake(args) => with(args.common.clone(), || Stall::new(args)),
     }
 }
 

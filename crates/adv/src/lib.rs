@@ -6,12 +6,17 @@
 
 #![cfg(target_os = "linux")]
 
+mod asking;
 mod cli;
 mod common;
+mod crowd;
 mod datagram;
 mod dial;
+mod exchange;
 mod failures;
+mod judge;
 mod limits;
+mod modes;
 mod report;
 mod spread;
 mod stream;

@@ -2,7 +2,6 @@
 
 mod datagrams;
 mod drain;
-mod judge;
 mod streams;
 mod tally;
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::time::{sleep, timeout_at};
 
-use super::judge::{Judge, Verdict};
 use super::{Fault, Verify};
 use crate::failures::meaning;
+use crate::judge::{Judge, Verdict};
 use crate::stream::Stream;
 
 /// After a connection that could not be made, and how many of them in a row are enough.

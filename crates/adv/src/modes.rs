@@ -1,0 +1,9 @@
+//! What can be done to a server, a file for each.
+
+pub(crate) mod churn;
+pub(crate) mod drip;
+pub(crate) mod halfclose;
+pub(crate) mod hold;
+pub(crate) mod noread;
+pub(crate) mod pipeline;
+pub(crate) mod stall;
