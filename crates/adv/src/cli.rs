@@ -12,11 +12,15 @@ use clap::{Parser, Subcommand};
 use crate::common::{self, Common};
 use crate::modes::churn::{Churn, ChurnArgs};
 use crate::modes::drip::{Drip, DripArgs};
+use crate::modes::garbage::{Garbage, GarbageArgs};
 use crate::modes::halfclose::{Halfclose, HalfcloseArgs};
 use crate::modes::hold::{Hold, HoldArgs};
 use crate::modes::noread::{Noread, NoreadArgs};
 use crate::modes::pipeline::{Pipeline, PipelineArgs};
+use crate::modes::rst::{Rst, RstArgs};
+use crate::modes::spoof::{Spoof, SpoofArgs};
 use crate::modes::stall::{Stall, StallArgs};
+use crate::modes::watch::{Watch, WatchArgs};
 use crate::report::{FAULT, Report, USAGE};
 use crate::verify::{Verify, VerifyArgs};
 
@@ -49,9 +53,17 @@ enum Mode {
     Halfclose(HalfcloseArgs),
     /// Write on while replies wait to be read, which must come whole
     Pipeline(PipelineArgs),
+    /// Reset connections at random bytes
+    Rst(RstArgs),
+    /// Send spoilt, empty or endless frames
+    Garbage(GarbageArgs),
+    /// Send datagrams from very many addresses, and count what comes back
+    UdpSpoof(SpoofArgs),
     /// Connect and never say the first word
     #[command(alias = "stall-tls")]
     StallHandshake(StallArgs),
+    /// Look at the memory, descriptors, threads and CPU time of a process
+    Watch(WatchArgs),
 }
 
 /// Runs `adv` with these arguments, the first of which is its own name.
@@ -72,7 +84,15 @@ fn attack(mode: Mode) -> Result<(Report, bool), Failure> {
         Mode::Churn(args) => with(args.common.clone(), || Churn::new(args)),
         Mode::Halfclose(args) => with(args.common.clone(), || Halfclose::new(args)),
         Mode::Pipeline(args) => with(args.common.clone(), || Pipeline::new(args)),
+        Mode::Rst(args) => with(args.common.clone(), || Rst::new(args)),
+        Mode::Garbage(args) => with(args.common.clone(), || Garbage::new(args)),
+        Mode::UdpSpoof(args) => with(args.common.clone(), || Spoof::new(args)),
         Mode::StallHandshake(args) => with(args.common.clone(), || Stall::new(args)),
+        Mode::Watch(args) => {
+            let (subject, deadline, json) = (args.pid.to_string(), args.deadline, args.json);
+            let mode = Watch::new(args).map_err(Failure::Failed)?;
+            Ok((on_one_thread(common::run(&mode, &subject, deadline)).map_err(Failure::Failed)?, json))
+        }
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     Duration::parse_option(text).map_err(|problem| problem.to_string())
 }
 
+/// A time that is not none.
+pub(crate) fn period(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    if time.is_zero() { Err("write a time above 0, as 500ms".to_owned()) } else { Ok(time) }
+}
+
 /// A probability, as `0.01` or `1%`.
 pub(crate) fn chance(text: &str) -> Result<f64, String> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));

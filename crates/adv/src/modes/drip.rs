@@ -10,7 +10,7 @@ use crate::common::{Common, Mode};
 use crate::crowd::{Closed, Crowd, CrowdArgs, WatchArgs};
 use crate::report::Report;
 use crate::stream::Stream;
-use crate::values::{Bytes, bytes, time};
+use crate::values::{Bytes, bytes, period};
 
 /// The arguments of `drip`.
 #[derive(Args, Clone, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct DripArgs {
     #[command(flatten)]
     watch: WatchArgs,
     /// A byte each
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = period)]
     every: Duration,
     /// How the message begins: with length framing, a length, as \x00\x00\x10\x00
     #[arg(long, value_name = "TEXT", default_value = "drip", value_parser = bytes)]
@@ -42,9 +42,8 @@ pub(crate) struct Drip {
 
 impl Drip {
     /// # Errors
-    /// As for a crowd; no time at all between bytes.
+    /// As for a crowd.
     pub(crate) fn new(args: DripArgs) -> anyhow::Result<Self> {
-        anyhow::ensure!(!args.every.is_zero(), "--every 0: write a time, as 500ms");
         let crowd = Crowd::new(&args.common, &args.crowd, Self::NAME)?;
         Ok(Self { args, crowd, written: Cell::new(0) })
     }
