@@ -1,8 +1,8 @@
 //! An adversary for servers, ours or not.
 //!
 //! `adv` is a client that does to a server what peers on a network do: it holds, drips, floods, resets, lies, never reads;
-//! and [`adv verify`](adv) is the judge that tells whether every reply was right meanwhile. `README.md` has the tables.
-//! Linux alone.
+//! and [`adv verify`](adv) is the judge that tells whether every reply was right meanwhile. [`faultproxy`] stands between a
+//! client and a server and does what networks do. `README.md` has the tables. Linux alone.
 
 #![cfg(target_os = "linux")]
 
@@ -17,6 +17,7 @@ mod failures;
 mod judge;
 mod limits;
 mod modes;
+mod proxy;
 mod report;
 mod spread;
 mod stream;
@@ -26,3 +27,4 @@ mod values;
 mod verify;
 
 pub use cli::adv;
+pub use proxy::faultproxy;

@@ -73,8 +73,8 @@ impl Stream {
         self.socket().shutdown(Shutdown::Write)
     }
 
-    /// Closes, on TCP with a reset.
-    pub(crate) fn reset(self) -> io::Result<()> {
+    /// Makes closing, on TCP, a reset.
+    pub(crate) fn reset_at_close(&self) -> io::Result<()> {
         self.socket().set_linger(Some(Duration::ZERO))
     }
 

@@ -75,7 +75,7 @@ impl Rst {
                 self.read(&stream, &mut reply[..most]).await?;
             }
         }
-        stream.reset()?;
+        stream.reset_at_close()?;
         self.resets.set(self.resets.get() + 1);
         Ok(())
     }
