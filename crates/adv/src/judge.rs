@@ -146,24 +146,17 @@ impl Judge {
             }
             Framing::Raw => {
                 let next_mark = || odd[1..].iter().position(|byte| *byte == MARK).map(|at| at + 1);
-                if odd[0] == MARK && odd.len() < TAG {
-                    return next_mark();
-                }
-                match self.tagged.tag(odd) {
-                    None => next_mark().or(Some(odd.len())),
-                    Some(tag) => {
-                        let len = self.tagged.size(tag);
-                        next_mark().filter(|at| *at < len).or((odd.len() >= len).then_some(len))
-                    }
-                }
+                // What is nobody's is as long as the reply that was to come: so it is one piece, however it was cut.
+                let due = if self.waiting() > 0 { self.expected.len() } else { TAG };
+                let len = self.tagged.tag(odd).map_or(due, |tag| self.tagged.size(tag));
+                next_mark().filter(|at| *at < len).or((odd.len() >= len).then_some(len))
             }
         }
     }
 
     fn judge(&mut self, piece: &[u8], tell: &mut impl FnMut(Verdict)) {
         let Some(tag) = self.tagged.tag(piece) else {
-            self.garbled += 1;
-            return tell(Verdict::Garbled);
+            return self.take_for_a_reply(tell);
         };
         let mut right = Vec::new();
         self.tagged.reply(tag, &mut right);
@@ -192,6 +185,19 @@ impl Judge {
         }
         tell(if is_right { Verdict::Right(seq) } else { Verdict::Corrupt(seq) });
         self.advance(seq + 1);
+    }
+
+    /// Bytes that are nobody's reply came instead of one. If they can only be the reply to the last request, nothing more is to
+    /// be waited for.
+    fn take_for_a_reply(&mut self, tell: &mut impl FnMut(Verdict)) {
+        let waiting = self.waiting();
+        self.garbled = (self.garbled + 1).min(waiting);
+        if waiting > 0 && self.garbled == waiting {
+            self.garbled = 0;
+            tell(Verdict::Corrupt(self.begun - 1));
+            return self.advance(self.begun);
+        }
+        tell(Verdict::Garbled);
     }
 
     fn advance(&mut self, next: u32) {

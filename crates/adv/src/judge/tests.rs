@@ -111,6 +111,15 @@ fn every_wrong_byte_is_seen_and_the_next_reply_is_right() {
 }
 
 #[test]
+fn nothing_is_waited_for_when_all_replies_were_garbled() {
+    let mut bench = Bench::new(Framing::Lines);
+    let told = bench.hear(&vec![b"nonsense\n".to_vec(); 11], 7);
+    assert_eq!(told[..9], [Verdict::Garbled; 9]);
+    assert_eq!(told[9..], [Verdict::Corrupt(9), Verdict::Garbled]);
+    assert_eq!((bench.judge.waiting(), bench.judge.garbled()), (0, 0));
+}
+
+#[test]
 fn a_reply_that_nobody_asked_for_is_garbled() {
     everywhere(|bench, len| {
         let mut replies: Vec<_> = (0..10).map(|seq| bench.reply(1, seq)).collect();

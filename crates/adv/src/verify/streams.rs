@@ -133,10 +133,20 @@ impl<'a> Client<'a> {
                 Ok(Err(_)) => return End::Reset,
                 Ok(Ok(_)) => {}
             }
-            if let Some(end) = self.read(stream, &mut buffer) {
-                return end;
+            match self.read(stream, &mut buffer) {
+                // It had nothing more to ask.
+                Some(End::Closed) if self.flights.is_empty() && !self.wants_more() => return End::Done,
+                Some(end) => return end,
+                None => {}
             }
         }
+    }
+
+    /// Whether there will be more requests on this connection.
+    fn wants_more(&self) -> bool {
+        let Verify { args, left, .. } = self.verify;
+        let quota = args.churn.is_none_or(|every| u64::from(self.judge.begun()) < every);
+        quota && self.judge.begun() < u32::MAX && left.get() > 0
     }
 
     /// Begins what may be begun, and tells whether there will be more on this connection.
@@ -144,8 +154,7 @@ impl<'a> Client<'a> {
         let args = &self.verify.args;
         let now = Instant::now();
         loop {
-            let quota = args.churn.is_none_or(|every| u64::from(self.judge.begun()) < every);
-            if !quota || self.judge.begun() == u32::MAX || self.verify.left.get() == 0 {
+            if !self.wants_more() {
                 return false;
             }
             if u64::from(self.judge.waiting()) >= args.pipeline || self.paused.is_some_and(|paused| paused > now) {
