@@ -33,7 +33,7 @@ pub(crate) struct Asker {
 }
 
 /// Datagrams may be lost: one answer to so many questions is enough to be alive.
-const TRIES: u32 = 5;
+const TRIES: u32 = 20;
 
 impl Asker {
     /// # Errors
@@ -93,7 +93,8 @@ impl Asker {
         let tries = if self.dial.target.is_lossy() { TRIES } else { 1 };
         let mut result = Ok(());
         for at in 0..tries {
-            result = self.ask_anew(u64::from(u32::MAX - at)).await;
+            let ask = timeout(self.patience / tries, self.ask_anew(u64::from(u32::MAX - at)));
+            result = ask.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             if result.is_ok() {
                 break;
             }

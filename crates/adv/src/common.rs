@@ -14,6 +14,7 @@ use crate::values::{Sizes, time};
 
 /// Where, and for how long.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Of every mode")]
 pub(crate) struct Common {
     /// tcp://HOST:PORT, udp://HOST:PORT, unix:PATH or unix-dgram:PATH (@NAME for an abstract socket)
     #[arg(value_name = "ENDPOINT", value_parser = Target::parse)]
@@ -53,6 +54,7 @@ impl Common {
 
 /// What is said, and what is right to hear.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "What is said")]
 pub(crate) struct Speech {
     /// How messages are told apart on a byte stream
     #[arg(long, value_enum, default_value_t)]

@@ -85,7 +85,7 @@ struct Args {
     /// Connections, or peers of a datagram socket, at once. More connections wait; of more peers, the quietest is forgotten
     #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
     sessions: u64,
-    /// Delayed datagrams, of all peers. More are dropped, and counted
+    /// Datagrams under way, of all peers. On udp more are dropped, and counted; on unix-dgram they wait
     #[arg(long, value_name = "N", default_value = "4096", value_parser = count)]
     queue: u64,
     /// Print one JSON object instead of the summary

@@ -9,12 +9,13 @@ use std::time::Duration;
 use clap::Args;
 use futures::StreamExt as _;
 use futures::stream;
+use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::rst::judge_alive;
 use crate::asking::{AskArgs, Asker};
 use crate::common::{Common, Mode};
-use crate::datagram::LONGEST;
+use crate::datagram::{Datagram, LONGEST};
 use crate::failures::{Failures, meaning};
 use crate::limits;
 use crate::report::Report;
@@ -161,20 +162,33 @@ impl Garbage {
         let mut buffer = vec![0; LONGEST];
         for left in (1..=frames).rev() {
             let (piece, _) = self.piece(index, left, &mut random);
-            match timeout(ROOM, socket.send(&piece)).await {
-                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(Err(error)) if meaning(&error) == "refused" => return Err(error),
+            let sent = timeout(ROOM, self.send(&socket, &piece, &mut buffer)).await;
+            match sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Err(error) if matches!(meaning(&error), "refused" | "timeout") => return Err(error),
                 // Longer than a datagram can be.
-                Ok(Err(_)) => continue,
-                Ok(Ok(_)) => {}
-            }
-            add(&self.written, piece.len() as u64);
-            add(&self.frames, 1);
-            while let Ok(len) = socket.try_recv(&mut buffer) {
-                add(&self.heard, len as u64);
+                Err(_) => {}
+                Ok(()) => {
+                    add(&self.written, piece.len() as u64);
+                    add(&self.frames, 1);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Sends, and reads what comes meanwhile: a server that waits for room to reply would not make room otherwise.
+    async fn send(&self, socket: &Datagram, datagram: &[u8], buffer: &mut [u8]) -> io::Result<()> {
+        loop {
+            let sent = socket.try_send(datagram);
+            while let Ok(len) = socket.try_recv(buffer) {
+                add(&self.heard, len as u64);
+            }
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result.map(drop),
+            }
+            socket.ready(Interest::READABLE | Interest::WRITABLE).await?;
+        }
     }
 }
 
