@@ -1,0 +1,157 @@
+//! A datagram socket with faults.
+
+use std::io;
+use std::net::IpAddr;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, RecvMeta, SendBatch};
+
+use super::FaultKind;
+use super::queue::Delayed;
+use super::turn::{Turn, Way};
+use super::wire::Wire;
+
+/// Datagrams on their way to the socket, at the most; besides what the socket itself holds.
+const ON_THE_WAY: usize = 256;
+/// Datagrams that are taken from the socket at once.
+const BATCH: usize = 8;
+
+struct Arrival {
+    peer: Option<Addr>,
+    local: Option<IpAddr>,
+    truncated: bool,
+    bytes: Bytes,
+}
+
+pub(super) struct FaultySocket {
+    io: Box<dyn DatagramSocket>,
+    reads: Turn,
+    writes: Turn,
+    arriving: Delayed<Arrival>,
+    batch: RecvBatch,
+    one: SendBatch,
+}
+
+impl FaultySocket {
+    pub(super) fn new(io: Box<dyn DatagramSocket>, mut wire: Wire) -> Self {
+        let writes = Turn::new(wire.fork(), Way::Loose);
+        let arriving = Delayed::new(ON_THE_WAY, wire.faults().reordering);
+        let batch = RecvBatch::new(BATCH, io.slot_size());
+        Self { io, reads: Turn::new(wire, Way::Loose), writes, arriving, batch, one: SendBatch::new() }
+    }
+
+    /// Takes from the socket what it has, as long as there is room for it on the way.
+    fn fetch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.arriving.has_room() {
+            self.batch.clear();
+            match self.io.poll_recv(cx, &mut self.batch) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(received) => received?,
+            }
+            for (meta, bytes) in self.batch.iter() {
+                let segment = meta.segment.map_or(bytes.len().max(1), |segment| segment.get());
+                let empty = bytes.is_empty().then_some(bytes);
+                for bytes in bytes.chunks(segment).chain(empty) {
+                    arrive(&mut self.arriving, &mut self.reads.wire, meta, bytes);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn arrive(arriving: &mut Delayed<Arrival>, wire: &mut Wire, meta: &RecvMeta, bytes: &[u8]) {
+    if wire.happens(|faults| faults.loss) {
+        wire.tell_of(meta.peer, FaultKind::LostIn);
+        return;
+    }
+    let bytes = Bytes::copy_from_slice(bytes);
+    let arrival = |bytes| Arrival { peer: meta.peer, local: meta.local, truncated: meta.truncated, bytes };
+    if wire.happens(|faults| faults.duplication) {
+        wire.tell_of(meta.peer, FaultKind::DoubledIn);
+        arriving.push(arrival(bytes.clone()), 1, wire);
+    }
+    arriving.push(arrival(bytes), 1, wire);
+}
+
+impl DatagramSocket for FaultySocket {
+    fn local(&self) -> Endpoint {
+        self.io.local()
+    }
+
+    fn local_addr(&self) -> Option<Addr> {
+        self.io.local_addr()
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+        ready!(self.reads.poll(cx));
+        self.fetch(cx)?;
+        let before = batch.len();
+        while !batch.is_full() {
+            let Poll::Ready(arrival) = self.arriving.poll_pop(cx) else { break };
+            let mut meta = RecvMeta::new(arrival.peer, arrival.bytes.len());
+            (meta.local, meta.truncated) = (arrival.local, arrival.truncated);
+            if let Some(slot) = batch.next_slot() {
+                slot[..meta.len].copy_from_slice(&arrival.bytes);
+            }
+            batch.push(meta);
+            self.reads.wire.tell_of(meta.peer, FaultKind::Received(meta.len));
+        }
+        if batch.len() == before {
+            return Poll::Pending;
+        }
+        self.reads.is_done();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &SendBatch, from: usize) -> Poll<io::Result<usize>> {
+        ready!(self.writes.poll(cx));
+        let mut sent = 0;
+        for entry in batch.iter_from(from) {
+            let (wire, peer) = (&mut self.writes.wire, Some(*entry.to));
+            let fits = entry.message.len() <= self.io.max_message();
+            if fits && wire.happens(|faults| faults.loss) {
+                wire.tell_of(peer, FaultKind::LostOut);
+                sent += 1;
+                continue;
+            }
+            self.one.clear();
+            self.one.push(entry.message, *entry.to, entry.local);
+            if fits
+                && wire.happens(|faults| faults.duplication)
+                && let Poll::Ready(Ok(_)) = self.io.poll_send(cx, &self.one, 0)
+            {
+                wire.tell_of(peer, FaultKind::DoubledOut);
+                wire.tell_of(peer, FaultKind::Sent(entry.message.len()));
+            }
+            match self.io.poll_send(cx, &self.one, 0) {
+                Poll::Ready(Ok(_)) => {
+                    wire.tell_of(peer, FaultKind::Sent(entry.message.len()));
+                    sent += 1;
+                }
+                Poll::Ready(Err(error)) if sent == 0 => return Poll::Ready(Err(error)),
+                Poll::Pending if sent == 0 => return Poll::Pending,
+                _ => break,
+            }
+        }
+        self.writes.is_done();
+        Poll::Ready(Ok(sent))
+    }
+
+    fn max_message(&self) -> usize {
+        self.io.max_message()
+    }
+
+    fn slot_size(&self) -> usize {
+        self.io.slot_size()
+    }
+
+    fn offload(&self) -> Offload {
+        self.io.offload()
+    }
+
+    fn classify(&self, error: &io::Error) -> ErrorClass {
+        self.io.classify(error)
+    }
+}
