@@ -52,6 +52,7 @@ pub(crate) async fn serve_listener(
     let mut acceptor = Acceptor { service, cx, room, sessions, pause: FIRST_PAUSE, row: 0, last_log: None };
     let cx = Arc::clone(&acceptor.cx);
     tokio::select! {
+        biased;
         never = cx.keeper.run(&cx.drain.token) => match never {},
         served = acceptor.serve(listener, member) => served,
     }
@@ -172,6 +173,7 @@ impl Acceptor {
         }
         let drain = self.cx.drain.token.clone();
         tokio::select! {
+            biased;
             () = sleep(self.pause) => {}
             () = self.room.closed.notified() => {}
             () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}

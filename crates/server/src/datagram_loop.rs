@@ -61,6 +61,7 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         cx: shared,
     };
     tokio::select! {
+        biased;
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
         () = cx.abort.cancelled() => Ok(this.waiting.len() as u64),
     }

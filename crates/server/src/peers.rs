@@ -64,6 +64,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         cx: Arc::new(cx.clone()),
     };
     tokio::select! {
+        biased;
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
         () = cx.abort.cancelled() => Ok(this.sessions.len() as u64),
     }

@@ -115,6 +115,7 @@ impl Server {
         // A future that is over is not polled again.
         if !over {
             tokio::select! {
+                biased;
                 () = &mut shutdown => {}
                 () = ended.note_all(&mut loops) => {}
             }
@@ -129,11 +130,13 @@ impl Server {
                 pending().await
             };
             tokio::select! {
+                biased;
                 () = ended.note_all(&mut loops) => {}
                 () = tell_sessions => {}
             }
         };
         let late = tokio::select! {
+            biased;
             done = timeout(self.limits.drain_timeout, all) => done.is_err(),
             () = cut => true,
         };
