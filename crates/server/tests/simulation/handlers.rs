@@ -1,0 +1,183 @@
+//! The handlers of the simulation: all answer alike, and wait differently.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use swapwire_core::{Handler, HandlerError, Input, Reply, Request, Session, SessionHandler, async_trait};
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use crate::message::{AS_ASKED, BYE, FAIL, PANIC, answers, name, weight};
+use crate::recorder::Recorder;
+use crate::sabotage::Sabotage;
+
+/// What all kinds share.
+#[derive(Clone)]
+pub(crate) struct Answerer {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) sabotage: Sabotage,
+    /// Bytes as they come, each answered by its upper case.
+    pub(crate) chunks: bool,
+    /// Replies carry the number of the call behind a `#`: on datagrams, where one request may be two calls.
+    pub(crate) numbered: bool,
+}
+
+impl Answerer {
+    fn input(&self) -> Input {
+        if self.chunks { Input::AnySlicing } else { Input::Messages }
+    }
+
+    fn begin(&self) {
+        self.recorder.state().begun += 1;
+    }
+
+    /// The replies to one request.
+    fn answers(&self, request: &[u8]) -> Result<Vec<Vec<u8>>, HandlerError> {
+        let mut state = self.recorder.state();
+        state.calls.push(name(request).unwrap_or_default());
+        let number = state.calls.len() - 1;
+        if self.chunks {
+            return Ok(vec![request.to_ascii_uppercase()]);
+        }
+        match request.first() {
+            Some(&FAIL) => return Err("as asked".into()),
+            Some(&PANIC) => {
+                state.panics += 1;
+                drop(state);
+                std::panic::panic_any(AS_ASKED.to_owned());
+            }
+            _ => {}
+        }
+        let mut answers = answers(request);
+        if self.numbered {
+            answers.iter_mut().for_each(|answer| answer.extend_from_slice(format!("#{number}").as_bytes()));
+        }
+        self.sabotage.spoil(&mut answers, number);
+        state.replies += answers.len();
+        Ok(answers)
+    }
+
+    /// Takes as long as the request says.
+    async fn think(&self, request: &[u8]) {
+        if self.sabotage == Sabotage::NeverEndsACall && self.recorder.state().begun == 5 {
+            std::future::pending::<()>().await;
+        }
+        match weight(request) / 8 % 8 {
+            0 => yield_now().await,
+            1 => sleep(Duration::from_millis(weight(request) / 64 % 40)).await,
+            2 => {
+                yield_now().await;
+                sleep(Duration::from_micros(300)).await;
+            }
+            _ => {}
+        }
+    }
+
+    fn reply(&self, request: &[u8], reply: &mut Reply) -> Result<(), HandlerError> {
+        for answer in self.answers(request)? {
+            reply.send(&answer)?;
+        }
+        if request.first() == Some(&BYE) && !self.chunks {
+            reply.close();
+        }
+        Ok(())
+    }
+}
+
+pub(crate) struct AtOnce(pub(crate) Answerer);
+
+impl Handler for AtOnce {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+        self.0.begin();
+        self.0.reply(request.message(), reply)
+    }
+
+    fn input(&self) -> Input {
+        self.0.input()
+    }
+
+    fn ready_at_once(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) struct Waits(pub(crate) Answerer);
+
+impl Handler for Waits {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+        self.0.begin();
+        self.0.think(request.message()).await;
+        self.0.reply(request.message(), reply)?;
+        if weight(request.message()).is_multiple_of(3) {
+            self.0.think(request.message()).await;
+        }
+        Ok(())
+    }
+
+    fn input(&self) -> Input {
+        self.0.input()
+    }
+}
+
+pub(crate) struct PerPeer(pub(crate) Answerer);
+
+#[async_trait]
+impl SessionHandler for PerPeer {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        while let Some(request) = session.recv().await? {
+            self.0.begin();
+            self.0.think(&request).await;
+            for answer in self.0.answers(&request)? {
+                session.send(&answer).await?;
+            }
+            match weight(&request) % 4 {
+                _ if is_last(&request, &self.0) => break,
+                0 => session.flush().await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&self) -> Input {
+        self.0.input()
+    }
+}
+
+fn is_last(request: &Bytes, answerer: &Answerer) -> bool {
+    request.first() == Some(&BYE) && !answerer.chunks
+}
+
+/// One half receives and pushes, the other writes.
+pub(crate) struct Halves(pub(crate) Answerer);
+
+#[async_trait]
+impl SessionHandler for Halves {
+    async fn run(&self, session: Session) -> Result<(), HandlerError> {
+        let (mut reader, mut writer) = session.split();
+        let sender = writer.sender();
+        let answer = async {
+            while let Some(request) = reader.recv().await? {
+                self.0.begin();
+                self.0.think(&request).await;
+                for answer in self.0.answers(&request)? {
+                    sender.send(&answer).await?;
+                }
+                if is_last(&request, &self.0) {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            ended = answer => ended,
+            driven = writer.drive() => Err(driven.err().map_or_else(|| "closed".into(), HandlerError::from)),
+        }
+    }
+
+    fn input(&self) -> Input {
+        self.0.input()
+    }
+}
