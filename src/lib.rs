@@ -17,7 +17,7 @@ pub use swapwire_layers as layers;
 pub use swapwire_mem as mem;
 pub use swapwire_server::{
     BuildError, DrainReport, HandlerRegistry, IntoService, Limits, Running, Server, ServerBuilder, Service, Snapshot,
-    Split,
+    Split, WhenFull,
 };
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;

@@ -77,9 +77,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     pub(crate) workers: Option<usize>,
 
-    /// Open connections, over all workers; more wait in the system's queue. Default: 0.8 × the limit on descriptors
+    /// Open connections, over all workers; more wait in the system's queue, or see --refuse. Default: 0.8 × the limit on
+    /// descriptors
     #[arg(long, value_name = "N")]
     pub(crate) max_connections: Option<usize>,
+
+    /// When the server is full, accept and close at once, after this text as a message, rather than leave connections in
+    /// the system's queue
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", require_equals = true)]
+    pub(crate) refuse: Option<String>,
+
+    /// Open connections of one source, over all workers, and sessions of one on a datagram socket: an IPv4 address, or an
+    /// IPv6 /64; more are refused. Default: as many as there is room for
+    #[arg(long, value_name = "N", value_parser = count::<usize>)]
+    pub(crate) max_per_source: Option<usize>,
 
     /// The largest message. Default: 1MiB
     #[arg(long, value_name = "SIZE", value_parser = size)]

@@ -182,6 +182,23 @@ fn limits_reach_the_server() {
 }
 
 #[test]
+fn who_comes_too_much_is_refused() {
+    let args = ["tcp://127.0.0.1:0", "--max-per-source", "2", "--refuse=enough"];
+    let server = Serving::start(1, &args);
+    let mut inside = [open_session(server.endpoint()), open_session(server.endpoint())];
+    let mut said = String::new();
+    dial(server.endpoint()).read_to_string(&mut said).unwrap();
+    assert_eq!(said, "enough");
+    inside[0].write_all(b"still here").unwrap();
+    let mut answer = [0; 10];
+    inside[0].read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"STILL HERE");
+    drop(inside);
+    let report = server.stop();
+    assert!(report.contains("1 refused"), "{report}");
+}
+
+#[test]
 fn by_default_it_listens_on_this_machine_alone() {
     let directory = tempfile::tempdir().unwrap();
     for port in [

@@ -10,16 +10,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::context::QUIET;
+use crate::door::{Door, Next, turn_away};
 use crate::group::Member;
+use crate::health::Health;
+use crate::room::{Arrival, Place, Refusal, Room};
 use crate::sessions::Sessions;
-use crate::share::{Arrival, Held};
 use crate::stats::Stats;
-use crate::{ServeContext, Service, SessionEnd};
+use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
 /// The first pause after an accept that failed for want of a resource; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -31,14 +33,6 @@ const LAST_CALL: usize = 4096;
 /// After the sessions were cut they have this long to be gone.
 const LAST_GASP: Duration = Duration::from_millis(100);
 
-/// The room for connections that all listeners of a server share.
-#[derive(Clone, Debug)]
-pub(crate) struct Room {
-    pub(crate) permits: Arc<Semaphore>,
-    /// Told when a connection closes: descriptors are free again.
-    pub(crate) closed: Arc<Notify>,
-}
-
 /// Serves one listener until the drain is over. Returns how many sessions were cut, and the error if the
 /// listener failed for good.
 pub(crate) async fn serve_listener(
@@ -49,7 +43,17 @@ pub(crate) async fn serve_listener(
     room: Room,
 ) -> (u64, io::Result<()>) {
     let sessions = Sessions::new(Arc::clone(&cx));
-    let mut acceptor = Acceptor { service, cx, room, sessions, pause: FIRST_PAUSE, row: 0, last_log: None };
+    let mut acceptor = Acceptor {
+        service,
+        cx,
+        room,
+        sessions,
+        pause: FIRST_PAUSE,
+        row: 0,
+        health: Health::default(),
+        failures: Complaint::default(),
+        refusals: Complaint::default(),
+    };
     let cx = Arc::clone(&acceptor.cx);
     tokio::select! {
         biased;
@@ -65,14 +69,32 @@ struct Acceptor {
     sessions: Sessions,
     pause: Duration,
     row: u32,
-    last_log: Option<Instant>,
+    health: Health,
+    failures: Complaint,
+    refusals: Complaint,
+}
+
+/// What is logged once a second at the most.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
 }
 
 impl Acceptor {
     async fn serve(&mut self, listener: Box<dyn Listener>, member: Member) -> (u64, io::Result<()>) {
         let shares = listener.shares_queue() && member.share.has_others();
-        let mut door = Door { listener, member, shares, pending: None };
+        let refuses = matches!(self.cx.limits.when_full, WhenFull::Refuse(_));
+        let mut door = Door { listener, member, shares, refuses, pending: None };
         let result = self.accept_until_drain(&mut door).await;
+        self.health.forgotten(&self.cx);
         for arrival in door.member.share.close() {
             self.admit(arrival).await;
         }
@@ -90,9 +112,8 @@ impl Acceptor {
                 biased;
                 () = drain.cancelled() => break,
                 () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}
-                next = door.next(&self.room.permits) => match next {
-                    Ok(Some(arrival)) => self.admit(arrival).await,
-                    Ok(None) => self.let_others_run().await,
+                next = door.next(&self.room) => match next {
+                    Ok(next) => self.take(next).await,
                     Err(error) => self.failed(door, error).await?,
                 },
             }
@@ -106,12 +127,11 @@ impl Acceptor {
             let patience = if quiet { end } else { (Instant::now() + QUIET).min(end) };
             tokio::select! {
                 biased;
-                next = door.next(&self.room.permits) => {
+                next = door.next(&self.room) => {
                     quiet = false;
                     door.member.set_quiet(false);
                     match next {
-                        Ok(Some(arrival)) => self.admit(arrival).await,
-                        Ok(None) => self.let_others_run().await,
+                        Ok(next) => self.take(next).await,
                         Err(_) => Stats::one(&self.cx.stats.accept_errors),
                     }
                 }
@@ -122,7 +142,7 @@ impl Acceptor {
                         break;
                     }
                     // If it is full, sessions that end make room.
-                    quiet = self.room.permits.available_permits() > 0;
+                    quiet = door.refuses || self.room.is_free();
                     door.member.set_quiet(quiet);
                 }
             }
@@ -131,16 +151,38 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Starts the session; its handshake runs there, under its deadline.
-    async fn admit(&mut self, Arrival { incoming, permit, held }: Arrival) {
+    async fn take(&mut self, next: Next) {
         self.pause = FIRST_PAUSE;
+        self.health.succeeded(&self.cx);
+        match next {
+            Next::Serve(arrival) => self.admit(arrival).await,
+            Next::Refused(incoming, refusal) => self.refuse(incoming, refusal).await,
+            Next::PassedOn => self.let_others_run().await,
+        }
+    }
+
+    /// Starts the session; its handshake runs there, under its deadline.
+    async fn admit(&mut self, Arrival { incoming, place, handshake }: Arrival) {
         Stats::one(&self.cx.stats.sessions);
-        let (service, cx, closed) = (Arc::clone(&self.service), Arc::clone(&self.cx), Arc::clone(&self.room.closed));
-        let established = Box::pin(establish(incoming, Arc::clone(&cx)));
-        self.sessions.spawn(Admitted {
-            stage: Stage::Handshake { established, service, cx },
-            _place: NotifyOnDrop { closed, permit, _held: held },
-        });
+        let (service, cx) = (Arc::clone(&self.service), Arc::clone(&self.cx));
+        let established = Box::pin(establish(incoming, handshake, Arc::clone(&cx)));
+        self.sessions.spawn(Admitted { stage: Stage::Handshake { established, service, cx }, _place: place });
+        self.let_others_run().await;
+    }
+
+    async fn refuse(&mut self, incoming: Incoming, refusal: Refusal) {
+        Stats::one(&self.cx.stats.refused);
+        if self.refusals.is_due() {
+            let (peer, refused) = (incoming.peer(), self.cx.stats.snapshot().refused);
+            let reason = match refusal {
+                Refusal::Source => "its source has all the connections that it may have",
+                Refusal::Full => "the server is full",
+            };
+            tracing::warn!(endpoint = %self.cx.endpoint, %peer, refused, "connection refused: {reason}");
+        }
+        if let WhenFull::Refuse(farewell) = &self.cx.limits.when_full {
+            turn_away(incoming, farewell, &self.cx.framing);
+        }
         self.let_others_run().await;
     }
 
@@ -154,6 +196,7 @@ impl Acceptor {
     /// Waits as long as the error's class asks for; only a listener that can never work again is an error.
     async fn failed(&mut self, door: &mut Door, error: io::Error) -> io::Result<()> {
         Stats::one(&self.cx.stats.accept_errors);
+        self.health.failed(&self.cx, &error);
         match door.listener.classify(&error) {
             ErrorClass::ListenerTransient | ErrorClass::Retryable | ErrorClass::ConnectionFatal => {
                 self.let_others_run().await;
@@ -165,11 +208,9 @@ impl Acceptor {
             }
             _ => {}
         }
-        let due = self.last_log.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
-        if due {
+        if self.failures.is_due() {
             let failures = self.cx.stats.snapshot().accept_errors;
             tracing::warn!(endpoint = %self.cx.endpoint, %error, failures, pause = ?self.pause, "cannot accept");
-            self.last_log = Some(Instant::now());
         }
         let drain = self.cx.drain.token.clone();
         tokio::select! {
@@ -200,59 +241,12 @@ impl Acceptor {
     }
 }
 
-/// Where connections come in.
-struct Door {
-    listener: Box<dyn Listener>,
-    member: Member,
-    /// Whether all members take from one queue.
-    shares: bool,
-    /// A connection that was accepted and waits for room: at most one for each listener, when others took the last room
-    /// between the look and the accept.
-    pending: Option<Incoming>,
-}
-
-impl Door {
-    /// The next connection that this member is to serve; `None` if it took one for another. Cancel safe.
-    async fn next(&mut self, permits: &Arc<Semaphore>) -> io::Result<Option<Arrival>> {
-        let take = take(&mut *self.listener, &mut self.pending, permits);
-        if !self.shares {
-            return take.await.map(Some);
-        }
-        let taken = tokio::select! {
-            biased;
-            Some(arrival) = self.member.share.passed_here() => return Ok(Some(arrival)),
-            taken = take => taken?,
-        };
-        Ok(self.member.share.pass_on(taken))
-    }
-}
-
-/// Waits for room before it accepts, so that what is over the limit stays in the system's queue. No room is kept while
-/// nobody comes: it belongs to whichever listener has a connection. Cancel safe: `pending` keeps what was accepted.
-async fn take(
-    listener: &mut dyn Listener,
-    pending: &mut Option<Incoming>,
-    permits: &Arc<Semaphore>,
-) -> io::Result<Arrival> {
-    if pending.is_none() {
-        if permits.available_permits() == 0 {
-            drop(permits.acquire().await);
-        }
-        *pending = Some(listener.accept().await?);
-    }
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
-    match pending.take() {
-        Some(incoming) => Ok(Arrival { incoming, permit, held: None }),
-        None => Err(io::ErrorKind::Interrupted.into()),
-    }
-}
-
 /// A connection from its handshake to its end: by hand, so that it keeps no room for the handshake, and is nothing in the
 /// way of a message.
 pub(crate) struct Admitted {
     stage: Stage,
     // Last: the place is free when the connection is closed.
-    _place: NotifyOnDrop,
+    _place: Place,
 }
 
 enum Stage {
@@ -283,25 +277,12 @@ impl Future for Admitted {
     }
 }
 
-/// Runs the handshake under its deadline.
-async fn establish(incoming: Incoming, cx: Arc<ServeContext>) -> Option<Link> {
+/// Runs the handshake under its deadline, and keeps its room for so long.
+async fn establish(incoming: Incoming, _room: Option<OwnedSemaphorePermit>, cx: Arc<ServeContext>) -> Option<Link> {
     let peer = incoming.peer().clone();
     let established = match cx.limits.handshake_timeout {
         Some(limit) => timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
         None => incoming.establish().await,
     };
     established.inspect_err(|error| tracing::debug!(endpoint = %cx.endpoint, %peer, %error, "handshake failed")).ok()
-}
-
-struct NotifyOnDrop {
-    closed: Arc<Notify>,
-    permit: Option<OwnedSemaphorePermit>,
-    _held: Option<Held>,
-}
-
-impl Drop for NotifyOnDrop {
-    fn drop(&mut self) {
-        self.permit.take();
-        self.closed.notify_one();
-    }
 }

@@ -9,11 +9,12 @@ use swapwire_core::{Addr, Bound, Capabilities, Endpoint, Framing};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::accept::{Room, serve_listener};
+use crate::accept::serve_listener;
 use crate::context::Drain;
 use crate::group::Member;
 use crate::group_socket::GroupSocket;
 use crate::keeper::Keeper;
+use crate::room::Room;
 use crate::scratch::Lending;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext, Service};

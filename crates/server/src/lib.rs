@@ -46,9 +46,13 @@ mod worker;
 
 mod accept;
 mod deadline;
+mod door;
+mod health;
 mod keeper;
 mod nest;
+mod room;
 mod sessions;
+mod source;
 
 mod byte_loop;
 mod close;
@@ -67,7 +71,7 @@ mod runner;
 pub use builder::{BuildError, ServerBuilder};
 pub use context::ServeContext;
 pub use handlers::{HandlerEntry, HandlerRegistry, UnknownHandler};
-pub use limits::Limits;
+pub use limits::{Limits, WhenFull};
 pub use running::Running;
 pub use server::Server;
 pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// Every bound and deadline of a server. Deadlines are switched off by `None`.
 ///
 /// Worst-case memory of a session on a byte stream: `max_message` (one partial frame) + `out_queue` + `max_reply` +
@@ -17,9 +19,17 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Open connections over all listeners and all workers; further ones wait in the system's queue. Default: 0.8 × the
-    /// soft limit on descriptors, at least 16.
+    /// Open connections over all listeners and all workers; what becomes of more is `when_full`. Default: 0.8 × the soft
+    /// limit on descriptors, at least 16.
     pub max_connections: usize,
+    /// What becomes of connections for which there is no room. Default: they wait.
+    pub when_full: WhenFull,
+    /// Open connections of one source, over all listeners and all workers: an IPv4 address, or an IPv6 /64. More are
+    /// refused. Wires without IP addresses have no sources. Default: none, as many may share an address.
+    pub max_per_source: Option<usize>,
+    /// Connections whose handshake is not done, over all listeners and all workers; what becomes of more is `when_full`.
+    /// Default: 2,048.
+    pub max_handshakes: usize,
     /// The largest message, in bytes. Default: 1 MiB.
     pub max_message: usize,
     /// The most that one call of a message handler may reply, in bytes. Default: 1 MiB.
@@ -48,10 +58,26 @@ pub struct Limits {
     pub max_waiting: usize,
 }
 
+/// What becomes of a connection when the server is full.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It waits in the system's queue until there is room; when the queue is full too, the system lets nobody in.
+    #[default]
+    Wait,
+    /// It is accepted and closed at once, after these bytes as one message, framed as the endpoint says; none if they are
+    /// empty. The message may be lost: nobody waits for it to be sent, and a peer that has already said something may
+    /// find its connection reset.
+    Refuse(Bytes),
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: (soft_descriptor_limit() / 5 * 4).max(16),
+            when_full: WhenFull::Wait,
+            max_per_source: None,
+            max_handshakes: 2048,
             max_message: 1 << 20,
             max_reply: 1 << 20,
             out_queue: 256 << 10,
@@ -77,6 +103,8 @@ impl Limits {
         };
         [
             zero("max_connections", self.max_connections),
+            zero("max_per_source", self.max_per_source.unwrap_or(1)),
+            zero("max_handshakes", self.max_handshakes),
             zero("max_message", self.max_message),
             zero("max_reply", self.max_reply),
             zero("out_queue", self.out_queue),

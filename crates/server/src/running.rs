@@ -36,6 +36,12 @@ impl Running {
         self.stats.iter().map(|stats| stats.snapshot()).collect()
     }
 
+    /// Listeners that have failed to accept for 10 s, without one success; each is logged as an error when that begins.
+    /// One that accepts again, or has failed for good (see [`DrainReport::failed`]), is not among them.
+    pub fn unhealthy(&self) -> Vec<Endpoint> {
+        Stats::unhealthy(&self.stats)
+    }
+
     /// Drains and reports.
     ///
     /// # Panics

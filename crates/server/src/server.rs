@@ -8,13 +8,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use swapwire_core::Endpoint;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::accept::Room;
 use crate::context::QUIET;
 use crate::crew::{Crew, Outcome, Served, Word, spread};
+use crate::room::Room;
 use crate::stats::Stats;
 use crate::worker::{WorkerRuntime, Workers};
 use crate::{DrainReport, Limits, Running, ServerBuilder};
@@ -98,8 +98,7 @@ impl Server {
     pub async fn run_until_cut(self, shutdown: impl Future<Output = ()>, cut: impl Future<Output = ()>) -> DrainReport {
         let mut shutdown = pin!(shutdown);
         let over = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
-        let room =
-            Room { permits: Arc::new(Semaphore::new(self.limits.max_connections)), closed: Arc::new(Notify::new()) };
+        let room = Room::new(&self.limits);
         let stats: Vec<_> = self.crews.iter().map(|crew| Arc::clone(&crew.stats)).collect();
         let words: Vec<_> = self.crews.iter().map(|_| Word::default()).collect();
         let mut loops = match Loops::start(self.crews, self.runtimes, &self.limits, &room, &words) {

@@ -8,23 +8,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use swapwire_core::Incoming;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
+
+use crate::room::Arrival;
 
 /// Connections that wait for the member they were passed to. When there are so many, whoever took one serves it.
 const INBOX: usize = 64;
 /// A member may hold so many more than the one with the fewest, and an eighth of those, before it passes on: as long as
 /// nobody is far ahead, a connection is best served where it arrived.
 const SLACK: usize = 4;
-
-/// A connection with its room.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) incoming: Incoming,
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
-    /// Counts it to a member's share, where shares matter.
-    pub(crate) held: Option<Held>,
-}
 
 /// What one member takes from a queue, and gets from the others.
 pub(crate) struct Share {
@@ -66,14 +58,14 @@ impl Share {
         let fewest = others.map(|(index, member)| (member.held.load(Relaxed), index)).min();
         let own = self.members[self.index].held.load(Relaxed);
         if let Some((_, index)) = fewest.filter(|(fewest, _)| own >= fewest + fewest / 8 + SLACK) {
-            arrival.held = Some(Held::new(&self.members, index));
+            arrival.place.held = Some(Held::new(&self.members, index));
             match self.members[index].inbox.try_send(arrival) {
                 Ok(()) => return None,
                 // It has too much to do, or has left.
                 Err(refused) => arrival = refused.into_inner(),
             }
         }
-        arrival.held = Some(Held::new(&self.members, self.index));
+        arrival.place.held = Some(Held::new(&self.members, self.index));
         Some(arrival)
     }
 
@@ -120,13 +112,13 @@ impl fmt::Debug for Held {
 mod tests {
     use std::future::pending;
 
-    use swapwire_core::{Addr, Peer};
+    use swapwire_core::{Addr, Incoming, Peer};
 
     use super::*;
 
     fn arrival() -> Arrival {
         let peer = Peer::new(Addr::named("mem", "x").unwrap());
-        Arrival { incoming: Incoming::pending(peer, pending()), permit: None, held: None }
+        Arrival::for_test(Incoming::pending(peer, pending()))
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use swapwire_core::Endpoint;
@@ -43,6 +43,8 @@ macro_rules! counters {
         #[repr(align(128))]
         pub(crate) struct Stats {
             $(pub(crate) $name: AtomicU64,)*
+            /// What cannot accept at present.
+            unhealthy: Mutex<Vec<Endpoint>>,
         }
 
         /// What a server has done so far. Counters only rise.
@@ -98,6 +100,8 @@ counters! {
     cut,
     /// Failed accepts.
     accept_errors,
+    /// Connections refused: the server was full, or their source had its share.
+    refused,
     /// Datagrams larger than the receive buffer, dropped.
     truncated,
     /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, or it
@@ -120,6 +124,28 @@ impl Stats {
 
     pub(crate) fn one(counter: &AtomicU64) {
         Self::add(counter, 1);
+    }
+
+    /// Says of one listener whether it has failed for long.
+    pub(crate) fn set_unhealthy(&self, endpoint: &Endpoint, is: bool) {
+        let mut all = self.unhealthy.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| other != endpoint);
+        if is {
+            all.push(endpoint.clone());
+        }
+    }
+
+    /// The endpoints whose listeners have failed for long, each once.
+    pub(crate) fn unhealthy(all: &[Arc<Self>]) -> Vec<Endpoint> {
+        let mut found = Vec::new();
+        for one in all {
+            for endpoint in one.unhealthy.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                if !found.contains(endpoint) {
+                    found.push(endpoint.clone());
+                }
+            }
+        }
+        found
     }
 
     pub(crate) fn ended(&self, end: SessionEnd) {
@@ -180,6 +206,7 @@ impl fmt::Display for DrainReport {
             (stats.handler_errors, "handler errors"),
             (stats.panics, "panics"),
             (stats.accept_errors, "accept errors"),
+            (stats.refused, "refused"),
             (stats.truncated, "truncated datagrams"),
             (stats.dropped_requests, "dropped requests"),
             (stats.dropped_replies, "dropped replies"),

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Limits;
-use crate::accept::Room;
 use crate::crew::{Crew, Outcome, Word};
+use crate::room::Room;
 
 /// More workers than this are a mistake.
 pub(crate) const MOST_WORKERS: usize = 1024;

@@ -107,6 +107,33 @@ async fn pressure_backs_off_up_to_a_second() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
+async fn a_listener_that_only_fails_is_unhealthy_until_it_accepts() {
+    let net = Net::new();
+    let errors = Arc::new(Mutex::new(VecDeque::from([24; 30])));
+    let failing = Failing { inner: net.registry.clone(), errors: Arc::clone(&errors) };
+    let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
+    let builder = net.server().transport(failing).listen("mem:a").handler(echo).framing(Framing::Lines);
+    let server = builder.bind().await.unwrap().start();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(server.unhealthy().is_empty());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(server.unhealthy(), server.local_endpoints());
+    let mut session = net.connect("mem:a").await;
+    assert_eq!(ask(&mut session, "alive").await, "alive");
+    assert!(server.unhealthy().is_empty() && errors.lock().unwrap().is_empty());
+    // Failures with peace between them are no such thing.
+    drop(session);
+    for _ in 0..3 {
+        errors.lock().unwrap().push_back(24);
+        let mut session = net.connect("mem:a").await;
+        assert_eq!(ask(&mut session, "alive").await, "alive");
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    assert!(server.unhealthy().is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
 async fn a_listener_that_is_dead_ends_alone_and_is_reported() {
     let net = Net::new();
     let failing = Failing { inner: net.registry.clone(), errors: Arc::new(Mutex::new(VecDeque::from([9]))) };

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use swapwire::core::Place;
-use swapwire::{Endpoint, ErrorClass, Framing, Limits, Server};
+use swapwire::{Endpoint, ErrorClass, Framing, Limits, Server, WhenFull};
 
 use crate::cli::ServeArgs;
 use crate::exit::{self, Failure};
@@ -36,6 +36,10 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
 
     let mut limits = Limits::default();
     limits.max_connections = args.max_connections.unwrap_or(limits.max_connections);
+    limits.max_per_source = args.max_per_source;
+    if let Some(farewell) = args.refuse {
+        limits.when_full = WhenFull::Refuse(farewell.into());
+    }
     limits.max_message = args.max_message.unwrap_or(limits.max_message);
     // An echo of the largest message must fit into a reply.
     limits.max_reply = limits.max_reply.max(limits.max_message);
