@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::{Fault, Verify};
 use crate::datagram::{Datagram, LONGEST};
@@ -16,6 +16,8 @@ use crate::tagged::Tag;
 const REMEMBERED: usize = 4096;
 /// After an error, such as a port where nobody listens.
 const AGAIN: Duration = Duration::from_millis(20);
+/// How long the last replies are waited for when the server has gone.
+const LAST: Duration = Duration::from_millis(20);
 /// Errors in a row after which the server is taken to be gone.
 const ERRORS: u32 = 50;
 
@@ -48,9 +50,8 @@ impl Verify {
             let mut client = Client::new(self);
             let mut buffer = vec![0; LONGEST];
             let open = client.converse(&socket, &mut buffer).await;
-            // What the server had replied before it went.
-            while let Ok(len) = socket.try_recv(&mut buffer) {
-                client.hear(&buffer[..len]);
+            if client.gone {
+                client.hear_the_last(&socket, &mut buffer).await;
             }
             client.conclude();
             if !open {
@@ -137,6 +138,18 @@ impl<'a> Client<'a> {
                     Err(error) if self.is_gone(&error) => return false,
                     Err(_) => {}
                 }
+            }
+        }
+    }
+
+    /// Hears what the server had replied before it went. The system tells errors first, and each of them once.
+    async fn hear_the_last(&mut self, socket: &Datagram, buffer: &mut [u8]) {
+        let mut errors = 0;
+        while errors < ERRORS {
+            match timeout(LAST, socket.recv(buffer)).await {
+                Ok(Ok(len)) => self.hear(&buffer[..len]),
+                Ok(Err(_)) => errors += 1,
+                Err(_) => return,
             }
         }
     }

@@ -76,8 +76,13 @@ impl Verify {
         if draining && meaning(error) == "refused" {
             return false;
         }
+        let fault = match meaning(error) {
+            "reset" if draining => Fault::TurnedAway,
+            "reset" => Fault::Reset,
+            _ => Fault::Refused,
+        };
         let mut tally = self.tally.borrow_mut();
-        tally.add(if meaning(error) == "reset" { Fault::Reset } else { Fault::Refused }, 1);
+        tally.add(fault, 1);
         tally.failures.add(error);
         !draining
     }
@@ -95,6 +100,8 @@ struct Client<'a> {
     /// When the next request may be begun.
     paused: Option<Instant>,
     reset: bool,
+    /// Whether anything came.
+    heard: bool,
 }
 
 impl<'a> Client<'a> {
@@ -109,6 +116,7 @@ impl<'a> Client<'a> {
             written: 0,
             paused: None,
             reset: false,
+            heard: false,
         }
     }
 
@@ -224,6 +232,7 @@ impl<'a> Client<'a> {
     }
 
     fn hear(&mut self, bytes: &[u8]) {
+        self.heard = true;
         let now = Instant::now();
         let Self { verify, judge, flights, .. } = self;
         let mut tally = verify.tally.borrow_mut();
@@ -260,7 +269,8 @@ impl<'a> Client<'a> {
         if draining {
             verify.drain.end();
         }
-        tally.add(Fault::Reset, u64::from(end == End::Reset));
+        let turned_away = draining && !self.heard;
+        tally.add(if turned_away { Fault::TurnedAway } else { Fault::Reset }, u64::from(end == End::Reset));
         tally.add(Fault::Closed, u64::from(end == End::Closed && !draining));
         tally.add(Fault::Cut, u64::from(by_server && self.judge.is_cut()));
         let garbled = self.judge.garbled() as usize;

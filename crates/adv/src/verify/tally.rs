@@ -32,9 +32,11 @@ pub(crate) enum Fault {
     Closed,
     /// A connection that could not be made
     Refused,
+    /// In a drain, a connection that the server reset before its first reply, as if it had not been accepted
+    TurnedAway,
 }
 
-const FAULTS: usize = Fault::Refused as usize + 1;
+const FAULTS: usize = Fault::TurnedAway as usize + 1;
 
 /// Counters.
 #[derive(Debug)]
