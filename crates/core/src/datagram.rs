@@ -52,6 +52,13 @@ pub trait DatagramSocket: Send + 'static {
         Offload::default()
     }
 
+    /// How many datagrams the system has dropped that were meant for this socket, since it was opened, as its receive buffer
+    /// was full or they were damaged; behind the largest number comes 0. `None` where the system does not tell. It is asked
+    /// now and then, not for each datagram. The default is `None`.
+    fn drops(&self) -> Option<u32> {
+        None
+    }
+
     /// What an error of `poll_recv` or `poll_send` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_datagram(error)

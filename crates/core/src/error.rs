@@ -308,6 +308,16 @@ pub enum SendError {
     /// The peer's queue stayed full and the message was dropped (Unix datagrams). The session goes on.
     #[error("send: the peer's queue is full; the message was dropped")]
     Congested,
+    /// The peer's address may be forged, and it has not yet said enough to be sent so much: three times what it sent, or
+    /// 64 bytes for each of its messages. The message was dropped; the session goes on. See
+    /// [`Session::trust_peer`](crate::Session::trust_peer).
+    #[error("send: {len} bytes to a peer that may be forged; it has {left} left until it says more")]
+    Unproven {
+        /// The message's length.
+        len: usize,
+        /// What it may be sent now, in bytes.
+        left: usize,
+    },
     /// The network refused one datagram. The session goes on.
     #[error("send: {0}")]
     PeerNoise(#[source] io::Error),
@@ -321,7 +331,9 @@ impl SendError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Closed => ErrorClass::ConnectionFatal,
-            Self::TooLarge { .. } | Self::Frame(_) | Self::PeerNoise(_) => ErrorClass::PeerNoise,
+            Self::TooLarge { .. } | Self::Frame(_) | Self::Unproven { .. } | Self::PeerNoise(_) => {
+                ErrorClass::PeerNoise
+            }
             Self::Congested => ErrorClass::Retryable,
             Self::Io(source) => classify_stream(source),
         }

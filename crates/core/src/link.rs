@@ -146,6 +146,9 @@ pub trait MessageStream: Send + Unpin + 'static {
 
     /// The largest message this wire carries, in bytes.
     fn max_message(&self) -> usize;
+
+    /// The peer is who it says it is: see [`Session::trust_peer`](crate::Session::trust_peer). The default does nothing.
+    fn trust_peer(&mut self) {}
 }
 
 /// Who talks to whom over a link.

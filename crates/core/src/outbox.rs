@@ -200,6 +200,12 @@ impl Inner {
         lock(&self.out).closed
     }
 
+    pub(crate) fn trust_peer(&self) {
+        if let Io::Messages(wire) = &mut *lock(&self.io) {
+            wire.trust_peer();
+        }
+    }
+
     /// No more messages are taken; those in the queue may still go out.
     pub(crate) fn close_queue(&self) {
         lock(&self.out).closed = true;

@@ -146,6 +146,23 @@ impl RecvBatch {
         self.push(RecvMeta { truncated: len < message.len(), ..RecvMeta::new(peer, len) });
     }
 
+    /// Forgets the filled slots of which `keep` says no, and moves those behind them up. Costs a copy of what moves.
+    pub fn retain(&mut self, mut keep: impl FnMut(&RecvMeta) -> bool) {
+        let mut kept = 0;
+        for slot in 0..self.filled {
+            if !keep(&self.metas[slot]) {
+                continue;
+            }
+            if kept < slot {
+                let (from, to) = (slot * self.stride, kept * self.stride);
+                self.bytes.copy_within(from..from + self.metas[slot].len, to);
+                self.metas[kept] = self.metas[slot];
+            }
+            kept += 1;
+        }
+        self.filled = kept;
+    }
+
     /// The filled slot `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<(&RecvMeta, &[u8])> {
@@ -188,6 +205,21 @@ mod tests {
         let (whole, cut) = (batch.get(0).unwrap(), batch.get(1).unwrap());
         assert_eq!((whole.0.peer, whole.0.truncated, whole.1), (Some(to), false, b"abcd".as_slice()));
         assert_eq!((cut.0.peer, cut.0.truncated, cut.1), (None, true, b"abcd".as_slice()));
+    }
+
+    #[test]
+    fn what_is_kept_stays_whole_and_in_order() {
+        let mut batch = RecvBatch::new(5, 300);
+        for (i, len) in [300, 2, 0, 200, 1].into_iter().enumerate() {
+            batch.push_message(None, &vec![b'a' + i as u8; len]);
+        }
+        batch.retain(|meta| meta.len % 100 != 2);
+        let messages: Vec<_> = batch.iter().map(|(_, message)| (message.len(), message.first().copied())).collect();
+        assert_eq!(messages, [(300, Some(b'a')), (0, None), (200, Some(b'd')), (1, Some(b'e'))]);
+        batch.push_message(None, b"next");
+        assert_eq!((batch.is_full(), batch.get(4).unwrap().1), (true, b"next".as_slice()));
+        batch.retain(|_| false);
+        assert!(batch.is_empty());
     }
 
     #[test]

@@ -129,6 +129,13 @@ impl Session {
         &self.inner().info
     }
 
+    /// Says that the peer has proven who it is, for example by repeating a random number that it was sent: on a wire whose
+    /// senders may be forged it may be sent as much as others from now on, and its session makes room for nobody. On other
+    /// wires it means nothing.
+    pub fn trust_peer(&self) {
+        self.inner().trust_peer();
+    }
+
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         self.inner().progress()

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Reply, Request, SendBatch, UnixAddr};
 
 use crate::ServeContext;
-use crate::runner::{MOST_REPLIES, Work, is_own, local_addr, settle, unless_it_panics};
+use crate::gate::Gate;
+use crate::runner::{MOST_REPLIES, Work, local_addr, settle, unless_it_panics};
 
 /// What handling a batch takes besides the batch.
 pub(crate) struct AtOnce {
@@ -16,22 +17,19 @@ pub(crate) struct AtOnce {
     /// Of the datagram at hand.
     peer: Peer,
     own: Option<Addr>,
+    gate: Gate,
     /// Whether replies are bounded by requests, as their senders may be forged.
     bounded: bool,
 }
 
 impl AtOnce {
     /// For a handler that is [ready at once](Handler::ready_at_once); `None` for others.
-    pub(crate) fn new(
-        handler: &impl Handler,
-        own: Option<Addr>,
-        max_message: usize,
-        cx: &ServeContext,
-    ) -> Option<Self> {
+    pub(crate) fn new(handler: &impl Handler, gate: &Gate, max_message: usize, cx: &ServeContext) -> Option<Self> {
         handler.ready_at_once().then(|| Self {
             reply: Reply::framed(cx.limits.max_reply, Framing::Chunks.encoder(max_message)),
             peer: Peer::new(Addr::Unix(UnixAddr::UNNAMED)),
-            own,
+            own: gate.own(),
+            gate: gate.clone(),
             bounded: cx.capabilities.spoofable && !handler.amplifies(),
         })
     }
@@ -62,7 +60,7 @@ impl AtOnce {
         let limits = &*cx.limits;
         let bound = self.own.unwrap_or(Addr::Unix(UnixAddr::UNNAMED));
         while let Some((meta, bytes)) = work.batch.get(work.next) {
-            if meta.truncated || is_own(meta, self.own.as_ref()) {
+            if meta.truncated || self.gate.refuses(meta) {
                 work.refuse(meta.truncated, cx);
                 continue;
             }

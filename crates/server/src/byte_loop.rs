@@ -167,6 +167,7 @@ mod tests {
             drain: Drain::default(),
             abort: Default::default(),
             lending: Default::default(),
+            ours: Arc::from([]),
             id: ServeContext::fresh_id(),
         };
         let session = serve_bytes(handler, Box::new(tokio::io::empty()), info, Arc::new(cx));

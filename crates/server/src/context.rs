@@ -1,6 +1,7 @@
 //! What the loops of one endpoint share.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -32,6 +33,8 @@ pub struct ServeContext {
     /// The time and the deadlines of message handlers' sessions on byte streams.
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) lending: Lending,
+    /// The addresses of all datagram sockets of this server.
+    pub(crate) ours: Arc<[SocketAddr]>,
     /// Tells it from all others of this process.
     pub(crate) id: u64,
 }

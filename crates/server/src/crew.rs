@@ -1,6 +1,7 @@
 //! Who serves what: the loops of one worker, or of the only one.
 
 use std::io;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -29,10 +30,11 @@ pub(crate) struct Served {
 }
 
 /// What one worker serves.
-#[derive(Default)]
 pub(crate) struct Crew {
     parts: Vec<Part>,
     pub(crate) stats: Arc<Stats>,
+    /// The addresses of all datagram sockets, of other crews as well.
+    ours: Arc<[SocketAddr]>,
 }
 
 /// One member of one endpoint's group.
@@ -62,7 +64,9 @@ pub(crate) type Outcome = (Endpoint, u64, io::Result<()>);
 
 /// Spreads the members over so many crews, and leaves out those that would have nothing to do.
 pub(crate) fn spread(served: Vec<Served>, workers: usize) -> Vec<Crew> {
-    let mut crews: Vec<_> = (0..workers.max(1)).map(|_| Crew::default()).collect();
+    let ours: Arc<[_]> = served.iter().filter_map(datagram_address).collect();
+    let crew = |_| Crew { parts: Vec::new(), stats: Arc::default(), ours: Arc::clone(&ours) };
+    let mut crews: Vec<_> = (0..workers.max(1)).map(crew).collect();
     let workers = crews.len();
     // Endpoints that not everybody serves begin where the last of them ended.
     let mut next = 0;
@@ -78,6 +82,16 @@ pub(crate) fn spread(served: Vec<Served>, workers: usize) -> Vec<Crew> {
     }
     crews.retain(|crew| !crew.parts.is_empty());
     crews
+}
+
+fn datagram_address(served: &Served) -> Option<SocketAddr> {
+    match served.members.first()? {
+        Bound::Socket(socket) => match socket.local_addr()? {
+            Addr::Inet(addr) => Some(addr),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 impl Crew {
@@ -101,6 +115,7 @@ impl Crew {
                 abort: word.abort.clone(),
                 keeper: Arc::new(Keeper::new(limits)),
                 lending: Lending::default(),
+                ours: Arc::clone(&self.ours),
                 id: ServeContext::fresh_id(),
             });
             let room = room.clone();

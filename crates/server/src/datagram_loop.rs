@@ -13,6 +13,8 @@ use swapwire_core::{Addr, DatagramSocket, ErrorClass, Handler, RecvBatch, SendBa
 use crate::ServeContext;
 use crate::at_once::AtOnce;
 use crate::context::{DrainWatch, LastCall};
+use crate::gate::Gate;
+use crate::intake::Intake;
 use crate::outlet::Outlet;
 use crate::runner::{Desk, Late, Work, run};
 use crate::stats::Stats;
@@ -36,14 +38,17 @@ pub(crate) async fn serve_datagrams<H: Handler>(
 ) -> io::Result<u64> {
     let shared = Arc::new(cx.clone());
     let desk = Arc::new(Desk::default());
-    let own = socket.local_addr();
+    let gate = Gate::new(socket.local_addr(), &cx.ours);
     let max = socket.max_message();
     let fresh = {
-        let (handler, desk, shared) = (Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared));
-        move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), own, max)) }
+        let (handler, desk, shared, gate) =
+            (Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), gate.clone());
+        move || -> Runner {
+            Box::pin(run(Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), gate.clone(), max))
+        }
     };
     let mut this = Loop {
-        at_once: AtOnce::new(&*handler, own, max, &shared),
+        at_once: AtOnce::new(&*handler, &gate, max, &shared),
         handler: Arc::clone(&handler),
         socket,
         desk,
@@ -54,17 +59,20 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         work: None,
         spare: None,
         lent: Vec::new(),
+        intake: Intake::new(&shared),
         outlet: Outlet::new(&shared.limits),
         drain: shared.drain.watch(),
         last_call: LastCall::default(),
         drain_turns: 0,
         cx: shared,
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
         () = cx.abort.cancelled() => Ok(this.waiting.len() as u64),
-    }
+    };
+    this.intake.look(&*this.socket, cx);
+    ended
 }
 
 struct Loop<H, F> {
@@ -84,6 +92,7 @@ struct Loop<H, F> {
     spare: Option<Box<Work>>,
     /// Batches that waiting calls keep; at most [`LENT`].
     lent: Vec<Arc<RecvBatch>>,
+    intake: Intake,
     outlet: Outlet,
     drain: DrainWatch,
     last_call: LastCall,
@@ -162,7 +171,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         let received = match Arc::get_mut(&mut work.batch) {
             Some(batch) => {
                 batch.clear();
-                self.socket.poll_recv(task, batch)
+                self.intake.poll_recv(task, &mut *self.socket, batch, &self.cx)
             }
             None => Poll::Ready(Err(io::Error::other("the receive batch is in use"))),
         };

@@ -63,6 +63,10 @@ impl DatagramSocket for GroupSocket {
         self.socket.as_ref().map_or_else(Offload::default, |socket| socket.offload())
     }
 
+    fn drops(&self) -> Option<u32> {
+        self.socket.as_ref().and_then(|socket| socket.drops())
+    }
+
     fn classify(&self, error: &io::Error) -> ErrorClass {
         self.socket.as_ref().map_or(ErrorClass::ListenerFatal, |socket| socket.classify(error))
     }

@@ -64,9 +64,14 @@ mod session_loop;
 
 mod at_once;
 mod datagram_loop;
+mod gate;
+mod intake;
 mod outlet;
+mod peer_table;
+mod peer_wire;
 mod peers;
 mod runner;
+mod throttle;
 
 pub use builder::{BuildError, ServerBuilder};
 pub use context::ServeContext;

@@ -49,10 +49,20 @@ pub struct Limits {
     /// For the first message of a connection that was still waiting when the drain began, and for the rest of a frame
     /// that had begun. Default: 1 s.
     pub drain_grace: Duration,
-    /// Sessions on one datagram socket, for session handlers. Default: 65,536.
+    /// Sessions on one datagram socket, for session handlers. At most `max_per_source` are of one source. Default: 65,536.
     pub max_peers: usize,
+    /// Those among them whose peer may be forged, as it has said nothing since it was first answered and is not
+    /// [trusted](swapwire_core::Session::trust_peer); when there are more, the oldest is ended. Wires whose senders cannot be
+    /// forged have none. Default: 4,096.
+    pub max_unproven_peers: usize,
     /// Messages waiting for one such session; more are dropped and counted. Default: 64.
     pub peer_queue: usize,
+    /// Bytes waiting for all such sessions of one socket, of which one session has at most a sixteenth; each message counts
+    /// 64 more. What is above is dropped and counted. Default: 64 MiB.
+    pub peer_bytes: usize,
+    /// Datagrams that each source may send in a second to one socket with an IP address; more are dropped and counted. A
+    /// source is an IPv4 /24 or an IPv6 /64: whoever forges senders aims at a network. Default: none.
+    pub source_rate: Option<u32>,
     /// Calls of a message handler that wait, on one datagram socket; when they are that many, receiving stops.
     /// Default: 1,024.
     pub max_waiting: usize,
@@ -88,7 +98,10 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(30),
             drain_grace: Duration::from_secs(1),
             max_peers: 65_536,
+            max_unproven_peers: 4096,
             peer_queue: 64,
+            peer_bytes: 64 << 20,
+            source_rate: None,
             max_waiting: 1024,
         }
     }
@@ -109,7 +122,10 @@ impl Limits {
             zero("max_reply", self.max_reply),
             zero("out_queue", self.out_queue),
             zero("max_peers", self.max_peers),
+            zero("max_unproven_peers", self.max_unproven_peers),
             zero("peer_queue", self.peer_queue),
+            zero("peer_bytes", self.peer_bytes),
+            zero("source_rate", self.source_rate.map_or(1, |rate| rate as usize)),
             zero("max_waiting", self.max_waiting),
             instant("frame_timeout", self.frame_timeout),
             instant("write_timeout", self.write_timeout),

@@ -1,27 +1,26 @@
 //! One datagram socket, one session handler: a bounded session for each peer, and one common writer.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::FutureExt as _;
-use swapwire_core::{
-    Addr, ConnInfo, DatagramSocket, ErrorClass, Link, MessageStream, Peer, RecvBatch, RecvError, SendError,
-    SessionHandler,
-};
+use swapwire_core::{Addr, ConnInfo, DatagramSocket, ErrorClass, Link, Peer, RecvBatch, SessionHandler};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::PollSender;
 
 use crate::context::{DrainWatch, LastCall};
 use crate::datagram_loop::{BATCH, DRAIN_TURNS};
+use crate::gate::Gate;
+use crate::intake::Intake;
 use crate::outlet::Outlet;
-use crate::runner::{is_own, local_addr};
+use crate::peer_table::PeerTable;
+use crate::peer_wire::{Account, Budget, Outgoing, PeerWire};
+use crate::runner::local_addr;
 use crate::session_loop::serve_session;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
@@ -30,12 +29,8 @@ use crate::{ServeContext, SessionEnd};
 const OUTGOING: usize = 256;
 /// Batches handled before other tasks run.
 const TURNS: usize = 8;
-
-struct Outgoing {
-    message: Bytes,
-    to: Addr,
-    local: Option<IpAddr>,
-}
+/// Sessions that were ended to make room and are not gone yet, at most: until they are, nobody is let in.
+const GOING: usize = 1024;
 
 /// Serves one socket until the drain. Returns how many sessions were cut.
 pub(crate) async fn serve_peers<H: SessionHandler>(
@@ -48,12 +43,15 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     let mut this = Loop {
         batch: RecvBatch::new(BATCH, socket.slot_size()),
         max_message: socket.max_message(),
+        gate: Gate::new(own, &cx.ours),
+        intake: Intake::new(cx),
         own,
         socket,
+        bounded: cx.capabilities.spoofable && !handler.amplifies(),
         handler,
-        peers: HashMap::new(),
+        peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
+        budget: Budget::new(cx.limits.peer_bytes),
         sessions: JoinSet::new(),
-        begun: 0,
         sender,
         outgoing,
         outlet: Outlet::new(&cx.limits),
@@ -63,11 +61,13 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         closing: false,
         cx: Arc::new(cx.clone()),
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
         () = cx.abort.cancelled() => Ok(this.sessions.len() as u64),
-    }
+    };
+    this.intake.look(&*this.socket, cx);
+    ended
 }
 
 struct Loop<H> {
@@ -76,11 +76,14 @@ struct Loop<H> {
     batch: RecvBatch,
     max_message: usize,
     own: Option<Addr>,
-    /// At most `max_peers`.
-    peers: HashMap<Addr, (u64, mpsc::Sender<Bytes>)>,
+    gate: Gate,
+    intake: Intake,
+    /// Whether what a peer is sent is bounded by what it sent.
+    bounded: bool,
+    peers: PeerTable,
+    budget: Arc<Budget>,
+    /// At most `max_peers` and [`GOING`].
     sessions: JoinSet<(Addr, u64, SessionEnd)>,
-    /// Sessions begun so far: the newest one's number.
-    begun: u64,
     sender: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
     outlet: Outlet,
@@ -127,17 +130,14 @@ impl<H: SessionHandler> Loop<H> {
         }
         self.drain_turns += usize::from(self.cx.drain.has_begun());
         self.batch.clear();
-        self.socket.poll_recv(task, &mut self.batch)
+        self.intake.poll_recv(task, &mut *self.socket, &mut self.batch, &self.cx)
     }
 
     fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), tokio::task::JoinError>) {
+        // One that was evicted has been counted, and has left the table.
         let Ok((addr, number, end)) = ended else { return };
         self.cx.ended(end);
-        if let Entry::Occupied(entry) = self.peers.entry(addr)
-            && entry.get().0 == number
-        {
-            entry.remove();
-        }
+        self.peers.leave(addr, number);
     }
 
     /// Takes what the sessions send, until the batch is full. Whether there was anything.
@@ -159,7 +159,7 @@ impl<H: SessionHandler> Loop<H> {
                 Stats::one(&stats.truncated);
                 continue;
             }
-            let Some(peer) = meta.peer.filter(|_| !is_own(meta, self.own.as_ref())) else {
+            let Some(peer) = meta.peer.filter(|_| !self.gate.refuses(meta)) else {
                 Stats::one(&stats.dropped_requests);
                 continue;
             };
@@ -174,76 +174,50 @@ impl<H: SessionHandler> Loop<H> {
         self.batch = batch;
     }
 
+    /// Puts a message into its peer's queue; `false`: there is no room for it.
     fn deliver(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> bool {
-        let message = match self.peers.get(&peer) {
-            None => message,
-            Some((_, queue)) => match queue.try_send(message) {
-                Ok(()) => return true,
-                Err(mpsc::error::TrySendError::Full(_)) => return false,
-                // The session has just ended: this datagram begins the next one.
-                Err(mpsc::error::TrySendError::Closed(message)) => message,
-            },
-        };
-        if self.closing || self.sessions.len() >= self.cx.limits.max_peers {
+        if let Some(known) = self.peers.heard(&peer) {
+            // What has just ended is followed by a session that this datagram begins.
+            if !known.queue.is_closed() {
+                let waiting = known.account.charge(message);
+                return waiting.is_some_and(|waiting| known.queue.try_send(waiting).is_ok());
+            }
+        }
+        if self.closing || self.sessions.len() >= self.cx.limits.max_peers.saturating_add(GOING) {
             return false;
         }
-        let queue = self.begin(peer, local);
-        queue.try_send(message).is_ok()
+        self.begin(peer, local, message)
     }
 
-    fn begin(&mut self, peer: Addr, local: Option<IpAddr>) -> mpsc::Sender<Bytes> {
+    fn begin(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> bool {
+        let stats = &self.cx.stats;
+        let Some(vacancy) = self.peers.vacancy(&peer, || Stats::one(&stats.evicted)) else { return false };
+        let number = vacancy.number;
         let (queue, incoming) = mpsc::channel(self.cx.limits.peer_queue);
-        self.begun += 1;
-        let number = self.begun;
-        self.peers.insert(peer, (number, queue.clone()));
-        Stats::one(&self.cx.stats.sessions);
+        let account = Account::new(&self.budget);
+        if account.charge(message).is_none_or(|waiting| queue.try_send(waiting).is_err()) {
+            return false;
+        }
+        Stats::one(&stats.sessions);
         let wire = PeerWire {
             incoming,
             outgoing: PollSender::new(self.sender.clone()),
+            account: Arc::clone(&account),
             to: peer,
             local,
             max_message: self.max_message,
+            left: self.bounded.then_some(0),
+            answered: false,
+            cx: Arc::clone(&self.cx),
         };
         let info = ConnInfo::new(Peer::new(peer), local_addr(self.own, local).unwrap_or(peer));
         let (handler, cx) = (Arc::clone(&self.handler), Arc::clone(&self.cx));
-        self.sessions.spawn(async move {
+        let task = self.sessions.spawn(async move {
             let link = Link::messages(wire, info);
             let serve = std::panic::AssertUnwindSafe(serve_session(&*handler, link, &cx));
             (peer, number, serve.catch_unwind().await.unwrap_or(SessionEnd::Panicked))
         });
-        queue
-    }
-}
-
-/// One peer of a shared socket, as its session sees it.
-struct PeerWire {
-    incoming: mpsc::Receiver<Bytes>,
-    outgoing: PollSender<Outgoing>,
-    to: Addr,
-    local: Option<IpAddr>,
-    max_message: usize,
-}
-
-impl MessageStream for PeerWire {
-    fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
-        let message = ready!(self.incoming.poll_recv(cx));
-        Poll::Ready(Ok(message.map(|message| {
-            into.extend_from_slice(&message);
-            message.len()
-        })))
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {
-        if message.len() > self.max_message {
-            return Poll::Ready(Err(SendError::TooLarge { len: message.len(), max: self.max_message }));
-        }
-        ready!(self.outgoing.poll_reserve(cx)).map_err(|_| SendError::Closed)?;
-        let message = Bytes::copy_from_slice(message);
-        let outgoing = Outgoing { message, to: self.to, local: self.local };
-        Poll::Ready(self.outgoing.send_item(outgoing).map_err(|_| SendError::Closed))
-    }
-
-    fn max_message(&self) -> usize {
-        self.max_message
+        self.peers.seat(peer, vacancy, queue, account, task);
+        true
     }
 }

@@ -11,11 +11,10 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use swapwire_core::{
-    Addr, Framing, Handler, HandlerError, Peer, RecvBatch, RecvMeta, Reply, ReplyError, Request, SendBatch,
-};
+use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, ReplyError, Request, SendBatch};
 
 use crate::ServeContext;
+use crate::gate::Gate;
 use crate::stats::Stats;
 
 /// Replies to one batch go out together, unless there are more than this.
@@ -53,8 +52,7 @@ impl Work {
         self.next >= self.batch.len()
     }
 
-    /// Drops what lies in the next slot: it is not whole, or came from our own address, and two servers, or one with itself,
-    /// would answer each other for ever.
+    /// Drops what lies in the next slot: it is not whole, or nobody who could be answered sent it.
     #[cold]
     pub(crate) fn refuse(&mut self, truncated: bool, cx: &ServeContext) {
         Stats::one(if truncated { &cx.stats.truncated } else { &cx.stats.dropped_requests });
@@ -63,7 +61,7 @@ impl Work {
     }
 
     #[inline]
-    fn claim(&mut self, cx: &ServeContext, own: Option<&Addr>) -> Option<Item> {
+    fn claim(&mut self, cx: &ServeContext, gate: &Gate) -> Option<Item> {
         loop {
             let (meta, bytes) = self.batch.get(self.next)?;
             let (slot, from) = (self.next, self.offset);
@@ -75,7 +73,7 @@ impl Work {
             } else {
                 self.offset = to;
             }
-            if meta.truncated || (from == 0 && is_own(meta, own)) {
+            if meta.truncated || (from == 0 && gate.refuses(meta)) {
                 let truncated = meta.truncated;
                 (self.next, self.offset) = (slot, 0);
                 self.refuse(truncated, cx);
@@ -135,9 +133,10 @@ pub(crate) async fn run<H: Handler>(
     handler: Arc<H>,
     desk: Arc<Desk>,
     cx: Arc<ServeContext>,
-    own: Option<Addr>,
+    gate: Gate,
     max_message: usize,
 ) -> Late {
+    let own = gate.own();
     let limits = Arc::clone(&cx.limits);
     let bounded = cx.capabilities.spoofable && !handler.amplifies();
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
@@ -148,7 +147,7 @@ pub(crate) async fn run<H: Handler>(
         let mut work = desk.take().await;
         sender.slot = usize::MAX;
         let lent = work.lend.then(|| Arc::clone(&work.batch));
-        while let Some(item) = work.claim(&cx, own.as_ref()) {
+        while let Some(item) = work.claim(&cx, &gate) {
             work.handled += 1;
             if item.slot != sender.slot {
                 sender.read(item.slot, &work.batch, own);
@@ -210,18 +209,6 @@ impl Sender {
         if let Some(peer) = &self.peer {
             reply.messages().for_each(|message| out.push(message, *peer.addr(), self.ip));
         }
-    }
-}
-
-/// Whether a datagram came from the very address that it reached.
-#[inline(always)]
-pub(crate) fn is_own(meta: &RecvMeta, own: Option<&Addr>) -> bool {
-    match (&meta.peer, own) {
-        (Some(Addr::Inet(peer)), Some(Addr::Inet(own))) => {
-            peer.port() == own.port() && peer.ip() == meta.local.unwrap_or(own.ip())
-        }
-        (Some(peer), own) => Some(peer) == own,
-        (None, _) => false,
     }
 }
 

@@ -105,9 +105,17 @@ counters! {
     /// Datagrams larger than the receive buffer, dropped.
     truncated,
     /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, or it
-    /// came from our own address or from none.
+    /// came from one of our own addresses, a group, or nobody.
     dropped_requests,
-    /// Replies dropped because the peer's queue stayed full.
+    /// Datagrams dropped because their source had asked enough for the time.
+    throttled,
+    /// Datagrams that the system dropped before they were received, where it tells: a socket's buffer was full. Looked up
+    /// when much arrives, and at the end.
+    overflows,
+    /// Sessions of peers that may be forged, ended to make room for others.
+    evicted,
+    /// Replies dropped because the peer's queue stayed full, or because the peer may be forged and was not to be sent so
+    /// much.
     dropped_replies,
     /// Replies that could not be sent for another reason, or had nowhere to go.
     failed_replies,
@@ -209,6 +217,9 @@ impl fmt::Display for DrainReport {
             (stats.refused, "refused"),
             (stats.truncated, "truncated datagrams"),
             (stats.dropped_requests, "dropped requests"),
+            (stats.throttled, "throttled datagrams"),
+            (stats.overflows, "datagrams dropped by the system"),
+            (stats.evicted, "evicted sessions"),
             (stats.dropped_replies, "dropped replies"),
             (stats.failed_replies, "failed replies"),
             (stats.peer_noise, "network errors from peers"),

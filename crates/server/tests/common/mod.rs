@@ -8,6 +8,7 @@
     reason = "each test file uses a part"
 )]
 
+pub mod forged;
 pub mod inet;
 pub mod numbered;
 pub mod script;
