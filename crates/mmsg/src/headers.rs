@@ -194,6 +194,22 @@ fn result(done: isize) -> io::Result<usize> {
     usize::try_from(done).map_err(|_| io::Error::last_os_error())
 }
 
+/// How many datagrams the system has dropped that were meant for a socket, since it was opened, as its receive buffer was
+/// full or they were damaged; behind the largest number comes 0. `None` before Linux 4.12, which does not tell
+/// (`SO_MEMINFO`, `sock_diag(7)`).
+pub fn drops(socket: BorrowedFd<'_>) -> Option<u32> {
+    /// `SK_MEMINFO_DROPS` of `linux/sock_diag.h`: the last of the numbers.
+    const DROPS: usize = 8;
+    let mut numbers = [0_u32; DROPS + 1];
+    let mut len = size_of_val(&numbers) as libc::socklen_t;
+    // SAFETY: the system writes at most `len` bytes, which is what the numbers have, and how many these were.
+    let done = unsafe {
+        let into = numbers.as_mut_ptr().cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, into, &raw mut len)
+    };
+    (done == 0 && len as usize == size_of_val(&numbers)).then_some(numbers[DROPS])
+}
+
 /// Sends without checksums, or no longer so (`SO_NO_CHECK`): no library has this, and nobody needs it but a test.
 #[cfg(test)]
 pub(crate) fn forbid_checksums(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {

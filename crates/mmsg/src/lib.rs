@@ -49,6 +49,7 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
+pub use headers::drops;
 pub use merging::Merging;
 pub use receiver::Receiver;
 pub use sender::Sender;

@@ -115,6 +115,10 @@ impl Engine for Batched {
         }
     }
 
+    fn drops(&self, socket: &UdpSocket) -> Option<u32> {
+        mmsg::drops(socket.as_fd())
+    }
+
     fn offload(&self) -> Offload {
         let mut offload = Offload::default();
         (offload.batched_receive, offload.batched_send) = (true, true);

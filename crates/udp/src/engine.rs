@@ -41,6 +41,12 @@ pub(crate) trait Engine: Send + Unpin + Sized + 'static {
         let _ = socket;
     }
 
+    /// What the system dropped before it was received; see [`swapwire_core::DatagramSocket::drops`].
+    fn drops(&self, socket: &UdpSocket) -> Option<u32> {
+        let _ = socket;
+        None
+    }
+
     /// What it spares the system. Where it says `coalescing`, each slot is to have room for a train ([`SLOT`]).
     fn offload(&self) -> Offload;
 }

@@ -104,6 +104,13 @@ impl<E: Engine> DatagramSocket for Server<E> {
         SLOT
     }
 
+    fn drops(&self) -> Option<u32> {
+        match &self.socket {
+            Socket::Registered(socket) => self.engine.drops(socket),
+            _ => None,
+        }
+    }
+
     fn offload(&self) -> Offload {
         self.engine.offload()
     }

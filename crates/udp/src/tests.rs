@@ -333,6 +333,30 @@ async fn dead_peer<E: Engine>() {
     assert_eq!(client.recv().await.unwrap(), b"still");
 }
 
+/// What was sent and did not arrive is what the system says it dropped.
+#[cfg(all(target_os = "linux", not(swapwire_plain)))]
+#[tokio::test]
+async fn the_system_tells_how_much_it_dropped() {
+    let mut server = server::<Default>("udp://127.0.0.1:0?recv_buffer=1").await;
+    let mut client = client(&server.local()).await;
+    let mut batch = RecvBatch::new(32, server.slot_size());
+    assert!(poll_fn(|cx| Poll::Ready(server.poll_recv(cx, &mut batch))).await.is_pending());
+    assert_eq!(server.drops(), Some(0));
+    for _ in 0..100 {
+        client.send(&[b'x'; 500]).await.unwrap();
+    }
+    poll_fn(|cx| server.poll_recv(cx, &mut batch)).await.unwrap();
+    let mut received = 0;
+    while !batch.is_empty() {
+        received += batch.len();
+        batch.clear();
+        let more = poll_fn(|cx| Poll::Ready(server.poll_recv(cx, &mut batch))).await;
+        assert_eq!(more.is_ready(), !batch.is_empty());
+    }
+    assert!(received > 0 && received < 100, "{received}");
+    assert_eq!(server.drops(), Some(100 - received as u32));
+}
+
 #[tokio::test]
 async fn a_dead_peer_does_not_end_the_socket() {
     dead_peer::<Default>().await;
