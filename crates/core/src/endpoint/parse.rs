@@ -28,7 +28,12 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
         Some((place, query)) => (place, Some(query)),
         None => (rest, None),
     };
-    Ok(Endpoint { place: parse_place(&scheme, place)?, options: parse_options(query)?, scheme })
+    let endpoint = Endpoint { place: parse_place(&scheme, place)?, options: parse_options(query)?, scheme };
+    // The normal form escapes more, and must be read again.
+    match endpoint.to_string().len() {
+        ..=MAX_LEN => Ok(endpoint),
+        len => Err(format!("{len} bytes long with its bytes escaped; the limit is {MAX_LEN}")),
+    }
 }
 
 fn parse_place(scheme: &str, text: &str) -> Result<Place, String> {

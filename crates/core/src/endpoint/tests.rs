@@ -51,6 +51,9 @@ fn wrong_ones_say_what_would_be_right() {
         assert!(!error.contains('\n'));
     }
     assert!(format!("mem:{}", "x".repeat(5000)).parse::<Endpoint>().is_err());
+    // Three bytes of the normal form for each.
+    assert!(format!("mem:{}", " ".repeat(1364)).parse::<Endpoint>().is_ok());
+    assert!(format!("mem:{}", " ".repeat(1365)).parse::<Endpoint>().is_err());
 }
 
 #[test]
