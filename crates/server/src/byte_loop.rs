@@ -123,6 +123,10 @@ pub(crate) fn serve_bytes<H: Handler>(
             };
             Stats::add(&cx.stats.messages, messages);
             conn.keep(&turn, &mut held, messages > 0);
+            // What could not be written is not tried again.
+            if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout)) = ended {
+                break end;
+            }
             if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
                 break end;
             }
