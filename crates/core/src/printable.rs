@@ -23,7 +23,10 @@ mod tests {
         let all: String = (0..=0x2100).filter_map(char::from_u32).collect();
         let shown = printable(&all);
         assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{shown}");
-        assert!(shown.contains("\\u{1b}") && shown.contains("\\r") && shown.contains("é\""), "{shown}");
+        assert!(
+            shown.contains("\\u{1b}") && shown.contains("\\r") && shown.contains('é') && shown.contains('"'),
+            "{shown}"
+        );
         let error = ".\u{1b}[2J\n".parse::<Endpoint>().unwrap_err();
         assert!(!error.to_string().contains(char::is_control), "{error}");
     }
