@@ -45,6 +45,10 @@ pub(crate) struct GarbageArgs {
     /// On each of -n connections, claim a frame of so many bytes and send none of them; the server must close
     #[arg(long, value_name = "BYTES", value_parser = size, conflicts_with_all = ["empty_frames", "per_connection"])]
     claim: Option<usize>,
+    /// Send right messages of so many bytes, instead of spoilt ones: longer than the server takes. To a datagram, a reply of
+    /// another length is a fault, for the server took a part of it for the whole
+    #[arg(long, value_name = "BYTES", value_parser = size, conflicts_with_all = ["empty_frames", "claim"])]
+    long: Option<usize>,
 }
 
 /// A run of `garbage`.
@@ -60,12 +64,16 @@ pub(crate) struct Garbage {
     closed: Cell<u64>,
     /// That it did not close when the client was done.
     open: Cell<u64>,
+    /// Replies to long datagrams that had another length.
+    short: Cell<u64>,
     failures: RefCell<Failures>,
     alive: RefCell<Option<io::Result<()>>>,
 }
 
 /// Empty frames are written in pieces of so many bytes.
 const PIECE: u64 = 16 << 10;
+/// How long the last replies to datagrams are waited for.
+const LAST: Duration = Duration::from_millis(20);
 /// How long a Unix datagram waits for room.
 const ROOM: Duration = Duration::from_secs(1);
 
@@ -81,9 +89,9 @@ impl Garbage {
         anyhow::ensure!(args.claim.is_none_or(|claim| u32::try_from(claim).is_ok()), "--claim: write less than 4GiB");
         let empty = args.empty_frames.is_none() || framing != Framing::Raw || datagrams;
         anyhow::ensure!(empty, "--empty-frames: raw bytes have no frames");
-        let [frames, written, heard, connections, closed, open] = std::array::from_fn(|_| Cell::new(0));
+        let [frames, written, heard, connections, closed, open, short] = std::array::from_fn(|_| Cell::new(0));
         let (failures, alive) = (RefCell::default(), RefCell::default());
-        Ok(Self { args, asker, frames, written, heard, connections, closed, open, failures, alive })
+        Ok(Self { args, asker, frames, written, heard, connections, closed, open, short, failures, alive })
     }
 
     /// How many frames in all, and on each connection.
@@ -99,6 +107,15 @@ impl Garbage {
     fn piece(&self, index: u64, left: u64, random: &mut fastrand::Rng) -> (Vec<u8>, u64) {
         if let Some(claim) = self.args.claim {
             return ((claim as u32).to_be_bytes().to_vec(), 1);
+        }
+        if let Some(long) = self.args.long {
+            let mut message = vec![b'L'; long];
+            match self.asker.tagged.framing() {
+                Framing::Lines => message.push(b'\n'),
+                Framing::Length => drop(message.splice(..0, (long as u32).to_be_bytes())),
+                Framing::Raw => {}
+            }
+            return (message, 1);
         }
         let empty: &[u8] = match self.asker.tagged.framing() {
             _ if self.args.empty_frames.is_none() => {
@@ -173,7 +190,15 @@ impl Garbage {
                 }
             }
         }
+        while let Ok(result) = timeout(LAST, socket.recv(&mut buffer)).await {
+            self.reply(result?);
+        }
         Ok(())
+    }
+
+    fn reply(&self, len: usize) {
+        add(&self.heard, len as u64);
+        add(&self.short, u64::from(self.args.long.is_some_and(|long| long != len)));
     }
 
     /// Sends, and reads what comes meanwhile: a server that waits for room to reply would not make room otherwise.
@@ -181,7 +206,7 @@ impl Garbage {
         loop {
             let sent = socket.try_send(datagram);
             while let Ok(len) = socket.try_recv(buffer) {
-                add(&self.heard, len as u64);
+                self.reply(len);
             }
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -234,6 +259,9 @@ impl Mode for Garbage {
         judge_alive(&self.alive, report);
         if open > 0 {
             report.fault(format!("{open} connections were not closed at the end"));
+        }
+        if self.short.get() > 0 {
+            report.fault(format!("{} long datagrams were taken for shorter ones", self.short.get()));
         }
         if failures.total() > 0 {
             report.fault(format!("{} connections could not be used: {failures}", failures.total()));

@@ -96,24 +96,24 @@ fn every_fault_of_datagrams_is_seen_as_often_as_it_was() {
     let through = |faults: &str, allow: &str| {
         let listen = format!("unix-dgram:{}", path("proxy"));
         let proxy = Proxy::start(&listen, &server, &format!("--seed 1 {faults}"));
-        let flags = "-n 300 -c 1 --pipeline 2 --timeout 50ms";
+        let flags = "-n 150 -c 1 --pipeline 8 --timeout 500ms";
         let run = adv(&format!("verify {listen} --seed 1 {flags} {allow}"));
         (run, proxy.stop())
     };
-    let (run, counters) = through("--drop 2%", "");
+    let (run, counters) = through("--drop 3%", "");
     run.assert_faults(&["lost"]);
     assert_eq!(count(&counters, "dropped"), run.number("counts/lost"), "{run:?} {counters}");
-    through("--drop 2%", "--lossy").0.assert_ok();
+    through("--drop 3%", "--lossy").0.assert_ok();
 
-    let (run, counters) = through("--duplicate 2%", "");
+    let (run, counters) = through("--duplicate 3%", "");
     run.assert_faults(&["duplicated"]);
     // A doubled request is answered twice, so is a doubled reply.
     assert!(count(&counters, "duplicated") >= run.number("counts/duplicated"), "{run:?} {counters}");
 
-    let (run, _) = through("--corrupt 2%", "");
+    let (run, _) = through("--corrupt 3%", "");
     run.assert_faults(&["corrupt", "lost"]);
 
-    let (run, counters) = through("--reorder 2% --reorder-by 20ms", "--late 10s");
+    let (run, counters) = through("--reorder 3% --reorder-by 20ms", "--late 10s");
     run.assert_faults(&["reordered"]);
     assert!(count(&counters, "reordered") > 0, "{counters}");
 }

@@ -105,11 +105,11 @@ fn a_server_that_changes_the_order_is_caught() {
 fn a_server_that_is_slow_is_caught() {
     let endpoint = lines(|_, number, line| {
         if number == 3 {
-            thread::sleep(Duration::from_millis(150));
+            thread::sleep(Duration::from_millis(700));
         }
         line.to_vec()
     });
-    let run = adv(&format!("verify {endpoint} -n 20 -c 1 --late 100ms"));
+    let run = adv(&format!("verify {endpoint} -n 20 -c 1 --late 500ms"));
     run.assert_faults(&["late"]);
     assert_eq!(run.number("counts/late"), 1, "{run:?}");
 }
@@ -185,7 +185,7 @@ fn what_a_drain_leaves_without_a_reply_is_lost_if_it_was_early_enough() {
 #[test]
 fn a_signal_begins_the_drain() {
     let proxy = Proxy::start("tcp://127.0.0.1:0", &tcp_echo(), "");
-    let flags = format!("--until-closed --signal {} --signal-after 100ms --allow cut,reset", proxy.pid());
+    let flags = format!("--until-closed --signal {} --signal-after 100ms --allow cut,reset,turned-away", proxy.pid());
     let run = adv(&format!("verify {} -c 4 --pause 1ms {flags}", proxy.endpoint));
     run.assert_ok();
     assert!(run.json["drained_s"].as_f64().unwrap() < 5.0, "{run:?}");
@@ -197,7 +197,7 @@ fn a_signal_begins_the_drain() {
 fn wrong_datagrams_are_caught_and_lost_ones_allowed() {
     let silent = |number| number % 10 == 3;
     let lossy = udp(move |number, datagram| if silent(number) { Vec::new() } else { vec![datagram.to_vec()] });
-    let run = adv(&format!("verify {lossy} -n 50 -c 1 --timeout 20ms"));
+    let run = adv(&format!("verify {lossy} -n 50 -c 1 --timeout 400ms --pipeline 5"));
     run.assert_ok();
     assert_eq!((run.number("answered"), run.number("counts/lost")), (45, 5), "{run:?}");
 
@@ -209,11 +209,11 @@ fn wrong_datagrams_are_caught_and_lost_ones_allowed() {
         reply[50] ^= u8::from(silent(number));
         vec![reply]
     });
-    adv(&format!("verify {spoilt} -n 50 -c 1 --timeout 20ms")).assert_faults(&["corrupt", "lost"]);
+    adv(&format!("verify {spoilt} -n 50 -c 1 --timeout 400ms --pipeline 5")).assert_faults(&["corrupt", "lost"]);
 
     let last = Mutex::new(Vec::new());
     let crossed = udp(move |_, datagram| vec![std::mem::replace(&mut *last.lock().unwrap(), datagram.to_vec())]);
-    let run = adv(&format!("verify {crossed} -n 100 -c 2 --timeout 20ms"));
+    let run = adv(&format!("verify {crossed} -n 100 -c 2 --timeout 100ms"));
     assert!(run.code == 1 && run.number("counts/crossed") > 0, "{run:?}");
 }
 
@@ -221,12 +221,12 @@ fn wrong_datagrams_are_caught_and_lost_ones_allowed() {
 fn a_datagram_that_comes_too_late_is_not_lost() {
     let endpoint = udp(|number, datagram| {
         if number == 3 {
-            thread::sleep(Duration::from_millis(150));
+            thread::sleep(Duration::from_millis(600));
         }
         vec![datagram.to_vec()]
     });
     // The late reply comes while the next ones are waited for.
-    let run = adv(&format!("verify {endpoint} -n 20 -c 1 --timeout 100ms --pause 10ms"));
+    let run = adv(&format!("verify {endpoint} -n 20 -c 1 --timeout 400ms --pause 30ms"));
     run.assert_ok();
     assert_eq!((run.number("answered"), run.number("counts/lost")), (20, 0), "{run:?}");
     assert!(run.number("counts/late") >= 1, "{run:?}");
