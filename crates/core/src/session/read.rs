@@ -2,8 +2,9 @@
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -66,7 +67,13 @@ impl ReadState {
             if self.buf.capacity() - self.buf.len() < READ_ROOM / 2 {
                 self.buf.reserve(READ_ROOM);
             }
-            let received = inner.poll_read(cx, &mut self.buf);
+            let mut received = inner.poll_read(cx, &mut self.buf);
+            if received.is_pending() && self.buf.is_empty() && self.has_drained(cx) {
+                match look_again(inner, cx, &mut self.buf) {
+                    Some(again) => received = again,
+                    None => return Poll::Ready(Ok(None)),
+                }
+            }
             self.count_after_drain(&received);
             match received {
                 Poll::Ready(Ok(Received::Bytes(0))) => self.ended = true,
@@ -90,11 +97,19 @@ impl ReadState {
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending => {
-                    let drained = self.draining.as_mut().is_some_and(|(_, drain)| drain.as_mut().poll(cx).is_ready());
-                    return if drained && self.buf.is_empty() { Poll::Ready(Ok(None)) } else { Poll::Pending };
+                    // Within a frame the drain is no end, but the task must hear of it.
+                    if !self.buf.is_empty() {
+                        let _ = self.has_drained(cx);
+                    }
+                    return Poll::Pending;
                 }
             }
         }
+    }
+
+    /// Whether the drain has begun; if not, the task is woken when it does.
+    fn has_drained(&mut self, cx: &mut Context<'_>) -> bool {
+        self.draining.as_mut().is_some_and(|(_, drain)| drain.as_mut().poll(cx).is_ready())
     }
 
     fn count_after_drain(&mut self, received: &Poll<Result<Received, RecvError>>) {
@@ -137,5 +152,32 @@ impl ReadState {
         self.buf = BytesMut::new();
         self.decoder = None;
         self.ended = true;
+    }
+}
+
+/// Reads once more at a drain; `None` if nothing is waiting. A wire that is not ready only because it lets others run wakes
+/// the task at once: then something may be.
+#[cold]
+fn look_again(inner: &Inner, cx: &Context<'_>, buf: &mut BytesMut) -> Option<Poll<Result<Received, RecvError>>> {
+    let noticed = Arc::new(Noticed { task: cx.waker().clone(), woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&noticed));
+    let received = inner.poll_read(&mut Context::from_waker(&waker), buf);
+    (received.is_ready() || noticed.woken.load(Relaxed)).then_some(received)
+}
+
+/// Wakes a task, and keeps that it did.
+struct Noticed {
+    task: Waker,
+    woken: AtomicBool,
+}
+
+impl Wake for Noticed {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Relaxed);
+        self.task.wake_by_ref();
     }
 }

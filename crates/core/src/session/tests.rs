@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use bytes::BytesMut;
 use futures::{FutureExt as _, SinkExt, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -145,6 +146,41 @@ async fn draining_ends_an_idle_recv() {
     assert_eq!(session.recv().await.unwrap(), None);
     session.draining().await;
     assert!(tokio::time::timeout(Duration::from_secs(1), peer.read_u8()).await.is_err());
+}
+
+#[tokio::test]
+async fn draining_does_not_end_a_recv_that_only_lets_others_run() {
+    /// Is not ready for two polls before each of two messages, and then for ever.
+    struct Busy(u8);
+    impl crate::MessageStream for Busy {
+        fn poll_recv(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Option<usize>, RecvError>> {
+            self.0 += 1;
+            match self.0 {
+                1 | 2 | 4 | 5 => cx.waker().wake_by_ref(),
+                3 | 6 => {
+                    into.extend_from_slice(&[self.0]);
+                    return Poll::Ready(Ok(Some(1)));
+                }
+                _ => {}
+            }
+            Poll::Pending
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, _: &[u8]) -> Poll<Result<(), SendError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn max_message(&self) -> usize {
+            1
+        }
+    }
+    let token = CancellationToken::new();
+    token.cancel();
+    let config = SessionConfig { draining: Some(token), ..SessionConfig::default() };
+    let mut session = Session::new(Link::messages(Busy(0), info()), config);
+    assert_eq!(session.recv().await.unwrap().unwrap(), [3].as_slice());
+    assert_eq!(session.recv().await.unwrap().unwrap(), [6].as_slice());
+    assert_eq!(session.recv().await.unwrap(), None);
 }
 
 #[tokio::test]
