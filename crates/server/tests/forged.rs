@@ -220,7 +220,7 @@ async fn what_the_system_dropped_is_counted() {
     let wire = Forged::default();
     let server = start(&wire, Count, Limits::default()).await;
     wire.drop_so_many(u32::MAX - 4);
-    let flood = || (0..32 * 16).for_each(|i| wire.send(&format!("192.0.2.1:{}", 1000 + i), "x"));
+    let flood = || (0..64 * 16).for_each(|i| wire.send(&format!("192.0.2.1:{}", 1000 + i), "x"));
     flood();
     let _ = wire.replies().await;
     assert_eq!(server.snapshot().overflows, u64::from(u32::MAX - 4));
