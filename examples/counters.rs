@@ -1,7 +1,7 @@
 //! A server that says how it is, each second, as CSV: `cargo run --example counters [-- ENDPOINT…]`.
 //!
 //! What a server counts is a value that anything can read at any time, here for a table on the standard output; a page for
-//! Prometheus would do the same. `scripts/soak` watches this one for half an hour.
+//! Prometheus would do the same.
 
 use std::time::{Duration, Instant};
 

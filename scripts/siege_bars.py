@@ -1,0 +1,309 @@
+"""What `scripts/siege` tries. Each bar gives rows: the figure, what was seen, and whether that holds."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from measuring import median
+
+# Where the programs are; `scripts/siege` says it.
+RELEASE = Path()
+# 28,000 ports for each address that connects.
+SOURCES = ["--src", "127.0.0.2", "--src", "127.0.0.3"]
+
+
+class Server:
+    """`swapwire serve`, or another command that prints `listening ENDPOINT`."""
+
+    def __init__(self, process: subprocess.Popen, endpoint: str, log: Path):
+        self.process, self.pid, self.endpoint, self.log = process, process.pid, endpoint, log
+
+    def tell(self, what: signal.Signals) -> None:
+        self.process.send_signal(what)
+
+    def rss(self) -> int:
+        """Resident memory, in bytes."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+    def lines(self) -> int:
+        return self.log.read_text().count("\n")
+
+
+@contextmanager
+def serve(place: str, *flags: str, program=None, descriptors: int | None = None):
+    """Until the block ends."""
+    command = [*(program or [RELEASE / "swapwire", "serve"]), place, *flags]
+
+    def limit():
+        if descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log"
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [str(word) for word in command], stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=limit
+            )
+        word, _, bound = process.stdout.readline().strip().partition(" ")
+        if word != "listening":
+            sys.exit(f"{' '.join(map(str, command))}: it did not start: {log.read_text().strip()}")
+        try:
+            yield Server(process, bound.partition("?")[0], log)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def begin(program: str, *words) -> subprocess.Popen:
+    """Starts the adversary, or the proxy; see `end`."""
+    command = [str(RELEASE / program), *map(str, words), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(process: subprocess.Popen) -> dict:
+    out, errors = process.communicate()
+    if not out.strip():
+        sys.exit(f"{' '.join(process.args)}: exit {process.returncode}: {errors.strip()}")
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def adv(*words) -> dict:
+    return end(begin("adv", *words))
+
+
+def faults(report: dict, *names: str) -> int:
+    return sum(report["counts"][name] for name in names)
+
+
+WRONG = ("lost", "duplicated", "crossed", "corrupt", "cut")
+
+
+def place(wire: str, directory: str) -> str:
+    return f"{wire}://127.0.0.1:0" if wire in ("tcp", "udp") else f"{wire}:{directory}/server"
+
+
+def descriptors(quick: bool):
+    """256 descriptors and 1,000 clients"""
+    hold = 5 if quick else 15
+    # Below the limit on descriptors connections wait in the queue; above it, accepting fails.
+    for flags, what in (([], "at the cap"), (["--max-connections", "100000"], "at EMFILE")):
+        with serve("tcp://127.0.0.1:0", *flags, descriptors=256) as server:
+            judge = begin("adv", "verify", server.endpoint, "-c", 8, "--for", f"{hold}s", "--pause", "20ms")
+            time.sleep(0.5)
+            crowd = begin("adv", "hold", server.endpoint, "-n", 1000, "--hold-for", f"{hold - 2}s")
+            time.sleep(1.5)
+            quiet_from, lines = time.monotonic(), server.lines()
+            watched = adv("watch", server.pid, "--for", f"{hold - 4}s")
+            per_second = (server.lines() - lines) / (time.monotonic() - quiet_from)
+            end(crowd)
+            freed = time.monotonic()
+            after = adv("verify", server.endpoint, "-c", 64, "-n", 64)
+            recovery = time.monotonic() - freed
+            judged = end(judge)
+        cpu = watched["cpu_percent"]["mean"]
+        yield f"< 5 % CPU while full, {what}", f"{cpu:.1f} %", cpu < 5
+        admitted = judged["ok"] and judged["answered"] > 0
+        yield f"admitted clients are answered, {what}", f"{judged['answered']} of {judged['requests']}", admitted
+        saw = f"{recovery:.2f} s, {after['answered']} of 64 answered"
+        yield f"full service 1 s after release, {what}", saw, recovery < 1 and after["ok"]
+        yield f"at most one log line a second, {what}", f"{per_second:.2f}", per_second <= 1
+
+
+def drain(quick: bool):
+    """SIGTERM under full load, with 64 sessions"""
+    runs = 3 if quick else 50
+    for wire in ("tcp", "unix", "udp", "unix-dgram"):
+        wrong = answered = 0
+        slowest = 0.0
+        with tempfile.TemporaryDirectory() as directory:
+            for _ in range(runs):
+                with serve(place(wire, directory)) as server:
+                    datagrams = wire in ("udp", "unix-dgram")
+                    how = ["--for", "1s"] if datagrams else ["--until-closed", "--signal", server.pid]
+                    judge = begin("adv", "verify", server.endpoint, "-c", 64, *how)
+                    if datagrams:
+                        time.sleep(0.5)
+                        server.tell(signal.SIGTERM)
+                    begun = time.monotonic()
+                    judged = end(judge)
+                    server.process.wait()
+                    slowest = max(slowest, time.monotonic() - begun)
+                    # A datagram behind the end of the server is nobody's: only a wrong reply is a fault.
+                    names = ("duplicated", "crossed", "corrupt") if datagrams else (*WRONG, "reset")
+                    wrong += faults(judged, *names)
+                    answered += judged["answered"]
+        what = "duplicated or crossed" if wire in ("udp", "unix-dgram") else "lost, duplicated, cut or reset"
+        yield f"{wire}: none {what}, {runs} runs", f"{wrong} of {answered:,} replies", wrong == 0
+
+
+def queue(quick: bool):
+    """SIGTERM while 100 clients wait in the accept queue"""
+    runs = 2 if quick else 10
+    for wire in ("tcp", "unix"):
+        answered = asked = 0
+        with tempfile.TemporaryDirectory() as directory:
+            for _ in range(runs):
+                with serve(place(wire, directory)) as server:
+                    server.tell(signal.SIGSTOP)
+                    judge = begin("adv", "verify", server.endpoint, "-c", 100, "-n", 100)
+                    time.sleep(0.5)
+                    server.tell(signal.SIGTERM)
+                    server.tell(signal.SIGCONT)
+                    judged = end(judge)
+                    answered, asked = answered + judged["answered"], asked + 100
+        yield f"{wire}: all are answered, {runs} runs of 100", f"{answered} of {asked}", answered == asked
+
+
+def last_reply(quick: bool):
+    """A reply of 1.5 MB, with input that the server has not read when it closes"""
+    count = 20 if quick else 1000
+    # What is no line within 64 KiB ends the session, behind the replies.
+    flags = ["--framing", "lines", "--max-message", "64KiB"]
+    with serve("tcp://127.0.0.1:0", *flags) as server:
+        how = ["--framing", "lines", "--size", "32768", "--junk", "1MiB"]
+        saw = adv("pipeline", server.endpoint, "1536KiB", "-n", count, *how)
+    yield f"whole, {count:,} times", f"{saw['whole']:,} of {count:,}", saw["whole"] == count
+
+
+def noread(quick: bool):
+    """256 peers that never read"""
+    deadline = 5 if quick else 30
+    load = ["-c", 16, "--pause", "5ms"]
+    with serve("tcp://127.0.0.1:0", "--write-timeout", f"{deadline}s") as server:
+        alone = adv("verify", server.endpoint, *load, "--for", "4s")
+        before = server.rss()
+        crowd = begin("adv", "noread", server.endpoint, "-n", 256, "--closed-within", f"{deadline - 1}s..{deadline + 5}s")
+        time.sleep(2)
+        beside = adv("verify", server.endpoint, *load, "--for", f"{deadline - 3}s")
+        each = (server.rss() - before) / 256
+        closed = end(crowd)
+    # An upper-case echo without a framing has messages of what one read gives: at most 128 KiB.
+    yield "memory for each: at most 256 KiB and a message", f"{each / 1024:.0f} KiB", each <= (256 + 128) * 1024
+    after = closed["closed_after"] or {"min_ms": 0, "max_ms": 0}
+    saw = f"{closed['closed']} closed after {after['min_ms'] / 1e3:.1f}–{after['max_ms'] / 1e3:.1f} s"
+    yield f"closed at the write deadline of {deadline} s", saw, closed["closed"] == 256 and closed["ok"]
+    p99 = alone["latency"]["p99_ms"], beside["latency"]["p99_ms"]
+    yield "p99 of others at most doubled", f"{p99[0]:.2f} → {p99[1]:.2f} ms", p99[1] <= 2 * p99[0]
+
+
+def drip(quick: bool):
+    """10,000 peers that drip"""
+    count, deadline = (500, 5) if quick else (10_000, 30)
+    with serve("tcp://127.0.0.1:0", "--frame-timeout", f"{deadline}s", "--framing", "lines") as server:
+        within = ["--closed-within", f"{deadline - 1}s..{deadline + 1}s", "--every", "5s"]
+        crowd = begin("adv", "drip", server.endpoint, "-n", count, *within, *SOURCES)
+        good = adv("verify", server.endpoint, "-c", 1, "--framing", "lines", "--pause", "2ms", "--for", f"{deadline}s")
+        closed = end(crowd)
+    after = closed["closed_after"] or {"min_ms": 0, "max_ms": 0}
+    saw = f"{closed['closed']:,} closed after {after['min_ms'] / 1e3:.1f}–{after['max_ms'] / 1e3:.1f} s"
+    yield f"all {count:,} closed at the frame deadline of {deadline} s", saw, closed["closed"] == count and closed["ok"]
+    p99 = good["latency"]["p99_ms"]
+    yield "p99 of a good client below 50 ms", f"{p99:.1f} ms", p99 < 50 and good["ok"]
+
+
+def idle(quick: bool):
+    """15,000 idle connections"""
+    count = 1000 if quick else 15_000
+    with serve("tcp://127.0.0.1:0") as server:
+        adv("verify", server.endpoint, "-c", 1, "-n", 100)
+        before = server.rss()
+        crowd = begin("adv", "hold", server.endpoint, "-n", count, "--hold-for", "20s", "--ask", *SOURCES)
+        time.sleep(18)
+        each = (server.rss() - before) / count
+        held = end(crowd)
+    yield "resident memory for each: at most 1.25 KiB", f"{each:,.0f} bytes", each <= 1280
+    yield f"all {count:,} answer afterwards", f"{held['answered']:,}", held["answered"] == count
+
+
+def truth(quick: bool):
+    """10 million requests of 512 clients that come and go, through a proxy that misbehaves"""
+    count = 40_000 if quick else 2_500_000
+    for wire in ("tcp", "unix", "udp", "unix-dgram"):
+        datagrams = wire in ("udp", "unix-dgram")
+        with tempfile.TemporaryDirectory() as directory, serve(place(wire, directory)) as server:
+            at = f"{wire}://127.0.0.1:0" if wire in ("tcp", "udp") else f"{wire}:{directory}/proxy"
+            ill = (
+                ["--drop", "0.01", "--duplicate", "0.01", "--reorder", "0.02"]
+                if datagrams
+                else ["--slice", "100", "--stall", "0.0001", "--reset", "0.00001"]
+            )
+            proxy = begin("faultproxy", at, server.endpoint, *ill, "--seed", "1")
+            bound = proxy.stdout.readline().strip().removeprefix("listening ")
+            # What the proxy does to a connection is no fault of the server's: a request that was on it is lost.
+            allow = ["lost", "late", "reordered", "duplicated"] if datagrams else ["reset", "closed", "cut", "lost"]
+            how = ["-c", 512, "-n", count, "--pipeline", 4, "--churn", 1000, "--deadline", "30m"]
+            judged = adv("verify", bound, *how, "--allow", ",".join(allow))
+            proxy.terminate()
+            proxy.communicate()
+        names = ("crossed", "corrupt") if datagrams else ("duplicated", "crossed", "corrupt")
+        wrong = faults(judged, *names)
+        what = " or ".join(", ".join(names).rsplit(", ", 1))
+        yield f"{wire}: none {what}, {count:,} requests", f"{wrong} of {judged['answered']:,} replies", wrong == 0
+
+
+def spoof(quick: bool):
+    """1,000,000 sources beside 100 live sessions"""
+    count = 20_000 if quick else 1_000_000
+    with serve("udp://127.0.0.1:0", program=[RELEASE / "examples" / "session_echo"]) as server:
+        live = begin("adv", "verify", server.endpoint, "-c", 100, "--pause", "50ms", "--for", "10s" if quick else "60s")
+        time.sleep(1)
+        before = server.rss()
+        spoofed = adv("udp-spoof", server.endpoint, "-n", count)
+        grown = (server.rss() - before) / 2**20
+        judged = end(live)
+    yield f"at most 64 MiB more for {count:,} sources", f"{grown:.0f} MiB", grown <= 64
+    answered, asked = judged["answered"], judged["requests"]
+    yield "none of the 100 sessions is lost", f"{answered:,} of {asked:,} answered", answered >= 0.99 * asked
+    yield "at most three bytes for each of theirs, or 64", f"{len(spoofed['faults'])} faults", spoofed["ok"]
+
+
+def unix(quick: bool):
+    """Unix sockets: restarts after kill -9, double starts, files of others"""
+    restarts, doubles = (20, 5) if quick else (1000, 100)
+    with tempfile.TemporaryDirectory() as directory:
+        endpoint = f"unix:{directory}/server"
+        back = 0
+        for _ in range(restarts):
+            with serve(endpoint):
+                back += 1
+        yield f"{restarts:,} restarts after kill -9", f"{back:,}", back == restarts
+        refused = removed = 0
+        command = [str(RELEASE / "swapwire"), "serve"]
+        with serve(endpoint):
+            for _ in range(doubles):
+                second = subprocess.run([*command, endpoint], capture_output=True, text=True)
+                refused += second.returncode == 1 and "another server" in second.stderr
+        yield f"{doubles} second starts are refused", f"{refused}", refused == doubles
+        target = Path(directory) / "target"
+        target.write_text("kept")
+        others = {"file": lambda at: at.write_text("kept"), "folder": lambda at: at.mkdir()}
+        others |= {"link": lambda at: at.symlink_to(target), "fifo": lambda at: os.mkfifo(at)}
+        for name, make in others.items():
+            at = Path(directory) / name
+            make(at)
+            for _ in range(max(1, doubles // 10)):
+                done = subprocess.run([*command, f"unix:{at}"], capture_output=True, text=True, timeout=10)
+                removed += done.returncode != 1 or not at.is_symlink() and not at.exists()
+        yield "no file of others is removed", f"{removed}", removed == 0
+
+
+BARS = {
+    "descriptors": descriptors,
+    "drain": drain,
+    "queue": queue,
+    "last-reply": last_reply,
+    "noread": noread,
+    "drip": drip,
+    "idle": idle,
+    "spoof": spoof,
+    "unix": unix,
+    "truth": truth,
+}
