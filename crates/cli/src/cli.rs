@@ -92,6 +92,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     pub(crate) max_per_source: Option<usize>,
 
+    /// Datagrams that one source may send in a second to one socket: an IPv4 /24 or an IPv6 /64; more are dropped.
+    /// Default: any number
+    #[arg(long, value_name = "N", value_parser = count::<u32>)]
+    pub(crate) source_rate: Option<u32>,
+
     /// The largest message. Default: 1MiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_message: Option<usize>,
@@ -116,6 +121,10 @@ pub(crate) struct ServeArgs {
     /// be forged. Such a server can be made to flood somebody who never asked
     #[arg(long)]
     pub(crate) allow_amplification: bool,
+
+    /// Bind everything as to serve, tell what is wrong, and end
+    #[arg(long)]
+    pub(crate) check: bool,
 
     /// Also stop, as by a signal, when the standard input ends: for a program that starts a server and holds the other
     /// end of a pipe, so that the server ends with it

@@ -19,7 +19,7 @@ Exit codes:
   3  sessions were cut at the drain deadline or by a second signal; an objective was missed; a run is a regression";
 
 pub(crate) const SERVE: &str = "\
-Prints `listening ENDPOINT` on the standard output, one line each, once all of them are bound. The first SIGINT or \
+Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT or \
 SIGTERM drains: no new connections, open sessions may finish; then a report goes to the standard error. A second signal \
 cuts everything at once.
 
@@ -31,6 +31,8 @@ Examples:
   swapwire serve tcp://127.0.0.1:13 --handler daytime --idle-timeout 10s --drain-timeout 5s
   swapwire serve tcp://127.0.0.1:8888 --handler chat --max-connections 100 --log info
   swapwire serve tcp://127.0.0.1:8888 --workers 1
+  swapwire serve tcp://0.0.0.0:8888 udp://0.0.0.0:8888 --max-per-source 64 --source-rate 200 --refuse=full
+  swapwire serve 'unix:/run/user/1000/echo.sock?mode=660' --check
   sleep 60 | swapwire serve tcp://127.0.0.1:8888 --until-eof
 
 Exit codes:

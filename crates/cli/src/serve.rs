@@ -32,12 +32,16 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
 }
 
 async fn serve(args: ServeArgs) -> Result<u8, Failure> {
-    let (drain_timeout, until_eof) = (args.drain_timeout, args.until_eof);
+    let (drain_timeout, until_eof, check) = (args.drain_timeout, args.until_eof, args.check);
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     let server = compose(args).await?;
+    if check {
+        announce("ok", &server.local_endpoints());
+        return Ok(exit::OK);
+    }
     let ended = end_of_input(until_eof);
-    announce(&server.local_endpoints());
+    announce("listening", &server.local_endpoints());
 
     let (stop, stopped) = oneshot::channel::<()>();
     let (cut, was_cut) = oneshot::channel::<()>();
@@ -87,8 +91,8 @@ async fn end_of_input(watched: bool) {
 }
 
 /// Says where it listens. Nobody may be reading: that does not stop a server.
-fn announce(endpoints: &[Endpoint]) {
-    let lines: String = endpoints.iter().map(|endpoint| format!("listening {endpoint}\n")).collect();
+fn announce(word: &str, endpoints: &[Endpoint]) {
+    let lines: String = endpoints.iter().map(|endpoint| format!("{word} {endpoint}\n")).collect();
     let mut out = io::stdout().lock();
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
 }

@@ -199,6 +199,52 @@ fn who_comes_too_much_is_refused() {
 }
 
 #[test]
+fn a_check_binds_tells_every_mistake_and_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}/x.sock", directory.path().display());
+    let said = common::run(&["serve", &socket, "--check"], "");
+    assert_eq!((said.code, said.text()), (Some(0), &*format!("ok {socket}\n")), "{said:?}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+
+    let server = Serving::start(1, &[&socket]);
+    let said = common::run(&["serve", &socket, "--check"], "");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let said = common::run(&["serve", &socket, "tcp://127.0.0.1:0?ttl=0", "udp://127.0.0.1:0?gro=x", "--check"], "");
+    assert_eq!((said.code, said.stderr.lines().count()), (Some(2), 3), "{said:?}");
+    server.stop();
+}
+
+/// What peers say or are called is in the log, and cannot do anything there.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_that_a_peer_says_controls_the_log() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    let name = format!("swapwire-log-{}", std::process::id());
+    let args = [&format!("unix-dgram:@{name}"), "tcp://127.0.0.1:0", "--framing", "length", "--log", "trace"];
+    let server = Serving::start(2, &args);
+    let all: Vec<u8> = (0..=255).collect();
+    for chunk in all.chunks(64) {
+        let own = [name.as_bytes(), chunk].concat();
+        let peer = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
+        peer.connect_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        peer.send(chunk).unwrap();
+        peer.recv(&mut [0; 100]).unwrap();
+        // A length that is no length, and what may be in its place.
+        let mut stream = dial(&server.endpoints[1]);
+        stream.write_all(&[&[0xff; 4], chunk].concat()).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    server.signal(Signal::SIGTERM);
+    let (code, lines) = server.end();
+    assert_eq!(code, Some(0));
+    assert!(lines.iter().any(|line| line.contains("bad frame")), "{lines:?}");
+    let bad = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}');
+    assert!(!lines.iter().any(|line| line.contains(bad)), "{lines:?}");
+}
+
+#[test]
 fn by_default_it_listens_on_this_machine_alone() {
     let directory = tempfile::tempdir().unwrap();
     for port in [

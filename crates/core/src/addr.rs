@@ -241,6 +241,21 @@ mod tests {
         assert!(InlineName::new(&[b'x'; 109]).is_none());
     }
 
+    #[test]
+    fn no_byte_of_a_name_controls_anything() {
+        let bidi = "\u{202a}\u{202e}\u{2066}\u{2069}\u{200e}\u{200f}\u{61c}\u{85}\u{9b}".as_bytes().to_vec();
+        let all: Vec<u8> = (0..=255).collect();
+        for bytes in all.chunks(100).chain([&bidi[..]]) {
+            let name = InlineName::new(bytes).unwrap();
+            let abstract_name = Addr::Unix(UnixAddr::from_abstract(bytes).unwrap());
+            for shown in
+                [name.to_string(), format!("{name:?}"), abstract_name.to_string(), format!("{abstract_name:?}")]
+            {
+                assert!(shown.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{shown:?}");
+            }
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn addresses_become_endpoints() {

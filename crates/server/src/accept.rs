@@ -20,6 +20,7 @@ use crate::group::Member;
 use crate::health::Health;
 use crate::room::{Arrival, Place, Refusal, Room};
 use crate::sessions::Sessions;
+use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
@@ -55,10 +56,19 @@ pub(crate) async fn serve_listener(
         refusals: Complaint::default(),
     };
     let cx = Arc::clone(&acceptor.cx);
+    let mut lateness = Complaint::default();
     tokio::select! {
         biased;
-        never = cx.keeper.run(&cx.drain.token) => match never {},
+        never = cx.keeper.run(&cx.drain.token, |late| acceptor_is_late(&cx, &mut lateness, late)) => match never {},
         served = acceptor.serve(listener, member) => served,
+    }
+}
+
+/// The clock of a listener is late: something kept its thread.
+fn acceptor_is_late(cx: &ServeContext, complaint: &mut Complaint, late: Duration) {
+    Stats::one(&cx.stats.held_up);
+    if complaint.is_due() {
+        tracing::warn!(endpoint = %cx.endpoint, ?late, "a call kept its thread to itself, or the machine is too busy");
     }
 }
 
@@ -284,5 +294,9 @@ async fn establish(incoming: Incoming, _room: Option<OwnedSemaphorePermit>, cx: 
         Some(limit) => timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
         None => incoming.establish().await,
     };
-    established.inspect_err(|error| tracing::debug!(endpoint = %cx.endpoint, %peer, %error, "handshake failed")).ok()
+    established
+        .inspect_err(|error| {
+            tracing::debug!(endpoint = %cx.endpoint, %peer, error = %Shown(error), "handshake failed");
+        })
+        .ok()
 }

@@ -114,8 +114,8 @@ impl ServerBuilder {
     /// Binds every endpoint. Nothing is served yet; connections wait in the system's queues.
     ///
     /// # Errors
-    /// Everything that is wrong with the composition at once, before anything is bound; then the first endpoint that
-    /// cannot be bound, or the first worker whose runtime cannot be made. Nothing stays bound.
+    /// Everything that is wrong with the composition at once, before anything is bound; then every endpoint that cannot be
+    /// bound, or the first worker whose runtime cannot be made. Nothing stays bound.
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
@@ -156,13 +156,19 @@ impl ServerBuilder {
         if !problems.is_empty() {
             return Err(BuildError { problems });
         }
-        let one = |problem| BuildError { problems: vec![problem] };
         let mut served = Vec::new();
         for (endpoint, service, framing, capabilities) in checked {
             let members = self.registry.bind_group(&endpoint, self.workers.unwrap_or(1)).await;
-            let members = members.map_err(|error| one(Problem::Bind(error)))?;
+            let members = match members {
+                Ok(members) => members,
+                Err(error) => {
+                    problems.push(Problem::Bind(error));
+                    continue;
+                }
+            };
             let Some(first) = members.first() else {
-                return Err(one(Problem::Bind(BindError::invalid(&endpoint, "its transport bound nothing"))));
+                problems.push(Problem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
+                continue;
             };
             if let Bound::Socket(socket) = first
                 && capabilities.spoofable
@@ -172,11 +178,16 @@ impl ServerBuilder {
             {
                 let reason = "this handler answers with more than it is asked, and forged senders could turn it against \
                               others: bind it to a loopback address, or allow amplification";
-                return Err(one(Problem::Composition { endpoint, reason: reason.to_owned() }));
+                problems.push(Problem::Composition { endpoint, reason: reason.to_owned() });
+                continue;
             }
             served.push(Served { local: first.local(), members, service, framing, capabilities });
         }
-        Server::new(served, self.limits, self.workers).map_err(|error| one(Problem::Worker(error)))
+        if !problems.is_empty() {
+            return Err(BuildError { problems });
+        }
+        Server::new(served, self.limits, self.workers)
+            .map_err(|error| BuildError { problems: vec![Problem::Worker(error)] })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::stats::Stats;
 /// Datagrams received at once.
 pub(crate) const BATCH: usize = 64;
 /// Receive batches that waiting calls may keep; when they keep so many, further calls get copies.
-const LENT: usize = 4;
+pub(crate) const LENT: usize = 4;
 /// Batches handled before other tasks run.
 const TURNS: usize = 8;
 /// Batches received in a row during a drain, at most.

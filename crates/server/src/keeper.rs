@@ -45,6 +45,9 @@ pub(crate) const QUIET_TICKS: Tick = 2;
 /// Longer than any clock lives, and short enough to be added to.
 const NEVER: Tick = Tick::MAX / 4;
 
+/// When the clock is so late, something held up its thread.
+const HELD_UP: Duration = Duration::from_millis(100);
+
 /// Buckets of the wheel; an entry that is due later than a lap ahead is looked at once a lap.
 const BUCKETS: usize = 512;
 
@@ -146,8 +149,9 @@ impl Keeper {
     }
 
     /// Drives the clock and wakes who is due, and everybody at a drain; the sessions of a keeper that is not driven wait for
-    /// ever.
-    pub(crate) async fn run(&self, drain: &CancellationToken) -> Infallible {
+    /// ever. Tells `late` when the clock was held up, and for how long: on a runtime of one thread, by a call that did not
+    /// let others run. While nobody asks for the time, nobody notices.
+    pub(crate) async fn run(&self, drain: &CancellationToken, mut late: impl FnMut(Duration)) -> Infallible {
         let mut sleep = pin!(sleep_until(self.base));
         let mut drain = pin!(drain.cancelled());
         let mut told = false;
@@ -163,6 +167,10 @@ impl Keeper {
                     sleep.as_mut().reset(next);
                 }
                 ready!(sleep.as_mut().poll(cx));
+                let delay = next.elapsed();
+                if delay >= HELD_UP {
+                    late(delay);
+                }
                 self.tick();
             }
         })

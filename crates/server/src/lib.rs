@@ -33,9 +33,11 @@ mod builder;
 mod context;
 mod handlers;
 mod limits;
+mod memory;
 mod running;
 mod server;
 mod service;
+mod shown;
 mod stats;
 
 mod crew;

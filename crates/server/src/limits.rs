@@ -6,16 +6,9 @@ use bytes::Bytes;
 
 /// Every bound and deadline of a server. Deadlines are switched off by `None`.
 ///
-/// Worst-case memory of a session on a byte stream: `max_message` (one partial frame) + `out_queue` + `max_reply` +
-/// 128 KiB (what was read with the message that is being handled), where each may take up to twice its size because buffers
-/// grow by doubling. An idle one takes about 1.2 KiB, its task and socket included. Calls that wait keep at most 16 of a
-/// worker's buffers for each endpoint; beyond that a call keeps a copy of its own bytes. A thread keeps at most five idle
-/// buffers, of 128 KiB for input and twice 256 KiB for replies each.
-///
-/// Of a datagram socket with a message handler: five receive batches of 64 slots of the largest datagram, of which only
-/// what is used is resident, + `out_queue` + `max_waiting` × (the largest datagram + `max_reply`) + 1 MiB of replies that
-/// wait for full peers. With a session handler: `max_peers` sessions, `peer_queue` datagrams waiting for each. With
-/// [workers](crate::ServerBuilder::workers), all that is for each member of the socket's group.
+/// How much memory they allow is told by [`session_memory`](Self::session_memory) and
+/// [`socket_memory`](Self::socket_memory). With [workers](crate::ServerBuilder::workers), what is said of a socket is for
+/// each member of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -107,6 +100,12 @@ impl Default for Limits {
     }
 }
 
+/// No buffer is larger.
+const LARGEST: usize = (isize::MAX / 8) as usize;
+/// The largest datagram, as it is counted, and no less than one.
+const LEAST_PEER_BYTES: usize = 128 << 10;
+const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Limits {
     /// What contradicts itself, for people; empty if nothing does.
     pub(crate) fn problems(&self) -> Vec<String> {
@@ -114,6 +113,11 @@ impl Limits {
         let instant = |name: &str, value: Option<Duration>| {
             (value == Some(Duration::ZERO)).then(|| format!("{name} must be longer than 0; none switches it off"))
         };
+        let permits = |name: &str, value: usize| {
+            (value > tokio::sync::Semaphore::MAX_PERMITS).then(|| format!("{name} is too large"))
+        };
+        let bytes =
+            |name: &str, value: usize| (value > LARGEST).then(|| format!("{name} must be at most {LARGEST} bytes"));
         [
             zero("max_connections", self.max_connections),
             zero("max_per_source", self.max_per_source.unwrap_or(1)),
@@ -124,15 +128,21 @@ impl Limits {
             zero("max_peers", self.max_peers),
             zero("max_unproven_peers", self.max_unproven_peers),
             zero("peer_queue", self.peer_queue),
-            zero("peer_bytes", self.peer_bytes),
             zero("source_rate", self.source_rate.map_or(1, |rate| rate as usize)),
             zero("max_waiting", self.max_waiting),
             instant("frame_timeout", self.frame_timeout),
             instant("write_timeout", self.write_timeout),
             instant("idle_timeout", self.idle_timeout),
             instant("handshake_timeout", self.handshake_timeout),
-            (self.max_connections > tokio::sync::Semaphore::MAX_PERMITS)
-                .then(|| "max_connections is too large".to_owned()),
+            permits("max_connections", self.max_connections),
+            permits("max_handshakes", self.max_handshakes),
+            permits("peer_queue", self.peer_queue),
+            bytes("max_message", self.max_message),
+            bytes("max_reply", self.max_reply),
+            bytes("out_queue", self.out_queue),
+            (self.peer_bytes < LEAST_PEER_BYTES)
+                .then(|| format!("peer_bytes must be at least {LEAST_PEER_BYTES}, or large datagrams find no room")),
+            (self.drain_grace > LONGEST_GRACE).then(|| format!("drain_grace must be at most {LONGEST_GRACE:?}")),
         ]
         .into_iter()
         .flatten()

@@ -10,8 +10,12 @@ use tokio::time::Instant;
 
 use crate::context::{DrainWatch, QUIET};
 use crate::deadline::{Deadlines, after};
+use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
+
+/// So many messages above the limit end a session: each costs the peer less than it costs here.
+const MOST_OFFENCES: u32 = 100;
 
 /// Serves one connection to its end: receive, handle, send.
 pub(crate) async fn serve_messages<H: Handler>(
@@ -29,6 +33,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         deadlines: Deadlines::new(limits),
         drain: cx.drain.watch(),
         drain_seen: None,
+        offences: 0,
         cx,
     };
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
@@ -37,10 +42,10 @@ pub(crate) async fn serve_messages<H: Handler>(
     let end = loop {
         message.clear();
         match conn.recv(&mut message, served).await {
-            Ok(Some(len)) if len > limits.max_message => {
-                Stats::one(&cx.stats.dropped_requests);
-                continue;
-            }
+            Ok(Some(len)) if len > limits.max_message => match conn.is_offended() {
+                true => break SessionEnd::BadFrame,
+                false => continue,
+            },
             Ok(Some(_)) => {}
             Ok(None) => break SessionEnd::Done,
             Err(end) => break end,
@@ -100,6 +105,7 @@ struct Connection<'a> {
     deadlines: Deadlines,
     drain: DrainWatch,
     drain_seen: Option<Instant>,
+    offences: u32,
     cx: &'a ServeContext,
 }
 
@@ -113,7 +119,11 @@ impl Connection<'_> {
             loop {
                 match self.io.poll_recv(cx, into) {
                     Poll::Ready(Ok(len)) => return Poll::Ready(Ok(len)),
-                    Poll::Ready(Err(RecvError::TooLarge { .. })) => Stats::one(&self.cx.stats.dropped_requests),
+                    Poll::Ready(Err(RecvError::TooLarge { .. })) => {
+                        if self.is_offended() {
+                            return Poll::Ready(Err(SessionEnd::BadFrame));
+                        }
+                    }
                     Poll::Ready(Err(RecvError::PeerNoise(_))) => Stats::one(&self.cx.stats.peer_noise),
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
                     Poll::Pending => break,
@@ -130,13 +140,20 @@ impl Connection<'_> {
         .await
     }
 
+    /// Drops a message that is too large; whether that was one too many.
+    fn is_offended(&mut self) -> bool {
+        Stats::one(&self.cx.stats.dropped_requests);
+        self.offences += 1;
+        self.offences >= MOST_OFFENCES
+    }
+
     /// Runs one call; while it waits, sends the earlier replies.
     async fn call(&mut self, call: impl Future<Output = Result<(), HandlerError>>) -> Result<(), SessionEnd> {
         let mut call = pin!(call);
         poll_fn(|cx| {
             if let Poll::Ready(result) = call.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| {
-                    tracing::debug!(%error, "handler error");
+                    tracing::debug!(error = %Shown(error), "handler error");
                     SessionEnd::HandlerError
                 }));
             }

@@ -10,13 +10,14 @@ use swapwire_core::{Addr, DatagramSocket, SendBatch};
 use tokio::time::Instant;
 
 use crate::deadline::Deadlines;
+use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext};
 
 /// Replies that wait for one full peer, at most.
 const WAITING_EACH: usize = 64;
 /// Bytes of replies that wait for full peers, at most; each counts [`COST`] more.
-const WAITING_BYTES: usize = 1 << 20;
+pub(crate) const WAITING_BYTES: usize = 1 << 20;
 const COST: usize = 256;
 /// Full peers are tried again after this, doubling up to 32 times it.
 const RETRY: Duration = Duration::from_millis(1);
@@ -85,7 +86,7 @@ impl Outlet {
                 Poll::Ready(Ok(count)) => self.sent += count.max(1),
                 Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => self.set_aside(cx),
                 Poll::Ready(Err(error)) => {
-                    tracing::debug!(to = %entry.to, %error, "reply not sent");
+                    tracing::debug!(to = %entry.to, error = %Shown(error), "reply not sent");
                     Stats::one(&cx.stats.failed_replies);
                     self.sent += 1;
                 }

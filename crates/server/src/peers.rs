@@ -26,7 +26,7 @@ use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
 
 /// Messages of all sessions that wait for the writer.
-const OUTGOING: usize = 256;
+pub(crate) const OUTGOING: usize = 256;
 /// Batches handled before other tasks run.
 const TURNS: usize = 8;
 /// Sessions that were ended to make room and are not gone yet, at most: until they are, nobody is let in.

@@ -15,6 +15,7 @@ use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply
 
 use crate::ServeContext;
 use crate::gate::Gate;
+use crate::shown::Shown;
 use crate::stats::Stats;
 
 /// Replies to one batch go out together, unless there are more than this.
@@ -228,7 +229,7 @@ pub(crate) fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>
             Stats::one(&cx.stats.failed_replies);
         }
         Some(Err(error)) => {
-            tracing::debug!(%error, "handler error");
+            tracing::debug!(error = %Shown(error), "handler error");
             Stats::one(&cx.stats.handler_errors);
         }
         None => Stats::one(&cx.stats.panics),

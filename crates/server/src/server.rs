@@ -106,7 +106,8 @@ impl Server {
             Err(error) => {
                 let again = |endpoint| (endpoint, io::Error::new(error.kind(), error.to_string()));
                 let failed = self.locals.into_iter().map(again).collect();
-                return DrainReport { stats: Stats::total(&stats), cut: 0, drain: Duration::ZERO, failed };
+                let stats = Stats::total(&stats);
+                return DrainReport { stats, cut: 0, cut_at: Vec::new(), drain: Duration::ZERO, failed };
             }
         };
 
@@ -144,7 +145,8 @@ impl Server {
             let _ = timeout(LAST_WORD, ended.note_all(&mut loops)).await;
             ended.cut = ended.cut.max(loops.left() as u64);
         }
-        DrainReport { stats: Stats::total(&stats), cut: ended.cut, drain: begun.elapsed(), failed: ended.failed }
+        let Ended { cut, cut_at, failed } = ended;
+        DrainReport { stats: Stats::total(&stats), cut, cut_at, drain: begun.elapsed(), failed }
     }
 
     /// Serves in a task of its own and returns a handle; for tests, and for servers inside other programs.
@@ -165,6 +167,7 @@ impl Server {
 #[derive(Default)]
 struct Ended {
     cut: u64,
+    cut_at: Vec<(Endpoint, u64)>,
     failed: Vec<(Endpoint, io::Error)>,
 }
 
@@ -217,6 +220,12 @@ impl Ended {
     async fn note_all(&mut self, loops: &mut Loops) {
         while let Some((endpoint, cut, result)) = loops.next().await {
             self.cut += cut;
+            if cut > 0 {
+                match self.cut_at.iter_mut().find(|(other, _)| *other == endpoint) {
+                    Some((_, count)) => *count += cut,
+                    None => self.cut_at.push((endpoint.clone(), cut)),
+                }
+            }
             if let Err(error) = result {
                 tracing::error!(%endpoint, %error, "endpoint failed");
                 self.failed.push((endpoint, error));

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::close::{DISCARD, patience};
 use crate::deadline::{Deadlines, after};
+use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext, SessionEnd};
 
@@ -57,7 +58,7 @@ async fn run<H: SessionHandler>(
                 Ok(Ok(())) if cx.drain.has_begun() => SessionEnd::Drained,
                 Ok(Ok(())) => SessionEnd::Done,
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "handler error");
+                    tracing::debug!(error = %Shown(error), "handler error");
                     SessionEnd::HandlerError
                 }
                 Err(_) => SessionEnd::Panicked,

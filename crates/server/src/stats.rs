@@ -121,6 +121,9 @@ counters! {
     failed_replies,
     /// Errors that peers provoked on a datagram socket.
     peer_noise,
+    /// How often the thread of a listener was late by 100 ms or more, while sessions on byte streams were active: a call did
+    /// not let others run, or the machine was too busy.
+    held_up,
     /// How often receiving stopped because too many calls were waiting.
     stalls,
 }
@@ -181,6 +184,8 @@ pub struct DrainReport {
     pub stats: Snapshot,
     /// Sessions and calls that were still running at the deadline and were cut.
     pub cut: u64,
+    /// Of which endpoints those were, and how many of each; as far as their loops could still tell.
+    pub cut_at: Vec<(Endpoint, u64)>,
     /// How long the drain took.
     pub drain: Duration,
     /// Endpoints that had failed before the drain, with the error.
@@ -223,11 +228,15 @@ impl fmt::Display for DrainReport {
             (stats.dropped_replies, "dropped replies"),
             (stats.failed_replies, "failed replies"),
             (stats.peer_noise, "network errors from peers"),
+            (stats.held_up, "held up for 100 ms"),
             (stats.stalls, "stalls"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        for (endpoint, count) in &self.cut_at {
+            write!(f, "; {count} cut at {endpoint}")?;
         }
         for (endpoint, error) in &self.failed {
             write!(f, "; {endpoint} failed: {error}")?;

@@ -435,8 +435,13 @@ async fn the_composition_is_checked_before_the_start() {
 
     let _first =
         net.server().listen("mem:c").listen("mem:d").handler(upper()).framing(Framing::Lines).bind().await.unwrap();
-    let error =
-        net.server().listen("mem:e").listen("mem:c").handler(upper()).framing(Framing::Lines).bind().await.unwrap_err();
+    let taken = net.server().listen("mem:e").listen("mem:c").listen("mem:d?backlog=x").listen("mem:c");
+    let error = taken.handler(upper()).framing(Framing::Lines).bind().await.unwrap_err();
+    let problems: Vec<_> = error.problems().collect();
+    assert!(problems.len() == 3 && problems[1].contains("backlog"), "{problems:?}");
+    assert_eq!(error.class(), swapwire_core::ErrorClass::Configuration);
+    let taken = net.server().listen("mem:e").listen("mem:c").handler(upper()).framing(Framing::Lines);
+    let error = taken.bind().await.unwrap_err();
     assert_eq!(error.class(), swapwire_core::ErrorClass::ListenerFatal);
     // Nothing of the failed server stays bound.
     drop(net.server().listen("mem:e").handler(upper()).framing(Framing::Lines).bind().await.unwrap());

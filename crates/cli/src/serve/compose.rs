@@ -36,7 +36,7 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
 
     let mut limits = Limits::default();
     limits.max_connections = args.max_connections.unwrap_or(limits.max_connections);
-    limits.max_per_source = args.max_per_source;
+    (limits.max_per_source, limits.source_rate) = (args.max_per_source, args.source_rate);
     if let Some(farewell) = args.refuse {
         limits.when_full = WhenFull::Refuse(farewell.into());
     }

@@ -26,6 +26,9 @@ pub(crate) struct ReadState {
 
 /// The room a read of a byte stream has at least.
 const READ_ROOM: usize = 8 * 1024;
+/// Room for some small messages, where the wire has boundaries and sees to more itself: there may be many sessions that
+/// wait for one.
+const MESSAGE_ROOM: usize = 1024;
 
 /// See [`ReadState::drain_room`].
 const DRAIN_ROOM: usize = 1 << 20;
@@ -64,8 +67,9 @@ impl ReadState {
                 self.end();
                 return Poll::Ready(Ok(None));
             }
-            if self.buf.capacity() - self.buf.len() < READ_ROOM / 2 {
-                self.buf.reserve(READ_ROOM);
+            let room = if self.decoder.is_some() { READ_ROOM } else { MESSAGE_ROOM };
+            if self.buf.capacity() - self.buf.len() < room / 2 {
+                self.buf.reserve(room);
             }
             let mut received = inner.poll_read(cx, &mut self.buf);
             if received.is_pending() && self.buf.is_empty() && self.has_drained(cx) {

@@ -15,7 +15,7 @@ async fn deadlines_are_met_within_two_ticks_and_never_early() {
     let keeper = Arc::new(Keeper::new(&Limits { idle_timeout: None, ..Limits::default() }));
     let drive = tokio::spawn({
         let keeper = Arc::clone(&keeper);
-        async move { keeper.run(&CancellationToken::new()).await }
+        async move { keeper.run(&CancellationToken::new(), |_| {}).await }
     });
     let mut waits = tokio::task::JoinSet::new();
     // Within a lap of the wheel, several laps ahead, and many at once.
@@ -43,7 +43,7 @@ async fn everybody_is_woken_by_a_drain_and_nobody_waits_for_no_deadline() {
     let drain = CancellationToken::new();
     let drive = tokio::spawn({
         let (keeper, drain) = (Arc::clone(&keeper), drain.clone());
-        async move { keeper.run(&drain).await }
+        async move { keeper.run(&drain, |_| {}).await }
     });
     let woken = tokio::spawn({
         let (keeper, drain) = (Arc::clone(&keeper), drain.clone());
@@ -77,7 +77,7 @@ impl Driven {
             let (keeper, polls) = (Arc::clone(&keeper), Arc::clone(&polls));
             async move {
                 let drain = CancellationToken::new();
-                let mut run = pin!(keeper.run(&drain));
+                let mut run = pin!(keeper.run(&drain, |_| {}));
                 poll_fn(|task| {
                     polls.fetch_add(1, Ordering::Relaxed);
                     run.as_mut().poll(task).map(|never| match never {})
