@@ -203,6 +203,38 @@ fn unsafe_code_is_forbidden_everywhere_but_in_one_file() {
     assert_eq!(exceptions, [UNSAFE.1]);
 }
 
+/// `docs/faults.md` names a test for each fault: `file`: `function`, `function`; … What it says to "see" may be elsewhere.
+#[test]
+fn every_test_that_the_table_of_faults_names_exists() {
+    let text = fs::read_to_string(Path::new(ROOT).join("docs/faults.md")).unwrap();
+    let sources = sources();
+    let laws: String =
+        sources.iter().filter(|(path, _)| path.ends_with("laws/mod.rs")).map(|(_, text)| &**text).collect();
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for row in text.lines().filter(|line| line.starts_with("| ") && line.contains(" `")) {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for part in cell.split("; ").filter(|part| !part.starts_with("see ")) {
+            let words: Vec<_> = part.split('`').skip(1).step_by(2).collect();
+            let (files, names): (Vec<&str>, Vec<&str>) = words.into_iter().partition(|word| word.contains('/'));
+            for name in names {
+                let exists = if part.starts_with("law") {
+                    laws.contains(name)
+                } else {
+                    let here = |path: &Path| files.iter().any(|file| path.ends_with(file));
+                    !files.is_empty()
+                        && sources.iter().any(|(path, text)| here(path) && text.contains(&format!("fn {name}(")))
+                };
+                found += 1;
+                if !exists {
+                    missing.push(format!("{name} ({part})"));
+                }
+            }
+        }
+    }
+    assert!(found > 100 && missing.is_empty(), "{found} tests, of which docs/faults.md invents {missing:#?}");
+}
+
 /// A row of a table in the README, by its cells.
 fn readme_rows() -> Vec<Vec<String>> {
     let text = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
