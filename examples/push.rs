@@ -41,6 +41,11 @@ impl SessionHandler for Counter {
             () = push => Ok(()),
         }
     }
+
+    /// It speaks more than it is spoken to: on UDP it stays on loopback, unless the server says otherwise.
+    fn amplifies(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::main]

@@ -1,6 +1,7 @@
 //! Addresses as values: small, copied, never on the heap.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::{Endpoint, EndpointError, Place};
 ///
 /// An inline value of fixed size, so that a datagram's sender costs no allocation. Never a made-up IP address: a wire
 /// without IP addresses has a variant of its own, and third-party transports use [`Addr::Named`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Addr {
     /// An IP address and port. IPv4-mapped IPv6 addresses are written as IPv4 (see [`Addr::inet`]).
@@ -19,6 +20,24 @@ pub enum Addr {
     Unix(UnixAddr),
     /// A name that means something to one transport, behind its scheme: `scheme:name` (see [`Addr::named`]).
     Named(InlineName),
+}
+
+/// Of what tells addresses apart, in as few pieces as it has: tables of peers hash one for each datagram.
+impl Hash for Addr {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Inet(SocketAddr::V4(addr)) => {
+                state.write_u64(u64::from(addr.ip().to_bits()) << 16 | u64::from(addr.port()));
+            }
+            Self::Inet(SocketAddr::V6(addr)) => {
+                state.write_u128(addr.ip().to_bits());
+                state.write_u64(u64::from(addr.scope_id()) << 16 | u64::from(addr.port()));
+            }
+            Self::Unix(addr) => addr.hash(state),
+            Self::Named(name) => name.hash(state),
+        }
+    }
 }
 
 impl Addr {
@@ -123,10 +142,19 @@ impl fmt::Display for Addr {
 }
 
 /// Up to 108 bytes, inline: the longest Unix socket address of Linux (`unix(7)`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InlineName {
     len: u8,
+    /// Zeros behind the name.
     bytes: [u8; Self::MAX],
+}
+
+impl Hash for InlineName {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.as_bytes());
+        state.write_u8(self.len);
+    }
 }
 
 impl InlineName {
@@ -228,6 +256,8 @@ impl fmt::Display for UnixAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
     use super::*;
 
     #[test]
@@ -239,6 +269,23 @@ mod tests {
         assert_eq!(Addr::named("mem", "chat").unwrap().to_string(), "mem:chat");
         assert!(UnixAddr::from_abstract(&[b'x'; 108]).is_none());
         assert!(InlineName::new(&[b'x'; 109]).is_none());
+    }
+
+    #[test]
+    fn what_is_equal_is_hashed_alike_and_others_are_not() {
+        let hasher = RandomState::new();
+        let texts = ["127.0.0.1:7", "127.0.0.1:8", "127.0.0.2:7", "[::1]:7", "[::1]:8", "[::2]:7", "[fe80::1%1]:7"];
+        let inet = texts.map(|text| Addr::inet(text.parse().unwrap()));
+        let named = ["", "a", "ab", "a\0", "b"].map(|name| Addr::named("mem", name).unwrap());
+        let unix = [&b""[..], b"a", b"a\0"].map(|name| Addr::Unix(UnixAddr::from_abstract(name).unwrap()));
+        let all: Vec<_> = inet.into_iter().chain(named).chain(unix).collect();
+        for (i, one) in all.iter().enumerate() {
+            for (j, other) in all.iter().enumerate() {
+                assert_eq!(hasher.hash_one(one) == hasher.hash_one(other), i == j, "{one} {other}");
+            }
+        }
+        let mapped = Addr::inet("[::ffff:127.0.0.1]:7".parse().unwrap());
+        assert_eq!(hasher.hash_one(mapped), hasher.hash_one(inet[0]));
     }
 
     #[test]

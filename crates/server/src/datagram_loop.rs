@@ -37,15 +37,12 @@ pub(crate) async fn serve_datagrams<H: Handler>(
     cx: &ServeContext,
 ) -> io::Result<u64> {
     let shared = Arc::new(cx.clone());
-    let desk = Arc::new(Desk::default());
     let gate = Gate::new(socket.local_addr(), &cx.ours);
+    let desk = Arc::new(Desk::new(gate.clone()));
     let max = socket.max_message();
     let fresh = {
-        let (handler, desk, shared, gate) =
-            (Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), gate.clone());
-        move || -> Runner {
-            Box::pin(run(Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), gate.clone(), max))
-        }
+        let (handler, desk, shared) = (Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared));
+        move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&desk), Arc::clone(&shared), max)) }
     };
     let mut this = Loop {
         at_once: AtOnce::new(&*handler, &gate, max, &shared),

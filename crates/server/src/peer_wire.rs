@@ -77,6 +77,12 @@ impl Account {
     }
 }
 
+impl Waiting {
+    pub(crate) fn message(&self) -> &Bytes {
+        &self.message
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         let cost = self.message.len() + COST;

@@ -176,12 +176,15 @@ impl<H: SessionHandler> Loop<H> {
 
     /// Puts a message into its peer's queue; `false`: there is no room for it.
     fn deliver(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> bool {
+        let mut message = message;
         if let Some(known) = self.peers.heard(&peer) {
-            // What has just ended is followed by a session that this datagram begins.
-            if !known.queue.is_closed() {
-                let waiting = known.account.charge(message);
-                return waiting.is_some_and(|waiting| known.queue.try_send(waiting).is_ok());
-            }
+            let Some(waiting) = known.account.charge(message) else { return false };
+            message = match known.queue.try_send(waiting) {
+                Ok(()) => return true,
+                Err(mpsc::error::TrySendError::Full(_)) => return false,
+                // The session has just ended: this datagram begins the next one.
+                Err(mpsc::error::TrySendError::Closed(waiting)) => waiting.message().clone(),
+            };
         }
         if self.closing || self.sessions.len() >= self.cx.limits.max_peers.saturating_add(GOING) {
             return false;

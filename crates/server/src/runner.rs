@@ -89,8 +89,10 @@ impl Work {
 pub(crate) type Late = SendBatch;
 
 /// Where the loop and its runner hand the work to each other.
-#[derive(Default)]
-pub(crate) struct Desk(Mutex<Slot>);
+pub(crate) struct Desk {
+    slot: Mutex<Slot>,
+    gate: Gate,
+}
 
 #[derive(Default)]
 enum Slot {
@@ -101,8 +103,12 @@ enum Slot {
 }
 
 impl Desk {
+    pub(crate) fn new(gate: Gate) -> Self {
+        Self { slot: Mutex::default(), gate }
+    }
+
     fn swap(&self, slot: Slot) -> Slot {
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), slot)
+        std::mem::replace(&mut *self.slot.lock().unwrap_or_else(PoisonError::into_inner), slot)
     }
 
     pub(crate) fn put(&self, work: Box<Work>) {
@@ -134,10 +140,9 @@ pub(crate) async fn run<H: Handler>(
     handler: Arc<H>,
     desk: Arc<Desk>,
     cx: Arc<ServeContext>,
-    gate: Gate,
     max_message: usize,
 ) -> Late {
-    let own = gate.own();
+    let own = desk.gate.own();
     let limits = Arc::clone(&cx.limits);
     let bounded = cx.capabilities.spoofable && !handler.amplifies();
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
@@ -148,7 +153,7 @@ pub(crate) async fn run<H: Handler>(
         let mut work = desk.take().await;
         sender.slot = usize::MAX;
         let lent = work.lend.then(|| Arc::clone(&work.batch));
-        while let Some(item) = work.claim(&cx, &gate) {
+        while let Some(item) = work.claim(&cx, &desk.gate) {
             work.handled += 1;
             if item.slot != sender.slot {
                 sender.read(item.slot, &work.batch, own);

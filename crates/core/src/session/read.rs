@@ -28,7 +28,7 @@ pub(crate) struct ReadState {
 const READ_ROOM: usize = 8 * 1024;
 /// Room for some small messages, where the wire has boundaries and sees to more itself: there may be many sessions that
 /// wait for one.
-const MESSAGE_ROOM: usize = 1024;
+const MESSAGE_ROOM: usize = 2 * 1024;
 
 /// See [`ReadState::drain_room`].
 const DRAIN_ROOM: usize = 1 << 20;
@@ -67,8 +67,9 @@ impl ReadState {
                 self.end();
                 return Poll::Ready(Ok(None));
             }
-            let room = if self.decoder.is_some() { READ_ROOM } else { MESSAGE_ROOM };
-            if self.buf.capacity() - self.buf.len() < room / 2 {
+            let (room, least) =
+                if self.decoder.is_some() { (READ_ROOM, READ_ROOM / 2) } else { (MESSAGE_ROOM, MESSAGE_ROOM / 8) };
+            if self.buf.capacity() - self.buf.len() < least {
                 self.buf.reserve(room);
             }
             let mut received = inner.poll_read(cx, &mut self.buf);
