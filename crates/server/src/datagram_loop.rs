@@ -66,7 +66,7 @@ pub(crate) async fn serve_datagrams<H: Handler>(
     let ended = tokio::select! {
         biased;
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
-        () = cx.abort.cancelled() => Ok(this.waiting.len() as u64),
+        () = cx.abort.cancelled() => Ok(this.cut()),
     };
     this.intake.look(&*this.socket, cx);
     ended
@@ -140,6 +140,19 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         }
         self.stalled = stalled;
         stalled
+    }
+
+    /// Counts what is dropped at the deadline: calls that wait, datagrams that were not handled, replies that were not sent.
+    #[cold]
+    fn cut(&mut self) -> u64 {
+        let work = self.work.take();
+        let handled = work.as_ref().map_or(0, |work| work.handled);
+        let unhandled = work.map_or(0, |work| work.batch.len() - work.next) as u64;
+        let unsent = self.outlet.unsent();
+        Stats::add(&self.cx.stats.messages, handled);
+        Stats::add(&self.cx.stats.dropped_requests, unhandled);
+        Stats::add(&self.cx.stats.failed_replies, unsent);
+        self.waiting.len() as u64 + unhandled + unsent
     }
 
     /// Takes the replies of calls that had to wait, until the batch is full.

@@ -66,6 +66,12 @@ impl Outlet {
         self.batch.is_empty() && self.full.is_empty()
     }
 
+    /// How many replies wait to be sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        let aside: usize = self.full.values().map(VecDeque::len).sum();
+        (self.batch.len() - self.sent + aside) as u64
+    }
+
     /// Sends the batch; ready when it is empty. Replies to full peers move to the side, and are tried again in time.
     pub(crate) fn poll(
         &mut self,

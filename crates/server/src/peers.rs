@@ -64,7 +64,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     let ended = tokio::select! {
         biased;
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
-        () = cx.abort.cancelled() => Ok(this.sessions.len() as u64),
+        () = cx.abort.cancelled() => Ok(this.cut()),
     };
     this.intake.look(&*this.socket, cx);
     ended
@@ -122,6 +122,16 @@ impl<H: SessionHandler> Loop<H> {
         }
         task.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Counts what is dropped at the deadline: sessions, and replies that were not sent.
+    #[cold]
+    fn cut(&mut self) -> u64 {
+        let sessions = self.sessions.len() as u64;
+        let unsent = self.outlet.unsent() + self.outgoing.len() as u64;
+        Stats::add(&self.cx.stats.cut, sessions);
+        Stats::add(&self.cx.stats.failed_replies, unsent);
+        sessions + unsent
     }
 
     fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -104,8 +104,8 @@ counters! {
     refused,
     /// Datagrams larger than the receive buffer, dropped.
     truncated,
-    /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, or it
-    /// came from one of our own addresses, a group, or nobody.
+    /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, it came
+    /// from one of our own addresses, a group, or nobody, or the drain deadline came before its turn.
     dropped_requests,
     /// Datagrams dropped because their source had asked enough for the time.
     throttled,
@@ -117,7 +117,7 @@ counters! {
     /// Replies dropped because the peer's queue stayed full, or because the peer may be forged and was not to be sent so
     /// much.
     dropped_replies,
-    /// Replies that could not be sent for another reason, or had nowhere to go.
+    /// Replies that could not be sent for another reason, the drain deadline among them, or had nowhere to go.
     failed_replies,
     /// Errors that peers provoked on a datagram socket.
     peer_noise,
@@ -182,7 +182,8 @@ impl Stats {
 pub struct DrainReport {
     /// The counters at the end.
     pub stats: Snapshot,
-    /// Sessions and calls that were still running at the deadline and were cut.
+    /// Sessions and calls that were still running at the deadline and were cut; of datagram sockets also datagrams that were
+    /// received and not handled, and replies that were not sent.
     pub cut: u64,
     /// Of which endpoints those were, and how many of each; as far as their loops could still tell.
     pub cut_at: Vec<(Endpoint, u64)>,

@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::{Net, ask, limits, text, until};
-use swapwire_core::{Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait, handler_fn};
-use swapwire_server::PerMessage;
+use swapwire_core::{
+    Handler, HandlerError, Registry, Reply, Request, Session, SessionHandler, async_trait, handler_fn,
+};
+use swapwire_mem::MemNetwork;
+use swapwire_server::{PerMessage, Server};
+use swapwire_testkit::{Faults, Faulty};
 use tokio::sync::Semaphore;
 
 const HERE: &str = "mem-dgram:here";
@@ -234,4 +238,29 @@ async fn a_full_peer_costs_its_own_replies_only() {
         last = Some(number);
     }
     assert!(last.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stuck_socket_has_not_sent_at_the_deadline_is_cut_and_counted() {
+    for (with_sessions, counted) in [(false, (3, 1, 2, 0)), (true, (4, 4, 0, 0))] {
+        let mut faults = Faults::default();
+        (faults.stall, faults.stall_for) = (1.0, Duration::from_secs(60)..Duration::from_secs(61));
+        let network = MemNetwork::new();
+        let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
+        let builder = Server::builder().transport(Faulty::new(network.clone(), faults, 1));
+        let builder = builder.limits(limits(|l| l.out_queue = 1));
+        let builder = if with_sessions { builder.listen_with(HERE, Counter) } else { builder.listen_with(HERE, echo) };
+        let server = builder.bind().await.unwrap().start();
+        let mut client = Net { registry: Registry::new().with(network) }.connect(HERE).await;
+        for message in ["one", "two", "three"] {
+            client.send(message).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        // They are received after a minute, and the first reply takes another one.
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        let report = server.stop().await;
+        assert!(!report.is_clean(), "{report}");
+        let stats = report.stats;
+        assert_eq!((report.cut, stats.failed_replies, stats.dropped_requests, stats.cut), counted, "{report}");
+    }
 }
