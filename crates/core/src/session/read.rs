@@ -1,12 +1,13 @@
 //! A session's receiving half.
 
 use std::future::Future as _;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::outbox::{Inner, Received};
@@ -160,14 +161,25 @@ impl ReadState {
     }
 }
 
-/// Reads once more at a drain; `None` if nothing is waiting. A wire that is not ready only because it lets others run wakes
-/// the task at once: then something may be.
+/// Reads once more at a drain; `None` if nothing is waiting. A wire may be not ready only because it lets others run: for want
+/// of tokio's budget, or by a count of its own, and then it wakes the task at once.
 #[cold]
-fn look_again(inner: &Inner, cx: &Context<'_>, buf: &mut BytesMut) -> Option<Poll<Result<Received, RecvError>>> {
+fn look_again(inner: &Inner, cx: &mut Context<'_>, buf: &mut BytesMut) -> Option<Poll<Result<Received, RecvError>>> {
+    if has_had_its_turn(cx) {
+        return Some(Poll::Pending);
+    }
     let noticed = Arc::new(Noticed { task: cx.waker().clone(), woken: AtomicBool::new(false) });
     let waker = Waker::from(Arc::clone(&noticed));
     let received = inner.poll_read(&mut Context::from_waker(&waker), buf);
     (received.is_ready() || noticed.woken.load(Relaxed)).then_some(received)
+}
+
+/// Whether tokio lets this task do nothing more in this turn; then it is woken for the next one. (What says so directly is
+/// part of the runtime. A semaphore asks it.)
+fn has_had_its_turn(cx: &mut Context<'_>) -> bool {
+    let semaphore = Semaphore::new(1);
+    let acquire = pin!(semaphore.acquire());
+    acquire.poll(cx).is_pending()
 }
 
 /// Wakes a task, and keeps that it did.

@@ -176,10 +176,26 @@ async fn draining_does_not_end_a_recv_that_only_lets_others_run() {
     }
     let token = CancellationToken::new();
     token.cancel();
-    let config = SessionConfig { draining: Some(token), ..SessionConfig::default() };
-    let mut session = Session::new(Link::messages(Busy(0), info()), config);
+    let config = SessionConfig { draining: Some(token), ..SessionConfig::framed(Framing::Fixed(1)) };
+    let mut session = Session::new(Link::messages(Busy(0), info()), config.clone());
     assert_eq!(session.recv().await.unwrap().unwrap(), [3].as_slice());
     assert_eq!(session.recv().await.unwrap().unwrap(), [6].as_slice());
+    assert_eq!(session.recv().await.unwrap(), None);
+
+    // tokio's own wires count what the whole task does.
+    let (mut session, mut peer) = self::session(config, 64);
+    peer.write_all(b"abc").await.unwrap();
+    let mut turns = 0;
+    for expected in ["a", "b", "c"] {
+        let received = poll_fn(|cx| {
+            let first = std::mem::replace(&mut turns, 1) == 0;
+            while first && tokio::task::coop::has_budget_remaining() {
+                let _ = std::pin::pin!(tokio::task::consume_budget()).poll(cx);
+            }
+            session.poll_recv(cx)
+        });
+        assert_eq!(received.await.unwrap().unwrap(), expected);
+    }
     assert_eq!(session.recv().await.unwrap(), None);
 }
 
