@@ -1,10 +1,11 @@
 //! Deadlines without a timer operation per message.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Limits;
@@ -36,7 +37,8 @@ impl Deadlines {
             Some(_) => return Poll::Pending,
         }
         if let Some(timer) = &mut self.timer {
-            while timer.as_mut().poll(cx).is_ready() {
+            // The timer is polled only when it is set: a task that has had its turn must not be refused then.
+            while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
                 let now = Instant::now();
                 if now >= deadline {
                     return Poll::Ready(());
@@ -68,5 +70,22 @@ mod tests {
         let near = Some(Instant::now() + Duration::from_secs(1));
         std::future::poll_fn(|cx| deadlines.poll(cx, Instant::now(), near)).await;
         assert_eq!(start.elapsed().as_secs(), 11);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_had_its_turn_is_woken_too() {
+        let mut deadlines = Deadlines::new(&Limits::default());
+        let start = Instant::now();
+        let deadline = Some(start + Duration::from_secs(10));
+        let mut polls = 0;
+        std::future::poll_fn(|cx| {
+            polls += 1;
+            while polls == 1 && tokio::task::coop::has_budget_remaining() {
+                let one = pin!(tokio::task::consume_budget());
+                assert!(one.poll(cx).is_ready());
+            }
+            deadlines.poll(cx, Instant::now(), deadline)
+        })
+        .await;
+        assert_eq!((start.elapsed().as_secs(), polls), (10, 2));
     }
 }
