@@ -8,6 +8,7 @@ use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
 use tokio::io::AsyncWrite as _;
 
 use crate::close::{linger, patience};
+use crate::context::SecondLook;
 use crate::input::{Input, Turn};
 use crate::keeper::{Keeper, QUIET_TICKS, Seat, Since, TICK, Tick};
 use crate::scratch::Scratch;
@@ -35,6 +36,7 @@ pub(crate) struct Connection<'a> {
     /// Since when the peer has taken nothing.
     stuck_since: Since,
     drain_seen: Since,
+    second_look: SecondLook,
     /// Bytes that may still be read before the task has to wait, or lets others run.
     budget: usize,
     waiting: bool,
@@ -59,6 +61,7 @@ impl<'a> Connection<'a> {
             frame_deadline: 0,
             stuck_since: Since::NEVER,
             drain_seen: Since::NEVER,
+            second_look: SecondLook::default(),
             budget: TURN_BUDGET,
             waiting: false,
             served: false,
@@ -75,6 +78,7 @@ impl<'a> Connection<'a> {
     #[inline(always)]
     pub(crate) fn drain_is_over(&mut self) -> bool {
         self.cx.drain.has_begun() && {
+            self.second_look.begin_anew();
             let now = self.keeper().now();
             now >= self.drain_seen.begin(now) + self.keeper().grace
         }
@@ -159,7 +163,8 @@ impl<'a> Connection<'a> {
             true => QUIET_TICKS,
             false => self.keeper().grace,
         };
-        self.seat.poll(task.waker(), now, seen + patience).map(|()| SessionEnd::Drained)
+        let over = self.seat.poll(task.waker(), now, seen + patience).is_ready();
+        if over && self.second_look.is_done(task) { Poll::Ready(SessionEnd::Drained) } else { Poll::Pending }
     }
 
     /// Keeps what a turn left unread, and its scratch only if that is the worker's.

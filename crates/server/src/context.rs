@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use swapwire_core::{Addr, Capabilities, Endpoint, Framing, SessionConfig};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -133,6 +134,27 @@ impl DrainWatch {
             return self.wait.as_mut().poll(cx).is_ready();
         }
         self.flag.0.load(Relaxed)
+    }
+}
+
+/// Before a drain takes a wire for quiet: it may be not ready only because the task has had its turn, so it is asked once
+/// more.
+#[derive(Default)]
+pub(crate) struct SecondLook(bool);
+
+impl SecondLook {
+    /// Whether that has been done; if not, the task is woken for it.
+    pub(crate) fn is_done(&mut self, cx: &Context<'_>) -> bool {
+        let done = has_budget_remaining() && std::mem::replace(&mut self.0, true);
+        if !done {
+            cx.waker().wake_by_ref();
+        }
+        done
+    }
+
+    /// Something came all the same.
+    pub(crate) fn begin_anew(&mut self) {
+        self.0 = false;
     }
 }
 

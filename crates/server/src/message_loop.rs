@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use swapwire_core::{ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError};
 use tokio::time::Instant;
 
-use crate::context::{DrainWatch, QUIET};
+use crate::context::{DrainWatch, QUIET, SecondLook};
 use crate::deadline::{Deadlines, after};
 use crate::shown::Shown;
 use crate::stats::Stats;
@@ -34,6 +34,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         drain: cx.drain.watch(),
         drain_seen: None,
         offences: 0,
+        second_look: SecondLook::default(),
         cx,
     };
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
@@ -52,6 +53,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         }
         served = true;
         if cx.drain.has_begun() {
+            conn.second_look.begin_anew();
             // A peer that never pauses has the grace of the drain, no more.
             let seen = *conn.drain_seen.get_or_insert_with(Instant::now);
             if seen.elapsed() >= limits.drain_grace {
@@ -106,6 +108,7 @@ struct Connection<'a> {
     drain: DrainWatch,
     drain_seen: Option<Instant>,
     offences: u32,
+    second_look: SecondLook,
     cx: &'a ServeContext,
 }
 
@@ -135,7 +138,11 @@ impl Connection<'_> {
                 deadline = Some(seen + if served { QUIET } else { limits.drain_grace });
                 late = SessionEnd::Drained;
             }
-            self.deadlines.poll(cx, Instant::now(), deadline).map(|()| Err(late))
+            ready!(self.deadlines.poll(cx, Instant::now(), deadline));
+            if late == SessionEnd::Drained && !self.second_look.is_done(cx) {
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(late))
         })
         .await
     }
