@@ -18,6 +18,8 @@ pub(crate) struct ClientLog {
     /// What was handed over, in order.
     pub(crate) asked: Vec<Vec<u8>>,
     pub(crate) got: Vec<Vec<u8>>,
+    /// How many requests were on the wire, wholly, before the drain began.
+    pub(crate) waiting: usize,
     pub(crate) end: Ending,
     /// Whether the drain had begun before its end.
     pub(crate) met_drain: bool,
@@ -77,6 +79,13 @@ impl Client {
         self.log.end = end;
         self.recorder.note((self.log.id, self.log.asked.len(), self.log.got.len(), format!("{:?}", self.log.end)));
         self.log
+    }
+
+    /// All that was asked is on the wire.
+    pub(crate) fn flushed(&mut self) {
+        if !self.recorder.has_drained() {
+            self.log.waiting = self.log.asked.len();
+        }
     }
 
     /// One more step, if it does not leave before it.

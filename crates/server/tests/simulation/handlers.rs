@@ -1,14 +1,18 @@
 //! The handlers of the simulation: all answer alike, and wait differently.
 
+use std::future::pending;
+use std::panic::{panic_any, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use swapwire_core::{Handler, HandlerError, Input, Reply, Request, Session, SessionHandler, async_trait};
-use tokio::task::yield_now;
+use swapwire_core::{
+    Handler, HandlerError, Input, Reply, Request, Session, SessionHandler, SessionReader, SessionSender, async_trait,
+};
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
-use crate::message::{AS_ASKED, BYE, FAIL, PANIC, answers, name, weight};
+use crate::message::{AS_ASKED, BYE, FAIL, HANG, PANIC, answers, name, weight};
 use crate::recorder::Recorder;
 use crate::sabotage::Sabotage;
 
@@ -45,7 +49,7 @@ impl Answerer {
             Some(&PANIC) => {
                 state.panics += 1;
                 drop(state);
-                std::panic::panic_any(AS_ASKED.to_owned());
+                panic_any(AS_ASKED.to_owned());
             }
             _ => {}
         }
@@ -60,8 +64,9 @@ impl Answerer {
 
     /// Takes as long as the request says.
     async fn think(&self, request: &[u8]) {
-        if self.sabotage == Sabotage::NeverEndsACall && self.recorder.state().begun == 5 {
-            std::future::pending::<()>().await;
+        let sabotaged = self.sabotage == Sabotage::NeverEndsACall && self.recorder.state().begun == 5;
+        if sabotaged || request.first() == Some(&HANG) && !self.chunks {
+            pending::<()>().await;
         }
         match weight(request) / 8 % 8 {
             0 => yield_now().await,
@@ -125,6 +130,7 @@ pub(crate) struct PerPeer(pub(crate) Answerer);
 #[async_trait]
 impl SessionHandler for PerPeer {
     async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        let _alive = self.0.recorder.session(*session.peer().addr());
         while let Some(request) = session.recv().await? {
             self.0.begin();
             self.0.think(&request).await;
@@ -149,30 +155,19 @@ fn is_last(request: &Bytes, answerer: &Answerer) -> bool {
     request.first() == Some(&BYE) && !answerer.chunks
 }
 
-/// One half receives and pushes, the other writes.
+/// One half receives and pushes in a task of its own, the other writes.
 pub(crate) struct Halves(pub(crate) Answerer);
 
 #[async_trait]
 impl SessionHandler for Halves {
     async fn run(&self, session: Session) -> Result<(), HandlerError> {
-        let (mut reader, mut writer) = session.split();
-        let sender = writer.sender();
-        let answer = async {
-            while let Some(request) = reader.recv().await? {
-                self.0.begin();
-                self.0.think(&request).await;
-                for answer in self.0.answers(&request)? {
-                    sender.send(&answer).await?;
-                }
-                if is_last(&request, &self.0) {
-                    break;
-                }
-            }
-            Ok(())
-        };
+        let _alive = self.0.recorder.session(*session.peer().addr());
+        let (reader, mut writer) = session.split();
+        let mut task = JoinSet::new();
+        task.spawn(push_answers(self.0.clone(), reader, writer.sender()));
         tokio::select! {
             biased;
-            ended = answer => ended,
+            Some(ended) = task.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),
             driven = writer.drive() => Err(driven.err().map_or_else(|| "closed".into(), HandlerError::from)),
         }
     }
@@ -180,4 +175,22 @@ impl SessionHandler for Halves {
     fn input(&self) -> Input {
         self.0.input()
     }
+}
+
+async fn push_answers(
+    answerer: Answerer,
+    mut reader: SessionReader,
+    sender: SessionSender,
+) -> Result<(), HandlerError> {
+    while let Some(request) = reader.recv().await? {
+        answerer.begin();
+        answerer.think(&request).await;
+        for answer in answerer.answers(&request)? {
+            sender.send(&answer).await?;
+        }
+        if is_last(&request, &answerer) {
+            break;
+        }
+    }
+    Ok(())
 }

@@ -6,8 +6,8 @@ use swapwire_core::Framing;
 use swapwire_server::DrainReport;
 
 use crate::clients::{ClientLog, Ending};
-use crate::message::{BYE, FAIL, PANIC, answers, framed_len};
-use crate::plan::Plan;
+use crate::message::{BYE, FAIL, HANG, PANIC, answers, framed_len};
+use crate::plan::{End, Plan};
 use crate::recorder::{State, Wire};
 use crate::world::sessions_ended;
 
@@ -49,6 +49,12 @@ pub(crate) fn drained(plan: &Plan, state: &State, report: &DrainReport) -> Resul
     if report.drain > plan.limits.drain_timeout + LAST_WORD {
         return Err(format!("a drain of {:?}, for which it had {:?}", report.drain, plan.limits.drain_timeout));
     }
+    if report.cut > 0 && !plan.is_tight && plan.end == End::Stop {
+        return Err(format!("a drain with all time of the world was cut after {:?}: {stats:?}", report.drain));
+    }
+    if state.two_at_once > 0 {
+        return Err(format!("{} times a peer had two sessions at once", state.two_at_once));
+    }
     if let Some((endpoint, error)) = report.failed.first() {
         return Err(format!("{endpoint} failed: {error}"));
     }
@@ -57,7 +63,7 @@ pub(crate) fn drained(plan: &Plan, state: &State, report: &DrainReport) -> Resul
     if stats.panics > panics || report.cut == 0 && stats.panics != panics {
         return Err(format!("{} panics, and {panics} were asked for", stats.panics));
     }
-    let exact = state.panics == 0 && report.cut == 0;
+    let exact = if plan.is_datagram() { plan.is_per_message() } else { state.panics == 0 && report.cut == 0 };
     let begun = state.begun as u64;
     if stats.messages > begun || exact && stats.messages != begun {
         return Err(format!("{} messages were counted, and {begun} calls begun", stats.messages));
@@ -68,7 +74,7 @@ pub(crate) fn drained(plan: &Plan, state: &State, report: &DrainReport) -> Resul
 /// How many of the requests must be answered; `None`: the wire may have been cut at any byte.
 fn due(plan: &Plan, log: &ClientLog, wire: &Wire, report: Option<&DrainReport>, missed: bool) -> Option<usize> {
     let report = report?;
-    let panics = log.asked.iter().any(|request| request.first() == Some(&PANIC));
+    let panics = log.asked.iter().any(|request| matches!(request.first(), Some(&(PANIC | HANG))));
     if log.end == Ending::Left || wire.broken || missed || panics || report.cut > 0 {
         return None;
     }
@@ -83,7 +89,22 @@ fn due(plan: &Plan, log: &ClientLog, wire: &Wire, report: Option<&DrainReport>, 
         room = room.saturating_sub(len);
         fits
     });
-    Some(whole.count())
+    Some(whole.count().max(waited(plan, log)))
+}
+
+/// How many requests that waited in the system when the drain began are served all the same.
+fn waited(plan: &Plan, log: &ClientLog) -> usize {
+    let faults = &plan.server_faults;
+    if plan.is_tight || plan.limits.max_connections < plan.clients.len() {
+        0
+    } else if faults.stall == 0.0 && faults.latency.end.is_zero() {
+        log.waiting
+    } else if plan.is_per_message() && !plan.chunks() {
+        // The first of a connection has the grace of the drain, the others have not.
+        log.waiting.min(1)
+    } else {
+        0
+    }
 }
 
 /// The replies are what the requests ask for, in order, from the first on; to `due` requests at least.
@@ -94,7 +115,7 @@ fn replies(plan: &Plan, log: &ClientLog, due: Option<usize>) -> Result<(), Strin
     if plan.chunks() {
         return bytes(log, due);
     }
-    let last = log.asked.iter().position(|request| matches!(request.first(), Some(&(FAIL | BYE | PANIC))));
+    let last = log.asked.iter().position(|request| matches!(request.first(), Some(&(FAIL | BYE | PANIC | HANG))));
     let answered = &log.asked[..last.map_or(log.asked.len(), |last| last + 1)];
     let expected: Vec<_> = answered.iter().flat_map(|request| answers(request)).collect();
     for (index, got) in log.got.iter().enumerate() {

@@ -11,6 +11,9 @@ pub(crate) const BYE: u8 = b'b';
 /// The handler panics.
 pub(crate) const PANIC: u8 = b'p';
 
+/// The call never ends.
+pub(crate) const HANG: u8 = b'h';
+
 /// What its panic says.
 pub(crate) const AS_ASKED: &str = "as asked";
 
@@ -36,7 +39,7 @@ pub(crate) fn name(message: &[u8]) -> Option<(usize, usize)> {
 pub(crate) fn answers(request: &[u8]) -> Vec<Vec<u8>> {
     let count = match request.first() {
         None => return vec![Vec::new()],
-        Some(&FAIL | &PANIC) => 0,
+        Some(&FAIL | &PANIC | &HANG) => 0,
         Some(_) => match weight(request) % 8 {
             0 => 0,
             1 => 2,

@@ -7,7 +7,7 @@ use swapwire_core::Framing;
 use swapwire_server::Limits;
 use swapwire_testkit::{Dice, Faults};
 
-use crate::message::{BYE, FAIL, PANIC, PLAIN, request};
+use crate::message::{BYE, FAIL, HANG, PANIC, PLAIN, request};
 
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -115,6 +115,12 @@ impl Plan {
         plan
     }
 
+    /// Whether somebody asks for a call that never ends.
+    pub(crate) fn hangs(&self) -> bool {
+        let hangs = |request: &Vec<u8>| request.first() == Some(&HANG);
+        self.clients.iter().any(|client| client.requests.iter().any(hangs))
+    }
+
     pub(crate) fn is_datagram(&self) -> bool {
         self.scheme == "mem-dgram"
     }
@@ -158,12 +164,16 @@ impl Plan {
         }
         let count = dice.index(14);
         let trouble = dice.chance(0.3);
+        // Only a drain that is cut ends such a call.
+        let ends = self.end_at.is_some() && self.end != End::Drop && self.handler != HandlerKind::AtOnce;
+        let hangs = self.is_tight && ends && dice.chance(0.5);
         let mut requests = Vec::new();
         for seq in 0..count {
             let kind = match dice.below(24) {
                 0 if trouble => FAIL,
                 1 if trouble => BYE,
                 2 if trouble => PANIC,
+                3 | 4 if hangs => HANG,
                 _ => PLAIN,
             };
             let len = match (&self.framing, dice.below(60)) {

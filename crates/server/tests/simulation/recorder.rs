@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swapwire_core::{Addr, Side};
 use swapwire_testkit::{FaultEvent, FaultKind};
@@ -44,6 +44,9 @@ pub(crate) struct State {
     pub(crate) panics: usize,
     pub(crate) replies: usize,
     drained: bool,
+    /// Sessions of each peer that run now, and how often one had two.
+    running: HashMap<Addr, usize>,
+    pub(crate) two_at_once: usize,
     /// The story of the run, if somebody wants to read it.
     pub(crate) story: Option<Vec<String>>,
 }
@@ -134,7 +137,31 @@ impl Recorder {
         state.wires.values_mut().for_each(|wire| wire.arrived_before_drain = wire.arrived);
     }
 
+    /// A session with `peer` runs as long as this lives.
+    pub(crate) fn session(self: &Arc<Self>, peer: Addr) -> Alive {
+        let mut state = self.state();
+        let running = state.running.entry(peer).or_default();
+        *running += 1;
+        let more = *running > 1;
+        state.two_at_once += usize::from(more);
+        Alive { recorder: Arc::clone(self), peer }
+    }
+
     pub(crate) fn has_drained(&self) -> bool {
         self.state().drained
+    }
+}
+
+/// See [`Recorder::session`].
+pub(crate) struct Alive {
+    recorder: Arc<Recorder>,
+    peer: Addr,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if let Some(running) = self.recorder.state().running.get_mut(&self.peer) {
+            *running -= 1;
+        }
     }
 }

@@ -71,7 +71,9 @@ async fn send(client: &mut Client, session: &mut Session, request: Vec<u8>) -> R
 
 async fn flush(client: &mut Client, session: &mut Session) -> Result<(), Over> {
     let (dice, impatience) = (&mut client.plan.dice, client.plan.impatience);
-    Ok(insist(session, dice, impatience, |session| Box::pin(session.flush())).await?)
+    insist(session, dice, impatience, |session| Box::pin(session.flush())).await?;
+    client.flushed();
+    Ok(())
 }
 
 async fn receive(client: &mut Client, session: &mut Session) -> Result<(), Over> {
@@ -150,7 +152,8 @@ async fn halves(client: &mut Client, session: Session) -> Ending {
     let requests = std::mem::take(&mut client.plan.requests);
     let (mut dice, impatience) = (client.plan.dice.fork(), client.plan.impatience);
     let stays = client.plan.last == Last::Stays;
-    let mut asked = Vec::new();
+    let recorder = Arc::clone(&client.recorder);
+    let (mut asked, mut waiting) = (Vec::new(), 0);
     let write = async {
         for request in requests {
             let message = request.clone();
@@ -162,6 +165,9 @@ async fn halves(client: &mut Client, session: Session) -> Ending {
             asked.push(request);
         }
         insist(&mut writer, &mut dice, impatience, |writer: &mut SessionWriter| Box::pin(writer.flush())).await?;
+        if !recorder.has_drained() {
+            waiting = asked.len();
+        }
         if !stays {
             insist(&mut writer, &mut dice, impatience, |writer: &mut SessionWriter| Box::pin(writer.shutdown()))
                 .await?;
@@ -192,6 +198,6 @@ async fn halves(client: &mut Client, session: Session) -> Ending {
             }
         }
     };
-    client.log.asked = asked;
+    (client.log.asked, client.log.waiting) = (asked, waiting);
     end
 }

@@ -219,7 +219,7 @@ impl World {
     /// All clients are gone: so are their sessions, and there is room for as many as ever.
     async fn probe(&self, server: &Running) -> Result<(), String> {
         self.switches.iter().for_each(FaultSwitch::calm);
-        if self.plan.is_datagram() {
+        if self.plan.is_datagram() || self.plan.hangs() {
             return Ok(());
         }
         let patience = Instant::now() + Duration::from_secs(600);
