@@ -84,8 +84,8 @@ impl Server {
     /// says so.
     ///
     /// # Cancel safety
-    /// Dropping it closes everything at once and leaves no task behind. Workers are told and not waited for: each cuts its
-    /// sessions and ends as soon as no handler blocks its thread.
+    /// Dropping it closes everything as soon as the runtime gets to it, and leaves no task behind. Workers are told and not
+    /// waited for: each cuts its sessions and ends as soon as no handler blocks its thread.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> DrainReport {
         self.run_until_cut(shutdown, pending()).await
     }
