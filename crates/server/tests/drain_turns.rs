@@ -1,4 +1,5 @@
 //! A task that has had its turn is not one for which nothing waits.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
