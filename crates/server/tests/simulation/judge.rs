@@ -99,8 +99,8 @@ fn waited(plan: &Plan, log: &ClientLog) -> usize {
         0
     } else if faults.stall == 0.0 && faults.latency.end.is_zero() {
         log.waiting
-    } else if plan.is_per_message() && !plan.chunks() {
-        // The first of a connection has the grace of the drain, the others have not.
+    } else if plan.is_per_message() && !plan.chunks() && plan.slices().is_none_or(|slice| slice >= 100) {
+        // The first of a connection has the grace of the drain, the others have not. In small pieces it takes longer.
         log.waiting.min(1)
     } else {
         0

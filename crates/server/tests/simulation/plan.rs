@@ -112,6 +112,10 @@ impl Plan {
         };
         let count = 1 + dice.index(5);
         plan.clients = (0..count).map(|id| plan.client(id, dice.fork())).collect();
+        // A rush: they come at the very moment of the end, and may have to wait.
+        if let (Some(at), true) = (plan.end_at, dice.chance(0.1)) {
+            plan.clients.iter_mut().for_each(|client| client.after = at);
+        }
         plan
     }
 
@@ -149,7 +153,7 @@ impl Plan {
     }
 
     /// The smallest piece in which bytes move.
-    fn slices(&self) -> Option<usize> {
+    pub(crate) fn slices(&self) -> Option<usize> {
         let all = [Some(&self.server_faults), self.client_faults.as_ref()];
         all.into_iter().flatten().map(|faults| faults.slice).filter(|slice| *slice > 0 && self.is_bytes()).min()
     }
@@ -160,7 +164,7 @@ impl Plan {
         let mut room = if style == Style::Pipeline { 12_000 } else { 200_000 };
         // In small pieces all takes its time.
         if self.slices().is_some_and(|slice| slice < 1500) {
-            room = if self.slices() < Some(100) { 300 } else { 6000 };
+            room = if self.slices() < Some(100) { 600 } else { 6000 };
         }
         let count = dice.index(14);
         let trouble = dice.chance(0.3);
@@ -230,7 +234,7 @@ fn faults(dice: &mut Dice) -> Faults {
     if dice.chance(0.15) {
         return faults;
     }
-    faults.slice = *dice.pick(&[0, 0, 1, 7, 100, 1500]);
+    faults.slice = *dice.pick(&[0, 0, 1, 1, 7, 100, 1500]);
     faults.stall = *dice.pick(&[0.0, 0.05, 0.3]);
     faults.stall_for = millis(0)..dice.time(&(millis(1)..millis(30)));
     if dice.chance(0.4) {

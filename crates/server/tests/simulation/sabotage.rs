@@ -33,7 +33,7 @@ pub(crate) const FOUND: &[(Sabotage, &[&str])] = &[
     (Sabotage::LosesAByteAtASlice, &["not what", "replies of", "hang", "probe"]),
     (Sabotage::LeaksATask, &["tasks are left"]),
     (Sabotage::KeepsTheName, &["is still bound"]),
-    (Sabotage::NeverEndsACall, &["was cut", "replies of", "hang", "probe"]),
+    (Sabotage::NeverEndsACall, &["was cut", "deadline was missed", "replies of", "hang", "probe"]),
 ];
 
 impl Sabotage {
