@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) end: End,
     /// When it ends; otherwise when the clients are gone.
     pub(crate) end_at: Option<Duration>,
+    /// How often others take turns before it does.
+    pub(crate) turns: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,7 @@ impl Plan {
                 1 => End::Drop,
                 _ => End::Stop,
             },
+            turns: dice.index(4),
             end_at: dice.chance(0.6).then(|| dice.time(&(millis(0)..millis(400)))),
             framing,
         };

@@ -155,12 +155,15 @@ impl World {
         loop {
             tokio::select! {
                 biased;
-                () = async { match at { Some(at) => sleep_until(at).await, None => pending().await } } => return,
+                () = async { match at { Some(at) => sleep_until(at).await, None => pending().await } } => break,
                 log = clients.join_next() => match log {
                     Some(log) => logs.push(log.expect("clients do not panic")),
-                    None => return,
+                    None => break,
                 },
             }
+        }
+        for _ in 0..self.plan.turns {
+            yield_now().await;
         }
     }
 
