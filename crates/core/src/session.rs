@@ -85,7 +85,8 @@ pub struct Progress {
 ///
 /// # Bounds
 /// One partial message of at most `max_message`, and a queue of at most `out_queue` plus one message for each concurrent
-/// permit ([`SessionConfig`]).
+/// permit ([`SessionConfig`]). Buffers grow by doubling, and what is done with stays in them for a while: in memory, the
+/// partial message with 8 KiB to read into takes up to four times that, the queue up to three times.
 ///
 /// # Backpressure
 /// A peer that does not read fills the queue; then `send` waits and `try_send` says full.
