@@ -1,3 +1,4 @@
+//! See `swapwire_fuzz::decode_delimited`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| swapwire_fuzz::decode_delimited(data));

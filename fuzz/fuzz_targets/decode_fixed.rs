@@ -1,3 +1,4 @@
+//! See `swapwire_fuzz::decode_fixed`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| swapwire_fuzz::decode_fixed(data));

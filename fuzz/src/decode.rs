@@ -7,7 +7,7 @@ use swapwire_core::Framing;
 use tokio_util::codec::length_delimited;
 
 use self::feed::{End, Pieces, feed, outcome};
-pub(crate) use self::rule::Rule;
+pub(crate) use self::rule::{Next, Rule};
 use super::source::Source;
 
 /// As many messages as are framed at once.

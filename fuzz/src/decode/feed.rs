@@ -76,7 +76,9 @@ impl Rule {
     pub(super) fn joined(&self, mut outcome: Outcome) -> Outcome {
         if let (Self::Chunks, Some(first), Some(last)) = (self, outcome.messages.first(), outcome.messages.last()) {
             assert!(outcome.messages.is_sorted_by(|one, next| one.end == next.start), "a gap between chunks");
-            outcome.messages = std::iter::once(first.start..last.end).collect();
+            let whole = first.start..last.end;
+            outcome.messages.clear();
+            outcome.messages.push(whole);
         }
         outcome
     }
