@@ -20,10 +20,10 @@ impl Limits {
     /// The most memory that a session on a byte stream or a message stream takes, in bytes, but for what its handler
     /// keeps itself:
     ///
-    /// * with a message handler, 2 × (`max_message` + the larger of `max_message` and `max_reply` + `out_queue` + 128 KiB)
-    ///   + 4 KiB: one message that is not whole, the replies of one call, what was queued before, and what was read together
+    /// * with a message handler, 4 KiB + 2 × (`max_message` + the larger of `max_message` and `max_reply` + `out_queue` +
+    ///   128 KiB): one message that is not whole, the replies of one call, what was queued before, and what was read together
     ///   with the message at hand; buffers grow by doubling. With the defaults: 4.8 MiB.
-    /// * with a session handler, 4 × (`max_message` + 8 KiB) + 3 × (`max_message` + `out_queue`) + 4 KiB: one message that
+    /// * with a session handler, 4 KiB + 4 × (`max_message` + 8 KiB) + 3 × (`max_message` + `out_queue`): one message that
     ///   is not whole, and the queue, of which the last message may reach beyond `out_queue`
     ///   ([`Session`](swapwire_core::Session)). With the defaults: 7.8 MiB.
     ///
