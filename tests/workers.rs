@@ -110,15 +110,19 @@ async fn a_server_with_workers_has_its_place_alone() {
 
 /// Connects, asks and waits for the answer as any program does, without this process's runtimes.
 fn clients_by_hand(local: &Endpoint, count: usize) -> Vec<Box<dyn Stream>> {
-    let connect = |i: usize| -> Box<dyn Stream> {
-        let mut stream: Box<dyn Stream> = match local.scheme() {
-            "tcp" => Box::new(std::net::TcpStream::connect(format!("127.0.0.1:{}", port(local))).unwrap()),
-            _ => Box::new(std::os::unix::net::UnixStream::connect(port(local)).unwrap()),
-        };
+    let connect = |i: usize| {
+        let mut stream = connect_by_hand(local).unwrap();
         stream.write_all(format!("message {i}\n").as_bytes()).unwrap();
         stream
     };
     (0..count).map(connect).collect()
+}
+
+fn connect_by_hand(local: &Endpoint) -> std::io::Result<Box<dyn Stream>> {
+    Ok(match local.scheme() {
+        "tcp" => Box::new(std::net::TcpStream::connect(format!("127.0.0.1:{}", port(local)))?),
+        _ => Box::new(std::os::unix::net::UnixStream::connect(port(local))?),
+    })
 }
 
 trait Stream: std::io::Read + std::io::Write + Send {}
@@ -185,6 +189,44 @@ async fn a_drain_under_load_loses_and_cuts_no_reply() {
         assert_eq!(report.stats.messages, answered, "{local}: {report}");
         assert_eq!(report.stats.sessions, CLIENTS as u64);
     }
+}
+
+/// A connection is made, and then it is answered; or it is refused.
+#[tokio::test]
+async fn who_comes_while_it_drains_is_answered_or_refused_and_never_reset() {
+    let (places, net) = (Places::new(), Net::new());
+    for run in 0..5 {
+        for endpoint in grouped(&places) {
+            let (server, local) = start(&net, &endpoint, UppercaseEcho).await;
+            let clients: Vec<_> = (0..8)
+                .map(|_| {
+                    tokio::task::spawn_blocking({
+                        let local = local.clone();
+                        move || come_again(&local)
+                    })
+                })
+                .collect();
+            until(&server, |stats| stats.messages > 500).await;
+            let report = within(&local, server.stop()).await;
+            let mut answered = 0;
+            for client in clients {
+                answered += within(&local, client).await.unwrap();
+            }
+            assert_eq!((report.stats.messages, report.is_clean()), (answered, true), "{local}, run {run}: {report}");
+        }
+    }
+}
+
+/// Connects for every message, until that is refused; returns how many were answered.
+fn come_again(local: &Endpoint) -> u64 {
+    for answered in 0.. {
+        let Ok(mut client) = connect_by_hand(local) else { return answered };
+        client.write_all(b"message\n").unwrap();
+        let mut reply = [0; 8];
+        client.read_exact(&mut reply).unwrap();
+        assert_eq!(&reply, b"MESSAGE\n");
+    }
+    0
 }
 
 /// Counts who is served at once, and keeps everybody until the gate opens.

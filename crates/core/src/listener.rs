@@ -17,6 +17,7 @@ use crate::{Endpoint, ErrorClass, Link, Peer};
 /// 3. `accept` does no handshake: that is the [`Incoming`]'s part (`stalled_handshake`).
 /// 4. Dropping the listener closes it and frees the place (`bind_again`), and leaves accepted links alive
 ///    (`listener_drop`).
+/// 5. [`Listener::refuse_arrivals`] leaves those who already wait alone (`last_arrivals`).
 ///
 /// # Cancel safety
 /// `accept` is cancel safe: if it is dropped, no connection was taken (`cancelled_accept`).
@@ -30,6 +31,17 @@ pub trait Listener: Send + 'static {
     /// # Errors
     /// The system's error, as it is.
     async fn accept(&mut self) -> io::Result<Incoming>;
+
+    /// Lets nobody in any more: from now on `accept` gives those who already wait, and then waits for ever. Called once,
+    /// when the server drains: what is closed with connections in its queue resets them.
+    ///
+    /// The default does nothing: whoever comes between the last `accept` and the close may be reset.
+    ///
+    /// # Errors
+    /// The system's error; the listener is as it was.
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// What an error of `accept` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {

@@ -14,13 +14,15 @@ pub(crate) struct MemListener {
     claim: Claim,
     local: Endpoint,
     queue: mpsc::Receiver<Link>,
+    /// Whether nobody is let in any more.
+    refuses: bool,
 }
 
 impl MemListener {
     /// A listener that is bound to `name`; `None` if somebody has it.
     pub(crate) fn bind(hub: &Arc<Hub>, name: Name, local: Endpoint, backlog: usize) -> Option<Self> {
         let (sender, queue) = mpsc::channel(backlog);
-        Some(Self { claim: hub.take(name, Held::Listener(sender))?, local, queue })
+        Some(Self { claim: hub.take(name, Held::Listener(sender))?, local, queue, refuses: false })
     }
 }
 
@@ -33,10 +35,17 @@ impl Listener for MemListener {
     async fn accept(&mut self) -> io::Result<Incoming> {
         match self.queue.recv().await {
             Some(link) => Ok(Incoming::ready(link)),
+            None if self.refuses => std::future::pending().await,
             // The network keeps a sender for as long as the name is held, and it is held by this listener.
             None => {
                 Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not bound", self.claim.name.addr())))
             }
         }
+    }
+
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        self.refuses = true;
+        self.queue.close();
+        Ok(())
     }
 }

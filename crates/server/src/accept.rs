@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::complaint::Complaint;
 use crate::context::QUIET;
 use crate::door::{Door, Next, turn_away};
 use crate::group::Member;
@@ -44,28 +45,18 @@ pub(crate) async fn serve_listener(
     room: Room,
 ) -> (u64, io::Result<()>) {
     let sessions = Sessions::new(Arc::clone(&cx));
-    let mut acceptor = Acceptor {
-        service,
-        cx,
-        room,
-        sessions,
-        pause: FIRST_PAUSE,
-        row: 0,
-        health: Health::default(),
-        failures: Complaint::default(),
-        refusals: Complaint::default(),
-    };
+    let mut acceptor = Acceptor { service, cx, room, sessions, pause: FIRST_PAUSE, row: 0, health: Health::default() };
     let cx = Arc::clone(&acceptor.cx);
-    let mut lateness = Complaint::default();
+    let lateness = Complaint::default();
     tokio::select! {
         biased;
-        never = cx.keeper.run(&cx.drain.token, |late| acceptor_is_late(&cx, &mut lateness, late)) => match never {},
+        never = cx.keeper.run(&cx.drain.token, |late| acceptor_is_late(&cx, &lateness, late)) => match never {},
         served = acceptor.serve(listener, member) => served,
     }
 }
 
 /// The clock of a listener is late: something kept its thread.
-fn acceptor_is_late(cx: &ServeContext, complaint: &mut Complaint, late: Duration) {
+fn acceptor_is_late(cx: &ServeContext, complaint: &Complaint, late: Duration) {
     Stats::one(&cx.stats.held_up);
     if complaint.is_due() {
         tracing::warn!(endpoint = %cx.endpoint, ?late, "a call kept its thread to itself, or the machine is too busy");
@@ -80,22 +71,6 @@ struct Acceptor {
     pause: Duration,
     row: u32,
     health: Health,
-    failures: Complaint,
-    refusals: Complaint,
-}
-
-/// What is logged once a second at the most.
-#[derive(Default)]
-struct Complaint(Option<Instant>);
-
-impl Complaint {
-    fn is_due(&mut self) -> bool {
-        let due = self.0.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
-        if due {
-            self.0 = Some(Instant::now());
-        }
-        due
-    }
 }
 
 impl Acceptor {
@@ -123,12 +98,15 @@ impl Acceptor {
                 () = drain.cancelled() => break,
                 () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}
                 next = door.next(&self.room) => match next {
-                    Ok(next) => self.take(next).await,
+                    Ok(next) => self.take(door, next).await,
                     Err(error) => self.failed(door, error).await?,
                 },
             }
         }
         // Those that already wait in the system's queue are served once; closing would reset them.
+        if let Err(error) = door.listener.refuse_arrivals() {
+            tracing::debug!(endpoint = %self.cx.endpoint, %error, "whoever comes during the drain may be reset");
+        }
         let end = Instant::now() + self.cx.limits.drain_grace;
         let all_quiet = door.member.all_quiet();
         let mut all_quiet = pin!(all_quiet);
@@ -141,7 +119,7 @@ impl Acceptor {
                     quiet = false;
                     door.member.set_quiet(false);
                     match next {
-                        Ok(next) => self.take(next).await,
+                        Ok(next) => self.take(door, next).await,
                         Err(_) => Stats::one(&self.cx.stats.accept_errors),
                     }
                 }
@@ -161,12 +139,12 @@ impl Acceptor {
         Ok(())
     }
 
-    async fn take(&mut self, next: Next) {
+    async fn take(&mut self, door: &mut Door, next: Next) {
         self.pause = FIRST_PAUSE;
         self.health.succeeded(&self.cx);
         match next {
             Next::Serve(arrival) => self.admit(arrival).await,
-            Next::Refused(incoming, refusal) => self.refuse(incoming, refusal).await,
+            Next::Refused(incoming, refusal) => self.refuse(door, incoming, refusal).await,
             Next::PassedOn => self.let_others_run().await,
         }
     }
@@ -180,9 +158,9 @@ impl Acceptor {
         self.let_others_run().await;
     }
 
-    async fn refuse(&mut self, incoming: Incoming, refusal: Refusal) {
+    async fn refuse(&mut self, door: &mut Door, incoming: Incoming, refusal: Refusal) {
         Stats::one(&self.cx.stats.refused);
-        if self.refusals.is_due() {
+        if door.member.refusals().is_due() {
             let (peer, refused) = (incoming.peer(), self.cx.stats.snapshot().refused);
             let reason = match refusal {
                 Refusal::Source => "its source has all the connections that it may have",
@@ -218,7 +196,7 @@ impl Acceptor {
             }
             _ => {}
         }
-        if self.failures.is_due() {
+        if door.member.failures().is_due() {
             let failures = self.cx.stats.snapshot().accept_errors;
             tracing::warn!(endpoint = %self.cx.endpoint, %error, failures, pause = ?self.pause, "cannot accept");
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use swapwire_core::Bound;
 use tokio_util::sync::CancellationToken;
 
+use crate::complaint::Complaint;
 use crate::share::{Share, shares};
 
 /// One worker's part in an endpoint that others may serve as well.
@@ -27,13 +28,21 @@ struct End {
     all_quiet: CancellationToken,
     /// What those were bound to that have left, one each; dropped with the group.
     kept: Mutex<Vec<Bound>>,
+    failures: Complaint,
+    refusals: Complaint,
 }
 
 impl Member {
     /// So many members of one group, at least one.
     pub(crate) fn group(count: usize) -> Vec<Self> {
         let all_quiet = CancellationToken::new();
-        let end = Arc::new(End { busy: AtomicUsize::new(count), all_quiet, kept: Mutex::default() });
+        let end = Arc::new(End {
+            busy: AtomicUsize::new(count),
+            all_quiet,
+            kept: Mutex::default(),
+            failures: Complaint::default(),
+            refusals: Complaint::default(),
+        });
         shares(count).into_iter().map(|share| Self { end: Arc::clone(&end), quiet: false, share }).collect()
     }
 
@@ -51,6 +60,16 @@ impl Member {
     /// Ready when nothing came to any member, once and for all. Cancel safe.
     pub(crate) fn all_quiet(&self) -> impl Future<Output = ()> + use<> {
         self.end.all_quiet.clone().cancelled_owned()
+    }
+
+    /// About accepts that fail.
+    pub(crate) fn failures(&self) -> &Complaint {
+        &self.end.failures
+    }
+
+    /// About connections that are refused.
+    pub(crate) fn refusals(&self) -> &Complaint {
+        &self.end.refusals
     }
 
     /// Keeps open what this member was bound to, until the last member has left.

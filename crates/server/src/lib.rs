@@ -30,6 +30,7 @@
 //! the future of [`Server::run_until`] closes everything.
 
 mod builder;
+mod complaint;
 mod context;
 mod handlers;
 mod limits;

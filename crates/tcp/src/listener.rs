@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
 use socket2::SockRef;
 use swapwire_core::{Addr, ConnInfo, Endpoint, Incoming, Link, Listener, Peer};
 use swapwire_socket::Stream;
@@ -33,7 +35,32 @@ enum Socket {
     Polled(TcpListener),
 }
 
+/// A filter of segments (`socket(7)`, `SO_ATTACH_FILTER`) that drops those that would begin a connection. Handshakes under way
+/// come to their end, and the connections that inherit it have no such segments.
+#[cfg(target_os = "linux")]
+const DROP_SYN: [SockFilter; 4] = {
+    const fn step(code: u32, jump_if_not: u8, operand: u32) -> SockFilter {
+        SockFilter::new(code as u16, 0, jump_if_not, operand)
+    }
+    // Of the TCP header (RFC 9293, section 3.1).
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 2;
+    [
+        step(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, FLAGS),
+        step(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 1, SYN),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX),
+    ]
+};
+
 impl Socket {
+    fn as_ref(&self) -> SockRef<'_> {
+        match self {
+            Self::Bound(listener) => SockRef::from(listener),
+            Self::Polled(listener) => SockRef::from(listener),
+        }
+    }
+
     fn polled(&mut self) -> io::Result<&TcpListener> {
         if let Self::Bound(listener) = self {
             // A duplicate, because what cannot be registered is closed, and a later accept may have more luck.
@@ -58,10 +85,7 @@ impl Acceptor {
     /// Lets others that say so too bind its port.
     #[cfg(target_os = "linux")]
     pub(crate) fn open_group(&self) -> io::Result<()> {
-        match &self.socket {
-            Socket::Bound(listener) => set_reuse_port(&SockRef::from(listener)),
-            Socket::Polled(listener) => set_reuse_port(&SockRef::from(listener)),
-        }
+        set_reuse_port(&self.socket.as_ref())
     }
 
     /// So many acceptors of this one's socket, this one included.
@@ -107,6 +131,11 @@ impl Listener for Acceptor {
             Ok(local) => Incoming::ready(link(stream, peer, local)),
             Err(error) => Incoming::pending(peer, std::future::ready(Err(error))),
         })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        self.socket.as_ref().attach_filter(&DROP_SYN)
     }
 
     fn shares_queue(&self) -> bool {

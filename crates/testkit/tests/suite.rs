@@ -116,6 +116,7 @@ fn the_laws_that_core_names_exist() {
         "errors_stay_apart",
         "half_close",
         "lazy_connect",
+        "last_arrivals",
         "listener_drop",
         "local_is_dialable",
         "second_bind",

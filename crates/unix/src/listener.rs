@@ -1,9 +1,11 @@
 //! Stream sockets that listen.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -29,6 +31,8 @@ struct StreamListener {
     buffers: Buffers,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
+    /// Whether nobody is let in any more, by any member.
+    refuses: Arc<AtomicBool>,
 }
 
 /// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
@@ -64,6 +68,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let (socket, path) = listen(&addr, &options)?;
     let (socket, path) = (UnixListener::from(OwnedFd::from(socket)), path.map(Arc::new));
+    let refuses = Arc::default();
     let member = |socket| StreamListener {
         _path: path.clone(),
         socket: Registered::NotYet(socket),
@@ -71,6 +76,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
         endpoint: endpoint.clone(),
         buffers: options.buffers,
         shared: members > 1,
+        refuses: Arc::clone(&refuses),
     };
     let mut group: Vec<Box<dyn Listener>> = Vec::with_capacity(members);
     for _ in 1..members {
@@ -106,7 +112,14 @@ impl Listener for StreamListener {
     }
 
     async fn accept(&mut self) -> io::Result<Incoming> {
-        let (stream, peer) = self.socket.polled()?.async_io(Interest::READABLE, |socket| socket.accept()).await?;
+        let refuses = &self.refuses;
+        let accept = |socket: &UnixListener| match socket.accept() {
+            // For tokio, a socket that is shut down is ready for good.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && refuses.load(Relaxed) => Ok(None),
+            accepted => accepted.map(Some),
+        };
+        let accepted = self.socket.polled()?.async_io(Interest::READABLE, accept).await?;
+        let Some((stream, peer)) = accepted else { return std::future::pending().await };
         let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
         Ok(Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
             stream.set_nonblocking(true)?;
@@ -116,6 +129,17 @@ impl Listener for StreamListener {
             let peer = identify(&stream, peer)?;
             Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
         }))
+    }
+
+    /// Linux only: elsewhere, what waits could not be accepted any more.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        let socket = match &self.socket {
+            Registered::NotYet(listener) => SockRef::from(listener),
+            Registered::With(listener) => SockRef::from(listener.get_ref()),
+        };
+        self.refuses.store(true, Relaxed);
+        socket.shutdown(Shutdown::Read)
     }
 
     fn shares_queue(&self) -> bool {

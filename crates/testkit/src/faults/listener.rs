@@ -46,6 +46,10 @@ impl Listener for FaultyListener {
         Ok(Incoming::pending(peer, shake_hands(incoming, wire, Arc::clone(&self.shared))))
     }
 
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        self.io.refuse_arrivals()
+    }
+
     fn classify(&self, error: &io::Error) -> ErrorClass {
         self.io.classify(error)
     }

@@ -13,7 +13,7 @@ use crate::context::{Task, spawn};
 use crate::echo::serve_session;
 use crate::stop::{OrBroken as _, ensure};
 use crate::wire::{connect, establish, take, talk};
-use crate::{Context, Outcome, payload};
+use crate::{Context, Outcome, Stop, payload};
 
 /// A connection whose handshake is not run does not stop the next from being accepted, established and used; later its
 /// handshake still works. One that is dropped unestablished is closed.
@@ -93,6 +93,33 @@ async fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<
         yield_now().await;
     }
     None
+}
+
+/// A listener that refuses arrivals still gives those that already wait, and they are served.
+///
+/// # Errors
+/// The law is broken.
+pub async fn last_arrivals(ctx: &Context) -> Outcome {
+    const ATTEMPTS: usize = 100;
+    let mut listener = ctx.listen().await?;
+    ctx.step("connect before it is accepted");
+    for _ in 0..ATTEMPTS {
+        let (registry, local) = (ctx.registry().clone(), listener.local());
+        let client = spawn("a client", async move { connect(&registry, &local).await });
+        let connected = tokio::select! {
+            biased;
+            link = client.join() => link?,
+            incoming = take(&mut listener) => {
+                drop(incoming?);
+                continue;
+            }
+        };
+        listener.refuse_arrivals().or_broken("refuse arrivals")?;
+        ctx.step("accept who waited when arrivals were refused");
+        let accepted = establish(take(&mut listener).await?).await?;
+        return talk(&mut ctx.session(connected), &mut ctx.session(accepted)).await;
+    }
+    Err(Stop::skipped("nobody is connected before it is accepted"))
 }
 
 /// Dropping a listener leaves the sessions that it accepted alone.

@@ -47,7 +47,7 @@ macro_rules! laws {
 laws! {
     bind: capabilities_are_true erased local_is_dialable addresses_agree second_bind bind_again dropped_bind;
     connect: lazy_connect dropped_connect connect_to_nobody unknown_option;
-    listener: stalled_handshake cancelled_accept listener_drop concurrent_connects;
+    listener: stalled_handshake cancelled_accept last_arrivals listener_drop concurrent_connects;
     messages: ping_pong boundaries too_large errors_stay_apart cancelled_recv no_crosstalk;
     batched: batched_recv batched_send;
     stream: bulk in_order slow_reader framing_slices;

@@ -20,11 +20,18 @@ pub(crate) struct FaultyListener {
     /// One connection may be in its handshake, or open.
     one: Arc<Semaphore>,
     dropped: Arc<AtomicBool>,
+    refuses: bool,
 }
 
 impl FaultyListener {
     pub(crate) fn new(listener: Box<dyn Listener>, fault: Fault) -> Self {
-        Self { listener: Some(listener), fault, one: Arc::new(Semaphore::new(1)), dropped: Arc::default() }
+        Self {
+            listener: Some(listener),
+            fault,
+            one: Arc::new(Semaphore::new(1)),
+            dropped: Arc::default(),
+            refuses: false,
+        }
     }
 }
 
@@ -39,6 +46,9 @@ impl Listener for FaultyListener {
 
     async fn accept(&mut self) -> io::Result<Incoming> {
         let fault = self.fault;
+        if self.refuses && fault == Fault::RefusesThoseWhoWait {
+            return std::future::pending().await;
+        }
         let serial = matches!(fault, Fault::HandshakesInAccept | Fault::OneAtATime);
         let permit = if serial { Arc::clone(&self.one).acquire_owned().await.ok() } else { None };
         let incoming = self.listener.as_mut().expect("it is there until the drop").accept().await?;
@@ -58,6 +68,11 @@ impl Listener for FaultyListener {
                 (link, _) => link,
             })
         }))
+    }
+
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        self.refuses = true;
+        Ok(())
     }
 }
 

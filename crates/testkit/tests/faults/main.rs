@@ -44,6 +44,7 @@ enum Fault {
     HandshakesInAccept,
     LocalIsElsewhere,
     OneAtATime,
+    RefusesThoseWhoWait,
     PeerIsMadeUp,
     // Of a datagram socket.
     AnswersTheWrongPeer,
@@ -106,6 +107,7 @@ const FOUND: &[(Fault, &str, &str, &str)] = &[
     (Fault::HandshakesInAccept, "mem", "stalled_handshake", HANGS),
     (Fault::LocalIsElsewhere, "mem", "local_is_dialable", "nobody is listening there"),
     (Fault::OneAtATime, "mem", "concurrent_connects", HANGS),
+    (Fault::RefusesThoseWhoWait, "mem", "last_arrivals", HANGS),
     (Fault::PeerIsMadeUp, "mem-seq", "addresses_agree", "the other end calls it mem:nobody"),
     (Fault::AnswersTheWrongPeer, "mem-dgram", "no_crosstalk", "the answer is"),
     (Fault::BlocksOnAFullPeer, "mem-dgram", "slow_peer", HANGS),
