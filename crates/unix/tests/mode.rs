@@ -41,7 +41,7 @@ fn no_mode_is_ever_wider_than_asked() {
         let stop = Stop(&stop);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            for n in 0..500 {
+            for n in 0..10_000 {
                 let path = dir.path().join("s");
                 let scheme = if n % 2 == 0 { "unix" } else { "unix-dgram" };
                 let _bound = bind(&endpoint(scheme, &path)).await.unwrap();
