@@ -33,14 +33,16 @@ pub struct Limits {
     pub frame_timeout: Option<Duration>,
     /// Without any progress in writing what is queued. Default: 30 s.
     pub write_timeout: Option<Duration>,
-    /// Without a byte in either direction. Default: 5 min.
+    /// Without a byte in either direction. A message handler's call that takes long is not idle; a session handler is, if
+    /// neither it nor its peer says anything. Default: 5 min.
     pub idle_timeout: Option<Duration>,
     /// For a handshake before a session. Default: 10 s.
     pub handshake_timeout: Option<Duration>,
     /// For a drain as a whole; what is not done then is cut. Default: 30 s.
     pub drain_timeout: Duration,
     /// For the first message of a connection that was still waiting when the drain began, and for the rest of a frame
-    /// that had begun. Default: 1 s.
+    /// that had begun. Of message handlers: the session of a session handler hears of the drain 10 ms after it
+    /// begins, and a frame that had begun has its own deadline. Default: 1 s.
     pub drain_grace: Duration,
     /// Sessions on one datagram socket, for session handlers. At most `max_per_source` are of one source. Default: 65,536.
     pub max_peers: usize,
