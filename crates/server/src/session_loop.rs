@@ -19,7 +19,7 @@ use crate::{Limits, ServeContext, SessionEnd};
 pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
     let session = Session::new(link, cx.session_config());
     let guard = session.guard();
-    let (end, active_at) = run(handler, session, &guard, cx).await;
+    let (mut end, active_at) = run(handler, session, &guard, cx).await;
     Stats::add(&cx.stats.messages, guard.progress().messages);
     if !matches!(end, SessionEnd::WriteTimeout) {
         // Writing may take as long as it makes progress; the reading behind it only a little.
@@ -31,14 +31,17 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             let active_at = if replied { Instant::now() } else { active_at };
             timeout(patience(cx, active_at.elapsed()), guard.close(DISCARD)).await.unwrap_or(Ok(()))
         });
-        let _ = poll_fn(|task| {
-            if let Poll::Ready(result) = close.as_mut().poll(task) {
-                return Poll::Ready(result.is_ok());
+        let in_time = poll_fn(|task| {
+            if close.as_mut().poll(task).is_ready() {
+                return Poll::Ready(true);
             }
             watch.observe(guard.progress());
             deadlines.poll(task, Instant::now(), watch.write_deadline(&cx.limits)).map(|()| false)
         })
         .await;
+        if !in_time && matches!(end, SessionEnd::Done | SessionEnd::Drained) {
+            end = SessionEnd::WriteTimeout;
+        }
     }
     end
 }

@@ -139,22 +139,6 @@ async fn a_quiet_peer_is_closed_at_the_idle_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_takes_long_is_not_idle() {
-    for endpoint in ["mem:a", "mem-seq:a"] {
-        let net = Net::new();
-        let gate = Arc::new(Semaphore::new(0));
-        let limits = limits(|l| l.idle_timeout = Some(Duration::from_secs(60)));
-        let _server = net.start_limited(endpoint, Gate(Arc::clone(&gate)), limits).await;
-        let mut session = net.connect(endpoint).await;
-        session.send("wait").await.unwrap();
-        session.flush().await.unwrap();
-        sleep(Duration::from_secs(500)).await;
-        gate.add_permits(1);
-        assert_eq!(text(&mut session).await, "wait", "{endpoint}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_frame_has_a_deadline_from_its_first_byte() {
     let net = Net::new();
     let limits = limits(|l| l.frame_timeout = Some(Duration::from_secs(30)));

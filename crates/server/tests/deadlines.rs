@@ -1,0 +1,58 @@
+//! Deadlines that are met, and those that do not apply.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Net, limits, text, until};
+use swapwire_core::{HandlerError, Session, SessionHandler, async_trait, handler_fn_async};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_long_is_not_idle() {
+    for endpoint in ["mem:a", "mem-seq:a"] {
+        let net = Net::new();
+        let gate = Arc::new(Semaphore::new(0));
+        let limits = limits(|l| l.idle_timeout = Some(Duration::from_secs(60)));
+        let wait = {
+            let gate = Arc::clone(&gate);
+            handler_fn_async(move |message| {
+                let gate = Arc::clone(&gate);
+                async move {
+                    gate.acquire().await?.forget();
+                    Ok(message)
+                }
+            })
+        };
+        let _server = net.start_limited(endpoint, wait, limits).await;
+        let mut session = net.connect(endpoint).await;
+        session.send("wait").await.unwrap();
+        session.flush().await.unwrap();
+        sleep(Duration::from_secs(500)).await;
+        gate.add_permits(1);
+        assert_eq!(text(&mut session).await, "wait", "{endpoint}");
+    }
+}
+
+/// Says much, and is done.
+struct Farewell;
+
+#[async_trait]
+impl SessionHandler for Farewell {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        session.send(vec![b'x'; 200_000]).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_left_to_be_sent_has_the_write_deadline_and_is_counted() {
+    let net = Net::new();
+    let server = net.start("mem:a", Farewell).await;
+    let mut reads = net.connect("mem:a").await;
+    assert_eq!(reads.recv().await.unwrap().map(|all| all.len()), Some(200_000));
+    let _never_reads = [net.connect("mem:a").await, net.connect("mem:a").await];
+    until(&server, |stats| (stats.done, stats.write_timeouts) == (1, 2)).await;
+}
