@@ -9,7 +9,7 @@ use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Reply, Request, 
 
 use crate::ServeContext;
 use crate::gate::Gate;
-use crate::runner::{MOST_REPLIES, Work, local_addr, settle, unless_it_panics};
+use crate::runner::{MOST_REPLIES, Work, local_addr, settle, too_long, unless_it_panics};
 
 /// What handling a batch takes besides the batch.
 pub(crate) struct AtOnce {
@@ -75,8 +75,6 @@ impl AtOnce {
             loop {
                 let start = work.offset;
                 let end = bytes.len().min(start + segment);
-                // Before the call: one that panics is not made again.
-                work.handled += 1;
                 let last = end >= bytes.len();
                 if last {
                     work.next += 1;
@@ -85,6 +83,15 @@ impl AtOnce {
                     work.offset = end;
                 }
                 let message = &bytes[start..end];
+                if message.len() > limits.max_message {
+                    too_long(cx);
+                    match last {
+                        true => break,
+                        false => continue,
+                    }
+                }
+                // Before the call: one that panics is not made again.
+                work.handled += 1;
                 let most =
                     if self.bounded { limits.max_reply.min((3 * message.len()).max(64)) } else { limits.max_reply };
                 self.reply.reset(most, peer.is_some());

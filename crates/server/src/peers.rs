@@ -176,7 +176,8 @@ impl<H: SessionHandler> Loop<H> {
             let segment = meta.segment.map_or(bytes.len().max(1), |segment| segment.get());
             let empty = bytes.is_empty().then_some(bytes);
             for message in bytes.chunks(segment).chain(empty) {
-                if !self.deliver(peer, meta.local, Bytes::copy_from_slice(message)) {
+                let fits = message.len() <= self.cx.limits.max_message;
+                if !fits || !self.deliver(peer, meta.local, Bytes::copy_from_slice(message)) {
                     Stats::one(&self.cx.stats.dropped_requests);
                 }
             }

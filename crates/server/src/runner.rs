@@ -80,9 +80,19 @@ impl Work {
                 self.refuse(truncated, cx);
                 continue;
             }
+            if to - from > cx.limits.max_message {
+                too_long(cx);
+                continue;
+            }
             return Some(Item { slot, from, to });
         }
     }
+}
+
+/// Drops a datagram that is above the limit.
+#[cold]
+pub(crate) fn too_long(cx: &ServeContext) {
+    Stats::one(&cx.stats.dropped_requests);
 }
 
 /// What a call that had to wait replied in the end.

@@ -167,6 +167,19 @@ impl SessionHandler for Counter {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_does_not_notice_what_is_above_the_limit() {
+    let net = Net::new();
+    let server = net.start_limited(HERE, Counter, limits(|l| l.max_message = 100)).await;
+    let mut session = net.connect(HERE).await;
+    for count in 1..4 {
+        session.send("y".repeat(101)).await.unwrap();
+        assert_eq!(ask(&mut session, &"x".repeat(100)).await, count.to_string());
+    }
+    let stats = server.stop().await.stats;
+    assert_eq!((stats.sessions, stats.messages, stats.dropped_requests, stats.handler_errors), (1, 3, 3, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_peer_has_a_session_with_its_own_state() {
     let net = Net::new();
     let server = net.start(HERE, Counter).await;

@@ -70,7 +70,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(slots: &[Slot]) -> Self {
+    fn of(slots: &[Slot], max_message: usize) -> Self {
         let mut this = Self::default();
         for slot in slots {
             match slot.peer {
@@ -79,7 +79,12 @@ impl Outcome {
                 peer if slot.bytes.is_empty() => this.one(&[], peer, slot.local),
                 peer => {
                     let size = if slot.segment == 0 { slot.bytes.len() } else { slot.segment };
-                    slot.bytes.chunks(size).for_each(|message| this.one(message, peer, slot.local));
+                    for message in slot.bytes.chunks(size) {
+                        match message.len() <= max_message {
+                            true => this.one(message, peer, slot.local),
+                            false => this.dropped += 1,
+                        }
+                    }
                 }
             }
         }
@@ -147,9 +152,11 @@ async fn each_datagram_has_its_own_outcome_in_order() {
             let batches: Vec<Vec<Slot>> =
                 (0..rng.usize(1..5)).map(|_| (0..rng.usize(1..=32)).map(|_| slot(&mut rng, acts)).collect()).collect();
             let out_queue = *rng.choice(&[1, 100, 10_000, 256 << 10]).unwrap();
-            let expected = Outcome::of(&batches.concat());
+            let max_message = *rng.choice(&[1, 20, 1 << 20]).unwrap();
+            let expected = Outcome::of(&batches.concat(), max_message);
             let script = Script::new(batches);
-            let report = serve(&script, Acts { at_once }, limits(|l| l.out_queue = out_queue)).await;
+            let limits = limits(|l| (l.out_queue, l.max_message) = (out_queue, max_message));
+            let report = serve(&script, Acts { at_once }, limits).await;
             let found = Outcome::found(&script, &report);
             let same = found.sent.iter().zip(&expected.sent).take_while(|(found, expected)| found == expected).count();
             let (some, all) = (found.sent.get(same), expected.sent.get(same));
@@ -169,7 +176,7 @@ async fn each_datagram_has_its_own_outcome_in_order() {
 async fn a_train_with_more_replies_than_a_batch_has_is_answered_whole() {
     for at_once in [true, false] {
         let slots = vec![Slot::train(Some(addr("a")), &vec![b"many".to_vec(); 40])];
-        let expected = Outcome::of(&slots);
+        let expected = Outcome::of(&slots, 1 << 20);
         let script = Script::new([slots]);
         let report = serve(&script, Acts { at_once }, limits(|_| {})).await;
         assert_eq!(expected.sent.len(), 40 * 300);
