@@ -25,6 +25,8 @@ thread_local! {
 /// 4. Dropping it closes it and wakes the peer (`close_wakes_recv`, `close_wakes_send`); what was flushed arrives
 ///    (`close_flushes`). A server drops it without `poll_shutdown` once it has read to the end.
 /// 5. One task reads and one writes: each direction keeps one waker.
+/// 6. An error is the end of the connection. One that may pass (`ENOBUFS`, `ENOMEM`, `EINTR`;
+///    [`classify_stream`](crate::classify_stream) calls them retryable) is waited out behind a `Pending`.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}

@@ -3,6 +3,7 @@
 //!
 //! * [`Stream`]: a connected stream socket that asks the system before it asks the reactor.
 
+mod pause;
 mod stream;
 
 pub use stream::{Registered, Stream};

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
+use crate::pause::{Pauses, Way, may_pass};
+
 /// After so many calls in a row that did not have to wait, a task lets others run; tokio's own sockets take as many.
 const ROW: u8 = 128;
 
@@ -17,8 +19,11 @@ const EDGE_TRIGGERED: bool = cfg!(not(windows));
 
 /// A connected stream socket of tokio's.
 pub trait Registered: AsyncWrite + fmt::Debug + Send + Unpin + 'static {
-    /// The socket itself.
-    fn socket(&self) -> SockRef<'_>;
+    /// As `recv(2)`, whatever the reactor knows.
+    ///
+    /// # Errors
+    /// The system's.
+    fn recv(&self, into: &mut [u8]) -> io::Result<usize>;
 
     /// As [`tokio::net::TcpStream::try_io`].
     ///
@@ -53,6 +58,9 @@ pub trait Registered: AsyncWrite + fmt::Debug + Send + Unpin + 'static {
 /// Fairness is kept by a count of its own: after 128 calls in a row that did not have to wait, one says `Pending` and wakes
 /// its task at once.
 ///
+/// An error that may pass, because the system has no memory to spare, is waited out: the call is made again after 10 ms, for as
+/// long as whoever waits has patience. So an error is the end of the connection. The runtime must have its timers enabled.
+///
 /// # Cancel safety
 /// A call that is `Pending` has moved nothing.
 #[derive(Debug)]
@@ -61,12 +69,13 @@ pub struct Stream<S> {
     row: u8,
     /// The last read left room: the reactor is to be asked first.
     drained: bool,
+    pauses: Pauses,
 }
 
 impl<S: Registered> Stream<S> {
     /// Around a socket that does not block.
     pub const fn new(io: S) -> Self {
-        Self { io, row: 0, drained: false }
+        Self { io, row: 0, drained: false, pauses: Pauses::new() }
     }
 
     /// Whether the task has had its share.
@@ -90,11 +99,13 @@ impl<S: Registered> Stream<S> {
             return Poll::Pending;
         }
         loop {
+            ready!(self.pauses.poll(Way::Write, cx));
             match write(&self.io) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.row = 0;
                     ready!(self.io.poll_write_ready(cx))?;
                 }
+                Err(error) if may_pass(&error) => self.pauses.begin(Way::Write),
                 done => return Poll::Ready(done),
             }
         }
@@ -108,6 +119,7 @@ impl<S: Registered> AsyncRead for Stream<S> {
             return Poll::Pending;
         }
         loop {
+            ready!(this.pauses.poll(Way::Read, cx));
             if std::mem::take(&mut this.drained) {
                 this.row = 0;
                 ready!(this.io.poll_read_ready(cx))?;
@@ -116,7 +128,7 @@ impl<S: Registered> AsyncRead for Stream<S> {
             let room = free.len();
             let mut read = None;
             let _ = this.io.try_io(Interest::READABLE, || {
-                let result = read.insert((&*this.io.socket()).read(free));
+                let result = read.insert(this.io.recv(free));
                 // The reactor takes a short read for an empty socket, which spares the call that would find it so.
                 match result {
                     Ok(len) if EDGE_TRIGGERED && 0 < *len && *len < room => Err(ErrorKind::WouldBlock.into()),
@@ -130,7 +142,10 @@ impl<S: Registered> AsyncRead for Stream<S> {
                     into.advance(len);
                     return Poll::Ready(Ok(()));
                 }
-                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => match may_pass(&error) {
+                    true => this.pauses.begin(Way::Read),
+                    false => return Poll::Ready(Err(error)),
+                },
                 // The reactor, or the system, knows of nothing.
                 _ => this.drained = true,
             }
@@ -168,8 +183,8 @@ impl<S: Registered> AsyncWrite for Stream<S> {
 macro_rules! registered {
     ($stream:ty) => {
         impl Registered for $stream {
-            fn socket(&self) -> SockRef<'_> {
-                SockRef::from(self)
+            fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
+                (&*SockRef::from(self)).read(into)
             }
 
             fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
