@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
 use tokio::io::AsyncWrite as _;
@@ -252,8 +252,10 @@ impl<'a> Connection<'a> {
                 Poll::Pending => return self.wait_for_room(task),
             }
         }
-        if ready!(Pin::new(&mut self.io).poll_flush(task)).is_err() {
-            return Poll::Ready(Err(SessionEnd::Broken));
+        match Pin::new(&mut self.io).poll_flush(task) {
+            Poll::Ready(Ok(())) => self.stuck_since = Since::NEVER,
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
+            Poll::Pending => return self.wait_for_room(task),
         }
         out.clear();
         self.written = 0;

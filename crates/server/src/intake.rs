@@ -1,9 +1,13 @@
 //! What every datagram socket does with a batch before it is handled.
 
+use std::future::Future as _;
 use std::io;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use swapwire_core::{DatagramSocket, RecvBatch};
+use tokio::time::{Sleep, sleep};
 
 use crate::ServeContext;
 use crate::stats::Stats;
@@ -13,9 +17,16 @@ use crate::throttle::Throttle;
 /// more to receive than can be.
 const FULL_BATCHES: u32 = 16;
 
+/// After so many errors in a row, receiving pauses: the next would fail as well.
+const ROW: u32 = 64;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Receives, throttles sources, and counts what the system dropped.
 #[derive(Debug)]
 pub(crate) struct Intake {
+    /// Errors since something was received.
+    errors: u32,
+    pause: Option<Pin<Box<Sleep>>>,
     throttle: Option<Box<Throttle>>,
     full: u32,
     dropped: u32,
@@ -23,10 +34,11 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(cx: &ServeContext) -> Self {
-        Self { throttle: cx.limits.source_rate.map(|rate| Box::new(Throttle::new(rate))), full: 0, dropped: 0 }
+        let throttle = cx.limits.source_rate.map(|rate| Box::new(Throttle::new(rate)));
+        Self { errors: 0, pause: None, throttle, full: 0, dropped: 0 }
     }
 
-    /// Receives into an empty `batch`. It may still be empty then.
+    /// Receives into an empty `batch`. It may still be empty then. Of errors without end, some hundred a second are told.
     #[inline]
     pub(crate) fn poll_recv(
         &mut self,
@@ -35,7 +47,15 @@ impl Intake {
         batch: &mut RecvBatch,
         cx: &ServeContext,
     ) -> Poll<io::Result<()>> {
+        if self.errors >= ROW {
+            ready!(self.poll_pause(task));
+        }
         let received = socket.poll_recv(task, batch);
+        match &received {
+            Poll::Ready(Ok(())) => self.errors = 0,
+            Poll::Ready(Err(_)) => self.errors += 1,
+            Poll::Pending => {}
+        }
         if batch.is_full() {
             self.note_full(socket, cx);
         }
@@ -43,6 +63,14 @@ impl Intake {
             Stats::add(&cx.stats.throttled, throttle.sift(batch));
         }
         received
+    }
+
+    #[cold]
+    fn poll_pause(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        ready!(self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE))).as_mut().poll(task));
+        self.pause = None;
+        self.errors = ROW - 1;
+        Poll::Ready(())
     }
 
     #[cold]

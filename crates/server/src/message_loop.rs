@@ -14,6 +14,8 @@ use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
 
+/// After so many errors in a row, other tasks run.
+const ROW: u32 = 64;
 /// So many messages above the limit end a session: each costs the peer less than it costs here.
 const MOST_OFFENCES: u32 = 100;
 
@@ -119,7 +121,11 @@ impl Connection<'_> {
         let idle = after(Instant::now(), limits.idle_timeout);
         poll_fn(|cx| {
             ready!(self.poll_send(cx))?;
-            loop {
+            for errors in 0.. {
+                if errors == ROW {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 match self.io.poll_recv(cx, into) {
                     Poll::Ready(Ok(len)) => return Poll::Ready(Ok(len)),
                     Poll::Ready(Err(RecvError::TooLarge { .. })) => {

@@ -1,12 +1,11 @@
 //! The sending side of a datagram socket: batches, and bounded patience with full peers.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use swapwire_core::{Addr, DatagramSocket, SendBatch};
+use swapwire_core::{Addr, DatagramSocket, ErrorClass, SendBatch};
 use tokio::time::Instant;
 
 use crate::deadline::Deadlines;
@@ -90,7 +89,7 @@ impl Outlet {
             match socket.poll_send(task, &self.batch, self.sent) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(count)) => self.sent += count.max(1),
-                Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => self.set_aside(cx),
+                Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => self.set_aside(cx),
                 Poll::Ready(Err(error)) => {
                     tracing::debug!(to = %entry.to, error = %Shown(error), "reply not sent");
                     Stats::one(&cx.stats.failed_replies);
@@ -139,7 +138,7 @@ impl Outlet {
                 one.push(&waiting.message, *to, waiting.local);
                 let sent = match socket.poll_send(task, &one, 0) {
                     Poll::Ready(Ok(_)) => Sent::Done,
-                    Poll::Ready(Err(error)) if error.kind() == ErrorKind::WouldBlock => Sent::PeerFull,
+                    Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => Sent::PeerFull,
                     Poll::Ready(Err(_)) => {
                         Stats::one(&cx.stats.failed_replies);
                         Sent::Done

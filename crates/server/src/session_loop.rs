@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use futures::FutureExt as _;
-use swapwire_core::{Link, Progress, Session, SessionGuard, SessionHandler};
+use swapwire_core::{Link, Progress, SendError, Session, SessionGuard, SessionHandler};
 use tokio::time::{Instant, timeout};
 
 use crate::close::{DISCARD, patience};
@@ -27,20 +27,26 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
         let mut deadlines = Deadlines::new(&cx.limits);
         let mut close = pin!(async {
             let replied = guard.progress().unsent > 0;
-            guard.close(0).await?;
-            let active_at = if replied { Instant::now() } else { active_at };
-            timeout(patience(cx, active_at.elapsed()), guard.close(DISCARD)).await.unwrap_or(Ok(()))
+            if let Err(SendError::Io(_)) = guard.flush().await {
+                return Some(SessionEnd::Broken);
+            }
+            if guard.close(0).await.is_ok() {
+                let active_at = if replied { Instant::now() } else { active_at };
+                let _ = timeout(patience(cx, active_at.elapsed()), guard.close(DISCARD)).await;
+            }
+            None
         });
-        let in_time = poll_fn(|task| {
-            if close.as_mut().poll(task).is_ready() {
-                return Poll::Ready(true);
+        let worse = poll_fn(|task| {
+            if let Poll::Ready(worse) = close.as_mut().poll(task) {
+                return Poll::Ready(worse);
             }
             watch.observe(guard.progress());
-            deadlines.poll(task, Instant::now(), watch.write_deadline(&cx.limits)).map(|()| false)
+            let late = deadlines.poll(task, Instant::now(), watch.write_deadline(&cx.limits));
+            late.map(|()| Some(SessionEnd::WriteTimeout))
         })
         .await;
-        if !in_time && matches!(end, SessionEnd::Done | SessionEnd::Drained) {
-            end = SessionEnd::WriteTimeout;
+        if let (Some(worse), SessionEnd::Done | SessionEnd::Drained) = (worse, end) {
+            end = worse;
         }
     }
     end

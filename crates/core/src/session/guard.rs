@@ -24,6 +24,17 @@ impl SessionGuard {
         self.inner.progress()
     }
 
+    /// Writes the queue.
+    ///
+    /// # Errors
+    /// What was queued could not be sent, now or earlier, and nobody was told.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        poll_fn(|cx| self.inner.poll_flush(cx)).await
+    }
+
     /// Closes gracefully: writes the queue, ends the sending half, then reads and forgets up to `discard` bytes until the
     /// peer ends too. (A `close` with unread input makes the system drop what the peer has not yet received.)
     ///

@@ -36,6 +36,9 @@ pub type Sent = (Vec<u8>, Addr, Option<IpAddr>);
 
 #[derive(Debug, Default)]
 pub struct State {
+    /// Numbers of errors that come before anything is received, or sent.
+    pub recv_errors: VecDeque<i32>,
+    pub send_errors: VecDeque<i32>,
     pub batches: VecDeque<Vec<Slot>>,
     pub sent: Vec<Sent>,
     /// The most datagrams, and the most bytes, that one batch had.
@@ -73,6 +76,9 @@ impl DatagramSocket for Script {
     }
 
     fn poll_recv(&mut self, _: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+        if let Some(errno) = self.state().recv_errors.pop_front() {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        }
         // Nobody is woken: there will never be more.
         let Some(slots) = self.state().batches.pop_front() else { return Poll::Pending };
         for Slot { bytes, peer, local, segment, truncated } in slots {
@@ -87,6 +93,9 @@ impl DatagramSocket for Script {
     /// A few at a time, and now and then there is no room.
     fn poll_send(&mut self, cx: &mut Context<'_>, batch: &SendBatch, from: usize) -> Poll<io::Result<usize>> {
         let mut state = self.state();
+        if let Some(errno) = state.send_errors.pop_front() {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        }
         state.calls += 1;
         state.largest = (state.largest.0.max(batch.len()), state.largest.1.max(batch.bytes()));
         if state.calls.is_multiple_of(5) {
