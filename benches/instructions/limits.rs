@@ -12,17 +12,17 @@ const MARGIN: f64 = 1.025;
 const MEASURED: &[(&str, f64)] = &[
     ("framing lines", 301.6),
     ("framing length", 317.1),
-    ("stream chunks_1", 3_363.8),
-    ("stream lines_16", 932.6),
-    ("stream waits_16", 1_282.0),
-    ("stream session_16", 1_559.7),
-    ("messages echo_16", 2_697.6),
-    ("messages session_16", 3_158.9),
-    ("datagrams echo_32", 3_561.9),
-    ("datagrams waits_32", 7_102.9),
-    ("datagrams session_32", 6_778.6),
-    ("socket echo_32", 521.9),
-    ("socket waits_32", 3_803.1),
+    ("stream chunks_1", 3_338.8),
+    ("stream lines_16", 931.9),
+    ("stream waits_16", 1_284.7),
+    ("stream session_16", 1_561.2),
+    ("messages echo_16", 2_698.1),
+    ("messages session_16", 3_166.5),
+    ("datagrams echo_32", 2_764.0),
+    ("datagrams waits_32", 5_845.1),
+    ("datagrams session_32", 5_564.9),
+    ("socket echo_32", 526.3),
+    ("socket waits_32", 3_608.4),
 ];
 
 /// The gate of one bench.

@@ -1,13 +1,13 @@
 //! The members of one endpoint: workers that serve it together end together.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use swapwire_core::Bound;
 use tokio_util::sync::CancellationToken;
 
 use crate::complaint::Complaint;
+use crate::quiet::Busy;
 use crate::share::{Share, shares};
 
 /// One worker's part in an endpoint that others may serve as well.
@@ -24,7 +24,7 @@ pub(crate) struct Member {
 #[derive(Debug)]
 struct End {
     /// Members to whom something may still come.
-    busy: AtomicUsize,
+    busy: Busy,
     all_quiet: CancellationToken,
     /// What those were bound to that have left, one each; dropped with the group.
     kept: Mutex<Vec<Bound>>,
@@ -37,7 +37,7 @@ impl Member {
     pub(crate) fn group(count: usize) -> Vec<Self> {
         let all_quiet = CancellationToken::new();
         let end = Arc::new(End {
-            busy: AtomicUsize::new(count),
+            busy: Busy::new(count),
             all_quiet,
             kept: Mutex::default(),
             failures: Complaint::default(),
@@ -49,10 +49,8 @@ impl Member {
     /// Says whether anything comes to this member. The group ends when nothing comes to any.
     pub(crate) fn set_quiet(&mut self, quiet: bool) {
         match (std::mem::replace(&mut self.quiet, quiet), quiet) {
-            (false, true) if self.end.busy.fetch_sub(1, AcqRel) == 1 => self.end.all_quiet.cancel(),
-            (true, false) => {
-                self.end.busy.fetch_add(1, AcqRel);
-            }
+            (false, true) if self.end.busy.one_less() => self.end.all_quiet.cancel(),
+            (true, false) => self.end.busy.one_more(),
             _ => {}
         }
     }

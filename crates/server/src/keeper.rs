@@ -7,16 +7,16 @@
 use std::convert::Infallible;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
-use futures::task::AtomicWaker;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
+use crate::pace::Pace;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// A point in time: ticks since the keeper began.
 pub(crate) type Tick = u64;
@@ -51,18 +51,11 @@ const HELD_UP: Duration = Duration::from_millis(100);
 /// Buckets of the wheel; an entry that is due later than a lap ahead is looked at once a lap.
 const BUCKETS: usize = 512;
 
-/// Nobody has asked for the time of late: it stands still.
-const STOPPED: u8 = 0;
-/// It goes on for one more tick.
-const COASTING: u8 = 1;
-/// Somebody asked since the last tick.
-const USED: u8 = 2;
-
 #[derive(Debug)]
 pub(crate) struct Keeper {
     base: Instant,
     now: AtomicU64,
-    pace: AtomicU8,
+    pace: Pace,
     /// The deadlines of a session, each from its beginning.
     pub(crate) idle: Tick,
     pub(crate) frame: Tick,
@@ -72,7 +65,6 @@ pub(crate) struct Keeper {
     /// The shortest deadline: nobody is entered further ahead, so nobody need be moved nearer.
     horizon: Tick,
     wheel: Mutex<Wheel>,
-    driver: AtomicWaker,
 }
 
 #[derive(Debug)]
@@ -104,7 +96,7 @@ impl Keeper {
         Self {
             base: Instant::now(),
             now: AtomicU64::new(0),
-            pace: AtomicU8::new(STOPPED),
+            pace: Pace::new(),
             idle,
             frame,
             write,
@@ -116,22 +108,20 @@ impl Keeper {
                 buckets: vec![Vec::new(); BUCKETS],
                 swept: 0,
             }),
-            driver: AtomicWaker::new(),
         }
     }
 
     /// The time, at most a tick old.
     #[inline(always)]
     pub(crate) fn now(&self) -> Tick {
-        if self.pace.load(Ordering::Relaxed) == USED { self.now.load(Ordering::Relaxed) } else { self.start() }
+        if self.pace.is_used() { self.now.load(Ordering::Relaxed) } else { self.start() }
     }
 
     #[cold]
     fn start(&self) -> Tick {
-        if self.pace.swap(USED, Ordering::AcqRel) == STOPPED {
+        self.pace.use_it(|| {
             self.now.fetch_max(self.elapsed(), Ordering::AcqRel);
-            self.driver.wake();
-        }
+        });
         self.now.load(Ordering::Acquire)
     }
 
@@ -160,7 +150,7 @@ impl Keeper {
                 told = true;
                 self.wake_all();
             }
-            self.driver.register(cx.waker());
+            self.pace.register(cx.waker());
             loop {
                 let Some(next) = self.next() else { return Poll::Pending };
                 if sleep.deadline() != next {
@@ -179,20 +169,14 @@ impl Keeper {
 
     /// When there is something to do.
     fn next(&self) -> Option<Instant> {
-        let tick = if self.pace.load(Ordering::Acquire) == STOPPED {
-            self.wheel().next()?
-        } else {
-            self.now.load(Ordering::Relaxed) + 1
-        };
+        let tick = if self.pace.has_stopped() { self.wheel().next()? } else { self.now.load(Ordering::Relaxed) + 1 };
         self.base.checked_add(Duration::from_millis(tick.saturating_mul(TICK.as_millis() as u64)))
     }
 
     fn tick(&self) {
         let now = self.elapsed();
         self.now.fetch_max(now, Ordering::AcqRel);
-        if self.pace.compare_exchange(USED, COASTING, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-            let _ = self.pace.compare_exchange(COASTING, STOPPED, Ordering::AcqRel, Ordering::Relaxed);
-        }
+        self.pace.slow_down();
         let due = self.wheel().sweep(now);
         due.into_iter().for_each(Waker::wake);
     }
@@ -284,6 +268,8 @@ impl Seat<'_> {
         // Another thread may have swept since the caller asked for the time.
         let due = due.max(wheel.swept + 1);
         wheel.enter(index, due);
+        drop(wheel);
+        self.keeper.pace.wake_if_stopped();
         (self.index, self.due) = (Some(index), due);
     }
 }

@@ -40,10 +40,12 @@ mod server;
 mod service;
 mod shown;
 mod stats;
+mod sync;
 
 mod crew;
 mod group;
 mod group_socket;
+mod quiet;
 mod share;
 mod worker;
 
@@ -53,9 +55,11 @@ mod door;
 mod health;
 mod keeper;
 mod nest;
+mod pace;
 mod room;
 mod sessions;
 mod source;
+mod wakes;
 
 mod byte_loop;
 mod close;
@@ -75,6 +79,9 @@ mod peer_wire;
 mod peers;
 mod runner;
 mod throttle;
+
+#[cfg(all(test, swapwire_loom))]
+mod models;
 
 pub use builder::{BuildError, ServerBuilder};
 pub use context::ServeContext;

@@ -8,15 +8,14 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use futures::task::AtomicWaker;
-use tokio::sync::Notify;
 use tokio::task::{AbortHandle, yield_now};
 
 use crate::accept::Admitted;
+use crate::sync::Ordering;
+use crate::wakes::{Bell, Wakes};
 use crate::{ServeContext, SessionEnd};
 
 /// After so many polls of sessions other tasks run. tokio lets a task do 128 things before it makes it wait, and a poll of
@@ -32,25 +31,7 @@ pub(crate) struct Nest {
     task: AbortHandle,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    /// The task that polls.
-    task: AtomicWaker,
-    /// Sessions that have not ended, those that have not begun included.
-    live: AtomicUsize,
-    cut: AtomicBool,
-    /// Told when no session is left.
-    empty: Notify,
-}
-
-#[derive(Default)]
-struct Queue {
-    /// Who was woken: each at most once.
-    woken: VecDeque<u32>,
-    /// Sessions to be begun; as many as connections have room.
-    new: Vec<Session>,
-}
+type Shared = Wakes<Session>;
 
 impl Nest {
     /// # Panics
@@ -70,7 +51,7 @@ impl Nest {
 
     pub(crate) fn spawn(&self, session: Session) {
         self.shared.live.fetch_add(1, Ordering::Relaxed);
-        self.shared.push(|queue| queue.new.push(session));
+        self.shared.add(session);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -97,50 +78,9 @@ impl Drop for Nest {
     }
 }
 
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Queue({} woken, {} new)", self.woken.len(), self.new.len())
-    }
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, push: impl FnOnce(&mut Queue)) {
-        let mut queue = self.queue();
-        let was_empty = queue.woken.is_empty() && queue.new.is_empty();
-        push(&mut queue);
-        drop(queue);
-        if was_empty {
-            self.task.wake();
-        }
-    }
-}
-
-/// What wakes the session in one seat: made once for all that will sit there.
-struct Bell {
-    shared: Arc<Shared>,
-    index: u32,
-    rung: AtomicBool,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            self.shared.push(|queue| queue.woken.push_back(self.index));
-        }
-    }
-}
-
 struct Seat {
     session: Option<Session>,
-    bell: Arc<Bell>,
+    bell: Arc<Bell<Session>>,
     waker: Waker,
 }
 
@@ -175,15 +115,10 @@ impl Table {
 
     /// Takes those who were woken, and seats those who are new; whether there was anybody.
     fn take_turns(&mut self) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let mut queue = shared.queue();
-        std::mem::swap(&mut self.turn, &mut queue.woken);
-        let new = std::mem::take(&mut queue.new);
-        drop(queue);
-        for session in new {
+        for session in self.shared.take(&mut self.turn) {
             let index = self.free.pop().unwrap_or_else(|| {
                 let index = u32::try_from(self.seats.len()).unwrap_or(u32::MAX);
-                let bell = Arc::new(Bell { shared: Arc::clone(&shared), index, rung: AtomicBool::new(false) });
+                let bell = Bell::new(Arc::clone(&self.shared), index);
                 self.seats.push(Seat { session: None, waker: Arc::clone(&bell).into(), bell });
                 index
             });
@@ -196,7 +131,7 @@ impl Table {
     fn poll_one(&mut self, index: u32) {
         let seat = &mut self.seats[index as usize];
         // Before the poll: who is woken while it runs gets another turn.
-        seat.bell.rung.store(false, Ordering::Release);
+        seat.bell.silence();
         let Some(session) = &mut seat.session else { return };
         let mut task = Context::from_waker(&seat.waker);
         let end = match catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(&mut task))) {

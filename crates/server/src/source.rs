@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use swapwire_core::Addr;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// One source: an IPv4 address or a shorter prefix, or an IPv6 /64, which is what one customer of a provider has at
 /// least.
@@ -38,7 +40,7 @@ pub(crate) struct Shares {
 
 impl Shares {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { table: Mutex::default(), most })
+        Arc::new(Self { table: Mutex::new(HashMap::new()), most })
     }
 
     fn table(&self) -> MutexGuard<'_, HashMap<Source, usize>> {
