@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Net, limits, text, until};
-use swapwire_core::{HandlerError, Session, SessionHandler, async_trait, handler_fn_async};
+use swapwire_core::{Framing, HandlerError, Session, SessionHandler, async_trait, handler_fn_async};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -55,4 +55,31 @@ async fn what_a_handler_left_to_be_sent_has_the_write_deadline_and_is_counted() 
     assert_eq!(reads.recv().await.unwrap().map(|all| all.len()), Some(200_000));
     let _never_reads = [net.connect("mem:a").await, net.connect("mem:a").await];
     until(&server, |stats| (stats.done, stats.write_timeouts) == (1, 2)).await;
+}
+
+/// Takes its time for each message.
+struct Thinker;
+
+#[async_trait]
+impl SessionHandler for Thinker {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        while let Some(message) = session.recv().await? {
+            sleep(Duration::from_secs(100)).await;
+            session.send(message).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_came_in_pieces_and_is_thought_about_is_no_partial_frame() {
+    let net = Net::new();
+    let _server = net.start("mem:a", Thinker).await;
+    let mut pieces = net.connect_framed("mem:a", Framing::Chunks).await;
+    for piece in ["ha", "lf\n"] {
+        pieces.send(piece).await.unwrap();
+        pieces.flush().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(pieces.recv().await.unwrap().unwrap(), "half\n");
 }

@@ -133,12 +133,14 @@ impl ReadState {
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
         match decoder.decode(&self.buf, self.ended) {
             Ok(Decoded::Frame { message, consumed }) => {
+                inner.counters.partial.store(false, Relaxed);
                 let mut frame = self.buf.split_to(consumed);
                 frame.truncate(message.end);
                 frame.advance(message.start);
                 Ok(Some(frame.freeze()))
             }
             Ok(Decoded::Owned { message, consumed }) => {
+                inner.counters.partial.store(false, Relaxed);
                 self.buf.advance(consumed);
                 Ok(Some(message))
             }

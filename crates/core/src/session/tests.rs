@@ -26,6 +26,7 @@ async fn messages_come_framed_and_a_cancelled_recv_loses_nothing() {
     peer.write_all(b"o\nrest").await.unwrap();
     drop(peer);
     assert_eq!(session.recv().await.unwrap().unwrap(), "two");
+    assert!(!session.progress().partial, "what was not asked for has not begun");
     assert_eq!(session.recv().await.unwrap().unwrap(), "rest");
     assert_eq!(session.recv().await.unwrap(), None);
     assert_eq!(session.recv().await.unwrap(), None);
