@@ -80,7 +80,8 @@ impl Acceptor {
         let mut door = Door { listener, member, shares, refuses, pending: None };
         let result = self.accept_until_drain(&mut door).await;
         self.health.forgotten(&self.cx);
-        for arrival in door.member.share.close() {
+        door.member.share.leave();
+        while let Some(arrival) = door.member.share.passed_here().await {
             self.admit(arrival).await;
         }
         if result.is_ok() {

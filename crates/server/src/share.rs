@@ -69,15 +69,15 @@ impl Share {
         Some(arrival)
     }
 
-    /// What another member passed on. Cancel safe.
+    /// What another member passed on; `None` if this one has [left](Self::leave) and nothing is left. Cancel safe.
     pub(crate) async fn passed_here(&mut self) -> Option<Arrival> {
         self.inbox.recv().await
     }
 
-    /// What others have passed on and nobody has taken; from now on they serve themselves.
-    pub(crate) fn close(&mut self) -> impl Iterator<Item = Arrival> {
+    /// From now on the others serve themselves. What they have passed on, or are passing on at this moment, is still to be
+    /// taken.
+    pub(crate) fn leave(&mut self) {
         self.inbox.close();
-        std::iter::from_fn(|| self.inbox.try_recv().ok())
     }
 }
 
@@ -112,6 +112,7 @@ impl fmt::Debug for Held {
 mod tests {
     use std::future::pending;
 
+    use futures::FutureExt as _;
     use swapwire_core::{Addr, Incoming, Peer};
 
     use super::*;
@@ -144,7 +145,9 @@ mod tests {
         let mut shares = shares(2);
         let mut kept: Vec<_> = (0..1000).filter_map(|_| shares[0].pass_on(arrival())).collect();
         assert_eq!(kept.len(), 1000 - INBOX);
-        assert_eq!(shares[1].close().count(), INBOX);
+        shares[1].leave();
+        let left = std::iter::from_fn(|| shares[1].passed_here().now_or_never().flatten());
+        assert_eq!(left.count(), INBOX);
         kept.extend((0..10).filter_map(|_| shares[0].pass_on(arrival())));
         assert_eq!(kept.len(), 1010 - INBOX);
         assert_eq!(shares[1].members[1].held.load(Relaxed), 0);
@@ -155,5 +158,26 @@ mod tests {
         let shares = shares(1);
         assert!(!shares[0].has_others());
         assert!((0..100).all(|_| shares[0].pass_on(arrival()).is_some()));
+    }
+
+    /// In many orders, as threads happen to fall.
+    #[tokio::test]
+    async fn what_is_passed_to_one_who_leaves_is_served_by_one_of_the_two() {
+        for _ in 0..2000 {
+            let mut members = shares(2);
+            let (mut leaves, takes) = (members.remove(1), members.remove(0));
+            let mut served: Vec<_> = (0..SLACK).filter_map(|_| takes.pass_on(arrival())).collect();
+            let passes = std::thread::spawn(move || {
+                served.extend((0..8).filter_map(|_| takes.pass_on(arrival())));
+                served.len()
+            });
+            std::thread::yield_now();
+            leaves.leave();
+            let mut left = 0;
+            while leaves.passed_here().await.is_some() {
+                left += 1;
+            }
+            assert_eq!(passes.join().unwrap() + left, SLACK + 8);
+        }
     }
 }
