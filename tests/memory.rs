@@ -24,6 +24,7 @@ fn peers_cannot_make_it_keep_more_than_it_says() {
     runtime.block_on(async {
         idle_connections_are_small().await;
         nobody_reads().await;
+        nobody_reads_and_there_is_a_budget().await;
         lengths_are_lies().await;
         many_peers_on_a_datagram_socket().await;
         sessions_that_do_not_receive().await;
@@ -92,6 +93,44 @@ async fn nobody_reads() {
     }
     println!("{CLIENTS} that do not read: {peak} B of {most} B");
     assert!(peak <= most && peak > CLIENTS * (64 << 10), "{peak} B, at most {most} B");
+    drop(clients);
+    server.stop().await;
+}
+
+/// As many as `SWAPWIRE_PEERS` says, and what they keep together is bounded; somebody who reads is answered meanwhile.
+async fn nobody_reads_and_there_is_a_budget() {
+    let clients: usize = std::env::var("SWAPWIRE_PEERS").map_or(200, |peers| peers.parse().unwrap());
+    let budget = clients * (64 << 10);
+    let mut limits = Limits::default();
+    limits.memory_budget = Some(budget);
+    let most = budget + budget / 4;
+    let server = start("tcp://127.0.0.1:0?send_buffer=4k", Echo, Framing::Lines, limits).await;
+    let mut good = TcpStream::connect(place(&server)).unwrap();
+    good.set_nonblocking(true).unwrap();
+    let line = [vec![b'x'; 1000], b"\n".to_vec()].concat().repeat(60);
+    let mut clients: Vec<_> = (0..clients).map(|_| TcpStream::connect(place(&server)).unwrap()).collect();
+    clients.iter_mut().for_each(|client| client.set_nonblocking(true).unwrap());
+    until(&server, |stats| stats.sessions == clients.len() as u64 + 1).await;
+    let (before, mut peak, mut answers) = (heap(), 0, 0);
+    while answers < 100 {
+        for client in &mut clients {
+            while client.write(&line).is_ok_and(|len| len > 0) {}
+        }
+        good.write_all(b"hello\n").unwrap();
+        let mut answer = [0; 6];
+        while let Err(error) = good.read_exact(&mut answer) {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            peak = peak.max(heap().saturating_sub(before));
+        }
+        assert_eq!(answer, *b"hello\n");
+        answers += 1;
+    }
+    let closed = server.snapshot().over_budget;
+    let all = clients.len();
+    println!("{all} that do not read, {closed} of them closed: {peak} B, with a budget of {budget} B");
+    assert!(peak <= most && peak > budget / 2, "{peak} B, at most {most} B");
+    assert!(closed > 0 && closed < all as u64, "{closed} of {all}");
     drop(clients);
     server.stop().await;
 }

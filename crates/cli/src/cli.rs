@@ -101,6 +101,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_message: Option<usize>,
 
+    /// What all connections together may keep in memory while they wait; above it, those that keep the most are closed.
+    /// Default: as much as each may
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory_budget: Option<usize>,
+
     /// End a session without a byte for so long; none switches it off. Default: 5m
     #[arg(long, value_name = "TIME", value_parser = deadline)]
     pub(crate) idle_timeout: Option<Deadline>,

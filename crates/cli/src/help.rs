@@ -32,6 +32,7 @@ Examples:
   swapwire serve tcp://127.0.0.1:8888 --handler chat --max-connections 100 --log info
   swapwire serve tcp://127.0.0.1:8888 --workers 1
   swapwire serve tcp://0.0.0.0:8888 udp://0.0.0.0:8888 --max-per-source 64 --source-rate 200 --refuse=full
+  swapwire serve tcp://0.0.0.0:8888 --max-connections 10000 --memory-budget 256MiB
   swapwire serve 'unix:/run/user/1000/echo.sock?mode=660' --check
   sleep 60 | swapwire serve tcp://127.0.0.1:8888 --until-eof
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -57,6 +57,8 @@ pub(crate) struct Counters {
     pub(crate) messages: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) partial: AtomicBool,
+    /// The size of the buffer that is received into.
+    pub(crate) unread: AtomicUsize,
 }
 
 struct Out {
@@ -93,6 +95,10 @@ impl Out {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
+    }
+
+    fn clear(&mut self) {
+        (self.bytes, self.written, self.lengths) = Default::default();
     }
 
     /// Sends the first message, or the first few as one batch; how many went out.
@@ -188,12 +194,17 @@ impl Inner {
     }
 
     pub(crate) fn progress(&self) -> Progress {
+        let (unsent, queue) = {
+            let out = lock(&self.out);
+            (out.queued(), out.bytes.capacity() + out.lengths.capacity() * size_of::<usize>())
+        };
         Progress {
             received: self.counters.received.load(Relaxed),
             messages: self.counters.messages.load(Relaxed),
             sent: self.counters.sent.load(Relaxed),
-            unsent: lock(&self.out).queued(),
+            unsent,
             partial: self.counters.partial.load(Relaxed),
+            memory: queue + self.counters.unread.load(Relaxed),
         }
     }
 
@@ -213,9 +224,10 @@ impl Inner {
         self.room.notify_waiters();
     }
 
-    /// Closes the wire at once.
+    /// Closes the wire at once, and frees the queue: others may hold a sender for long.
     pub(crate) fn abort(&self) {
         self.close_queue();
+        lock(&self.out).clear();
         *lock(&self.io) = Io::Gone;
         self.driver.wake();
     }
@@ -372,9 +384,7 @@ pub(crate) enum Received {
 }
 
 fn fail(out: &mut Out, error: SendError) {
-    out.bytes = Vec::new();
-    out.written = 0;
-    out.lengths.clear();
+    out.clear();
     out.closed = true;
     out.failed = Some(error);
 }

@@ -209,6 +209,11 @@ impl Reply {
         self.buf.len()
     }
 
+    /// What it takes in memory, in bytes.
+    pub fn memory(&self) -> usize {
+        self.buf.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
     /// Where each message ends among [all its bytes](Self::bytes), those that it kept included.
     #[inline]
     pub fn ends(&self) -> impl Iterator<Item = usize> {

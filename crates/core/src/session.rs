@@ -68,6 +68,8 @@ pub struct Progress {
     pub unsent: usize,
     /// A frame has begun and not ended.
     pub partial: bool,
+    /// What its buffers take in memory, in bytes: the queue, and what was received and not given out.
+    pub memory: usize,
 }
 
 /// One conversation with one peer, on the server's or the client's side, over a byte stream with a [`Framing`] or over a

@@ -9,6 +9,7 @@ use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
 use crate::connection::Connection;
 use crate::input::Turn;
+use crate::ledger::Ledger;
 use crate::scratch::Scratch;
 use crate::shown::Shown;
 use crate::stats::Stats;
@@ -79,6 +80,11 @@ pub(crate) fn serve_bytes<H: Handler>(
                     match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
+                            let kept = turn.memory(out);
+                            let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
+                            if too_much.await {
+                                break Some(SessionEnd::OverBudget);
+                            }
                             let _loan = (!turn.is_own).then(|| cx.lending.lend());
                             poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
                                 Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
@@ -114,6 +120,9 @@ pub(crate) fn serve_bytes<H: Handler>(
                         let written = conn.poll_write_meanwhile(task, &mut scratch.out);
                         if written.is_pending() {
                             turn.detach(scratch, 0..0, cx);
+                            if conn.keeps_too_much(task, || turn.memory(&scratch.out)) {
+                                return Poll::Ready(Err(SessionEnd::OverBudget));
+                            }
                         }
                         written
                     });
@@ -125,7 +134,7 @@ pub(crate) fn serve_bytes<H: Handler>(
             Stats::add(&cx.stats.messages, messages);
             conn.keep(&turn, &mut held, messages > 0);
             // What could not be written is not tried again.
-            if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout)) = ended {
+            if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
                 break end;
             }
             if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
@@ -139,8 +148,14 @@ pub(crate) fn serve_bytes<H: Handler>(
             }
             if conn.has_had_its_turn(turn.new) {
                 tokio::task::yield_now().await;
+                if conn.is_over_budget() {
+                    break SessionEnd::OverBudget;
+                }
             }
         };
+        if end == SessionEnd::OverBudget {
+            Ledger::complain(cx, peer);
+        }
         // Boxed, so that a session that goes on need not keep room for it.
         Box::pin(conn.close(held, end)).await
     }
@@ -172,6 +187,7 @@ mod tests {
             drain: Drain::default(),
             abort: Default::default(),
             lending: Default::default(),
+            ledger: None,
             ours: Arc::from([]),
             id: ServeContext::fresh_id(),
         };

@@ -11,11 +11,12 @@ use crate::close::{linger, patience};
 use crate::context::SecondLook;
 use crate::input::{Input, Turn};
 use crate::keeper::{Keeper, QUIET_TICKS, Seat, Since, TICK, Tick};
+use crate::ledger::Account;
 use crate::scratch::Scratch;
 use crate::{ServeContext, SessionEnd};
 
-/// After so many bytes without a wait, a task lets others run; a short read counts as [`LEAST`].
-const TURN_BUDGET: usize = 256 * 1024;
+/// After so many times [`LEAST`] bytes without a wait, a task lets others run; a short read counts as one.
+const TURN_BUDGET: u16 = 128;
 const LEAST: usize = 2048;
 
 pub(crate) struct Connection<'a> {
@@ -37,12 +38,15 @@ pub(crate) struct Connection<'a> {
     stuck_since: Since,
     drain_seen: Since,
     second_look: SecondLook,
-    /// Bytes that may still be read before the task has to wait, or lets others run.
-    budget: usize,
+    /// What may still be read before the task has to wait, or lets others run.
+    budget: u16,
     waiting: bool,
     served: bool,
     /// The peer has ended its sending.
     has_ended: bool,
+    /// What it keeps counts, or may have to.
+    counts: bool,
+    account: Account,
     cx: &'a ServeContext,
 }
 
@@ -66,6 +70,8 @@ impl<'a> Connection<'a> {
             waiting: false,
             served: false,
             has_ended: false,
+            counts: false,
+            account: Account::default(),
             cx,
         }
     }
@@ -87,12 +93,36 @@ impl<'a> Connection<'a> {
     /// Whether it is time to let others run, after a turn of so many bytes.
     #[inline(always)]
     pub(crate) fn has_had_its_turn(&mut self, new: usize) -> bool {
-        self.budget = self.budget.saturating_sub(new.max(LEAST));
+        let turns = u16::try_from(new / LEAST).unwrap_or(u16::MAX);
+        self.budget = self.budget.saturating_sub(turns.max(1));
         let over = self.budget == 0;
         if over {
             self.budget = TURN_BUDGET;
         }
         over
+    }
+
+    /// Counts what it keeps, and `more`, while it waits; whether that is too much, so that it has to end.
+    #[inline(always)]
+    pub(crate) fn keeps_too_much(&mut self, task: &Context<'_>, more: impl FnOnce() -> usize) -> bool {
+        self.cx.ledger.is_some() && self.count(task, more())
+    }
+
+    /// Whether it has to end; for one that has not waited since it counted.
+    #[cold]
+    pub(crate) fn is_over_budget(&mut self) -> bool {
+        if self.unsent.is_empty() && !self.input.is_partial() {
+            self.account = Account::default();
+        }
+        self.account.must_end()
+    }
+
+    #[cold]
+    fn count(&mut self, task: &Context<'_>, more: usize) -> bool {
+        let kept = self.unsent.capacity() + self.input.memory() + more;
+        let too_much = self.account.set(self.cx.ledger.as_ref(), kept, task.waker());
+        self.counts = self.account.is_open();
+        too_much
     }
 
     /// Waits for bytes, a deadline, or the drain. A scratch is held when it is ready, and none while it waits.
@@ -135,6 +165,9 @@ impl<'a> Connection<'a> {
         let now = self.keeper().now();
         if !self.waiting {
             (self.waiting, self.waiting_since) = (true, now);
+        }
+        if self.counts && self.count(task, 0) {
+            return Poll::Ready(SessionEnd::OverBudget);
         }
         if self.seat.is_taken(now) && !self.cx.drain.has_begun() {
             return Poll::Pending;
@@ -183,6 +216,7 @@ impl<'a> Connection<'a> {
                 true if self.frame_deadline != 0 && !served => self.frame_deadline,
                 true => self.keeper().now() + self.keeper().frame,
             };
+            self.counts = self.cx.ledger.is_some();
         }
         if turn.is_own {
             self.part_with(held);
@@ -211,7 +245,12 @@ impl<'a> Connection<'a> {
         match &written {
             Poll::Ready(Ok(())) => scratch.reply.exchange_buffer(&mut scratch.out),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.part_with(held),
+            Poll::Pending => {
+                self.part_with(held);
+                if self.keeps_too_much(task, || 0) {
+                    return Poll::Ready(Err(SessionEnd::OverBudget));
+                }
+            }
         }
         written
     }
@@ -222,6 +261,9 @@ impl<'a> Connection<'a> {
         let written = self.poll_write(task, &mut unsent);
         if written.is_pending() {
             self.unsent = unsent;
+            if self.keeps_too_much(task, || 0) {
+                return Poll::Ready(Err(SessionEnd::OverBudget));
+            }
         }
         written
     }
@@ -233,6 +275,9 @@ impl<'a> Connection<'a> {
         task: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Poll<Result<(), SessionEnd>> {
+        if self.account.must_end() {
+            return Poll::Ready(Err(SessionEnd::OverBudget));
+        }
         self.poll_write(task, out)
     }
 
@@ -271,7 +316,7 @@ impl<'a> Connection<'a> {
 
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
     pub(crate) async fn close(mut self, mut held: Option<Box<Scratch>>, end: SessionEnd) -> SessionEnd {
-        if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) {
+        if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget) {
             let replied = !held.as_ref().map_or(&self.unsent, |scratch| &scratch.out).is_empty();
             let finished = poll_fn(|task| self.poll_finish(task, &mut held)).await.is_ok();
             if finished && !self.has_ended {
@@ -279,6 +324,7 @@ impl<'a> Connection<'a> {
                 let ticks = if idle { self.keeper().now().saturating_sub(self.waiting_since) } else { 0 };
                 let quiet = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
                 held.take().into_iter().for_each(Scratch::give);
+                (self.input, self.account) = Default::default();
                 linger(self.io, patience(self.cx, quiet), self.cx).await;
             }
         }

@@ -14,6 +14,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::scratch::Lending;
 use crate::stats::Stats;
 use crate::{Limits, SessionEnd};
@@ -34,6 +35,8 @@ pub struct ServeContext {
     /// The time and the deadlines of message handlers' sessions on byte streams.
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) lending: Lending,
+    /// What all connections of the server keep, if that is bounded.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     /// The addresses of all datagram sockets of this server.
     pub(crate) ours: Arc<[SocketAddr]>,
     /// Tells it from all others of this process.

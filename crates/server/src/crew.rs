@@ -115,6 +115,7 @@ impl Crew {
                 abort: word.abort.clone(),
                 keeper: Arc::new(Keeper::new(limits)),
                 lending: Lending::default(),
+                ledger: room.ledger.clone(),
                 ours: Arc::clone(&self.ours),
                 id: ServeContext::fresh_id(),
             });

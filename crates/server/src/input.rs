@@ -38,6 +38,8 @@ pub(crate) struct Turn {
     pub(crate) new: usize,
     /// The scratch holds nothing of the worker's.
     pub(crate) is_own: bool,
+    /// What its input takes in memory, in KiB, where that is not the worker's. (It has room beside `is_own`.)
+    memory: u32,
 }
 
 impl Turn {
@@ -56,10 +58,21 @@ impl Turn {
         let start = if message.is_empty() { self.from } else { message.start };
         scratch.detach(start, self.to, cx);
         self.is_own = true;
+        self.memory = kib(&scratch.input);
         self.from -= start;
         self.to -= start;
         if message.is_empty() { 0..0 } else { 0..message.end - start }
     }
+
+    /// What the scratch takes in memory that is not the worker's, with replies in `out`.
+    pub(crate) fn memory(&self, out: &Vec<u8>) -> usize {
+        let input = (self.memory as usize) << 10;
+        input + if self.is_own { out.capacity() } else { out.len() }
+    }
+}
+
+fn kib(buffer: &Vec<u8>) -> u32 {
+    u32::try_from(buffer.capacity().div_ceil(1 << 10)).unwrap_or(u32::MAX)
 }
 
 impl Input {
@@ -67,6 +80,15 @@ impl Input {
     #[inline(always)]
     pub(crate) fn is_partial(&self) -> bool {
         self.have > 0
+    }
+
+    /// What it takes in memory, with the growth that the next read begins with.
+    pub(crate) fn memory(&self) -> usize {
+        let capacity = self.rest.capacity();
+        match self.have > LARGE && self.rest.len() < self.have + LARGE && capacity < self.have * 2 {
+            true => capacity.max(self.have) * 2,
+            false => capacity,
+        }
     }
 
     /// Reads once, behind the partial frame.
@@ -84,7 +106,7 @@ impl Input {
         let mut into = ReadBuf::new(&mut scratch.input);
         let read = Pin::new(io).poll_read(task, &mut into);
         let new = into.filled().len();
-        (turn.from, turn.to, turn.new, turn.is_own) = (0, new, new, false);
+        (turn.from, turn.to, turn.new, turn.is_own, turn.memory) = (0, new, new, false, 0);
         read
     }
 
@@ -116,6 +138,7 @@ impl Input {
             self.rest = own;
         }
         (turn.from, turn.to, turn.new, turn.is_own) = (0, have + new, new, false);
+        turn.memory = if large { kib(&scratch.input) } else { 0 };
         read
     }
 

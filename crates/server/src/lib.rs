@@ -54,6 +54,7 @@ mod deadline;
 mod door;
 mod health;
 mod keeper;
+mod ledger;
 mod nest;
 mod pace;
 mod room;

@@ -58,6 +58,12 @@ pub struct Limits {
     /// Datagrams that each source may send in a second to one socket with an IP address; more are dropped and counted. A
     /// source is an IPv4 /24 or an IPv6 /64: whoever forges senders aims at a network. Default: none.
     pub source_rate: Option<u32>,
+    /// Bytes that all connections together, over all listeners and all workers, keep in their buffers while they wait: replies
+    /// that peers have not taken, and messages that are not whole. What one keeps up to 8 KiB does not count, and
+    /// above that everything does. Beyond the budget the largest end, by powers of two, and among equals those that have
+    /// kept so much for longest, until the others are within it; what those keep until they are gone is at most an eighth
+    /// more. At least 1 MiB. Datagram sockets have `peer_bytes`. Default: none.
+    pub memory_budget: Option<usize>,
     /// Calls of a message handler that wait, on one datagram socket; when they are that many, receiving stops.
     /// Default: 1,024.
     pub max_waiting: usize,
@@ -97,6 +103,7 @@ impl Default for Limits {
             peer_queue: 64,
             peer_bytes: 64 << 20,
             source_rate: None,
+            memory_budget: None,
             max_waiting: 1024,
         }
     }
@@ -106,6 +113,7 @@ impl Default for Limits {
 const LARGEST: usize = (isize::MAX / 8) as usize;
 /// The largest datagram, as it is counted, and no less than one.
 const LEAST_PEER_BYTES: usize = 128 << 10;
+const LEAST_BUDGET: usize = 1 << 20;
 const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Limits {
@@ -144,6 +152,8 @@ impl Limits {
             bytes("out_queue", self.out_queue),
             (self.peer_bytes < LEAST_PEER_BYTES)
                 .then(|| format!("peer_bytes must be at least {LEAST_PEER_BYTES}, or large datagrams find no room")),
+            (self.memory_budget.is_some_and(|budget| budget < LEAST_BUDGET))
+                .then(|| format!("memory_budget must be at least {LEAST_BUDGET} bytes; none switches it off")),
             (self.drain_grace > LONGEST_GRACE).then(|| format!("drain_grace must be at most {LONGEST_GRACE:?}")),
         ]
         .into_iter()

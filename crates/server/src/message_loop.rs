@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::context::{DrainWatch, QUIET, SecondLook};
 use crate::deadline::{Deadlines, after};
+use crate::ledger::{Account, Ledger};
 use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
@@ -37,6 +38,8 @@ pub(crate) async fn serve_messages<H: Handler>(
         drain_seen: None,
         offences: 0,
         second_look: SecondLook::default(),
+        account: Account::default(),
+        beside: 0,
         cx,
     };
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
@@ -44,6 +47,7 @@ pub(crate) async fn serve_messages<H: Handler>(
     let mut served = false;
     let end = loop {
         message.clear();
+        conn.beside = message.capacity() + reply.memory();
         match conn.recv(&mut message, served).await {
             Ok(Some(len)) if len > limits.max_message => match conn.is_offended() {
                 true => break SessionEnd::BadFrame,
@@ -79,6 +83,10 @@ pub(crate) async fn serve_messages<H: Handler>(
             break end;
         }
     };
+    if end == SessionEnd::OverBudget {
+        Ledger::complain(cx, &info.peer);
+        return end;
+    }
     if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) && poll_fn(|cx| conn.poll_send(cx)).await.is_ok() {
         let _ = tokio::time::timeout(crate::close::LINGER, poll_fn(|cx| conn.io.poll_shutdown(cx))).await;
     }
@@ -100,8 +108,11 @@ impl Queue {
             self.ends.push(self.bytes.len());
         }
     }
-}
 
+    fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+}
 struct Connection<'a> {
     io: Box<dyn MessageStream>,
     queue: Queue,
@@ -111,6 +122,9 @@ struct Connection<'a> {
     drain_seen: Option<Instant>,
     offences: u32,
     second_look: SecondLook,
+    account: Account,
+    /// What its buffers take beside the queue.
+    beside: usize,
     cx: &'a ServeContext,
 }
 
@@ -138,6 +152,9 @@ impl Connection<'_> {
                     Poll::Pending => break,
                 }
             }
+            if self.keeps_too_much(cx) {
+                return Poll::Ready(Err(SessionEnd::OverBudget));
+            }
             let (mut deadline, mut late) = (idle, SessionEnd::IdleTimeout);
             if self.drain.poll(cx) {
                 let seen = *self.drain_seen.get_or_insert_with(Instant::now);
@@ -151,6 +168,12 @@ impl Connection<'_> {
             Poll::Ready(Err(late))
         })
         .await
+    }
+
+    /// Counts what it keeps while it waits.
+    fn keeps_too_much(&mut self, cx: &Context<'_>) -> bool {
+        let kept = self.beside + self.queue.memory();
+        self.account.set(self.cx.ledger.as_ref(), kept, cx.waker())
     }
 
     /// Drops a message that is too large; whether that was one too many.
@@ -193,6 +216,9 @@ impl Connection<'_> {
                     self.stuck_since = None;
                 }
                 Poll::Pending => {
+                    if self.keeps_too_much(cx) {
+                        return Poll::Ready(Err(SessionEnd::OverBudget));
+                    }
                     let now = Instant::now();
                     let since = *self.stuck_since.get_or_insert(now);
                     let deadline = after(since, self.cx.limits.write_timeout);

@@ -6,6 +6,7 @@ use swapwire_core::{Incoming, Peer};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::Limits;
+use crate::ledger::Ledger;
 use crate::share::Held;
 use crate::source::{Shares, Source, Taken};
 
@@ -16,6 +17,8 @@ pub(crate) struct Room {
     /// For connections that are not established yet.
     handshakes: Arc<Semaphore>,
     sources: Option<Arc<Shares>>,
+    /// What they may keep in memory, if that is bounded for all together.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     /// Told when a connection closes: descriptors are free again.
     pub(crate) closed: Arc<Notify>,
 }
@@ -53,6 +56,7 @@ impl Room {
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             handshakes: Arc::new(Semaphore::new(limits.max_handshakes)),
             sources: limits.max_per_source.map(Shares::new),
+            ledger: Ledger::new(limits),
             closed: Arc::new(Notify::new()),
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::close::{DISCARD, patience};
 use crate::deadline::{Deadlines, after};
+use crate::ledger::{Account, Ledger};
 use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext, SessionEnd};
@@ -19,9 +20,10 @@ use crate::{Limits, ServeContext, SessionEnd};
 pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
     let session = Session::new(link, cx.session_config());
     let guard = session.guard();
-    let (mut end, active_at) = run(handler, session, &guard, cx).await;
+    let mut account = Account::default();
+    let (mut end, active_at) = run(handler, session, &guard, &mut account, cx).await;
     Stats::add(&cx.stats.messages, guard.progress().messages);
-    if !matches!(end, SessionEnd::WriteTimeout) {
+    if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::OverBudget) {
         // Writing may take as long as it makes progress; the reading behind it only a little.
         let mut watch = Watch::new(guard.progress());
         let mut deadlines = Deadlines::new(&cx.limits);
@@ -40,7 +42,11 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             if let Poll::Ready(worse) = close.as_mut().poll(task) {
                 return Poll::Ready(worse);
             }
-            watch.observe(guard.progress());
+            let progress = guard.progress();
+            watch.observe(progress);
+            if account.set(cx.ledger.as_ref(), progress.memory, task.waker()) {
+                return Poll::Ready(Some(SessionEnd::OverBudget));
+            }
             let late = deadlines.poll(task, Instant::now(), watch.write_deadline(&cx.limits));
             late.map(|()| Some(SessionEnd::WriteTimeout))
         })
@@ -49,6 +55,9 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             end = worse;
         }
     }
+    if end == SessionEnd::OverBudget {
+        Ledger::complain(cx, guard.peer());
+    }
     end
 }
 
@@ -56,6 +65,7 @@ async fn run<H: SessionHandler>(
     handler: &H,
     session: Session,
     guard: &SessionGuard,
+    account: &mut Account,
     cx: &ServeContext,
 ) -> (SessionEnd, Instant) {
     let mut watch = Watch::new(guard.progress());
@@ -73,7 +83,11 @@ async fn run<H: SessionHandler>(
                 Err(_) => SessionEnd::Panicked,
             });
         }
-        watch.observe(guard.progress());
+        let progress = guard.progress();
+        if account.set(cx.ledger.as_ref(), progress.memory, task.waker()) {
+            return Poll::Ready(SessionEnd::OverBudget);
+        }
+        watch.observe(progress);
         let (deadline, late) = watch.deadline(&cx.limits);
         deadlines.poll(task, Instant::now(), deadline).map(|()| late)
     })

@@ -22,6 +22,8 @@ pub enum SessionEnd {
     FrameTimeout,
     /// The peer did not read for too long.
     WriteTimeout,
+    /// It kept the most of what all connections together kept above the budget.
+    OverBudget,
     /// The handshake failed or took too long.
     Handshake,
     /// The connection broke.
@@ -86,6 +88,8 @@ counters! {
     frame_timeouts,
     /// Sessions ended by the write deadline.
     write_timeouts,
+    /// Sessions ended because all connections together kept more than the budget of memory, and these the most of it.
+    over_budget,
     /// Handshakes that failed or took too long.
     handshakes_failed,
     /// Connections that broke.
@@ -166,6 +170,7 @@ impl Stats {
             SessionEnd::IdleTimeout => &self.idle_timeouts,
             SessionEnd::FrameTimeout => &self.frame_timeouts,
             SessionEnd::WriteTimeout => &self.write_timeouts,
+            SessionEnd::OverBudget => &self.over_budget,
             SessionEnd::Handshake => &self.handshakes_failed,
             SessionEnd::Broken => &self.broken,
             SessionEnd::BadFrame => &self.bad_frames,
@@ -214,6 +219,7 @@ impl fmt::Display for DrainReport {
             (stats.idle_timeouts, "idle"),
             (stats.frame_timeouts, "frame deadline"),
             (stats.write_timeouts, "write deadline"),
+            (stats.over_budget, "above the budget of memory"),
             (stats.handshakes_failed, "failed handshakes"),
             (stats.broken, "broken"),
             (stats.bad_frames, "bad frames"),

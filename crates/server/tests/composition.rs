@@ -43,7 +43,7 @@ fn mutate(numbers: &mut Numbers) -> Limits {
     for _ in 0..=numbers.next(3) {
         match numbers.next(19) {
             0 => limits.max_connections = numbers.size(),
-            1 => limits.max_per_source = Some(numbers.size()),
+            1 => (limits.max_per_source, limits.memory_budget) = (Some(numbers.size()), Some(numbers.size())),
             2 => limits.max_handshakes = numbers.size(),
             3 => limits.max_message = numbers.size(),
             4 => limits.max_reply = numbers.size(),

@@ -37,6 +37,7 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     let mut limits = Limits::default();
     limits.max_connections = args.max_connections.unwrap_or(limits.max_connections);
     (limits.max_per_source, limits.source_rate) = (args.max_per_source, args.source_rate);
+    limits.memory_budget = args.memory_budget;
     if let Some(farewell) = args.refuse {
         limits.when_full = WhenFull::Refuse(farewell.into());
     }

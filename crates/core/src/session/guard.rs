@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use crate::outbox::Inner;
-use crate::{Progress, SendError};
+use crate::{Peer, Progress, SendError};
 
 /// What a server keeps of a session that it handed to a handler: its progress, and the wire after the handler returned.
 /// Dropping it closes the wire.
@@ -22,6 +22,11 @@ impl SessionGuard {
     /// How far the session has come.
     pub fn progress(&self) -> Progress {
         self.inner.progress()
+    }
+
+    /// The other end.
+    pub fn peer(&self) -> &Peer {
+        &self.inner.info.peer
     }
 
     /// Writes the queue.

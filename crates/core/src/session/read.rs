@@ -72,6 +72,7 @@ impl ReadState {
                 if self.decoder.is_some() { (READ_ROOM, READ_ROOM / 2) } else { (MESSAGE_ROOM, MESSAGE_ROOM / 8) };
             if self.buf.capacity() - self.buf.len() < least {
                 self.buf.reserve(room);
+                inner.counters.unread.store(self.buf.capacity(), Relaxed);
             }
             let mut received = inner.poll_read(cx, &mut self.buf);
             if received.is_pending() && self.buf.is_empty() && self.has_drained(cx) {
