@@ -80,10 +80,12 @@ pub(crate) fn serve_bytes<H: Handler>(
                     match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
-                            let kept = turn.memory(out);
-                            let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
-                            if too_much.await {
-                                break Some(SessionEnd::OverBudget);
+                            if cx.ledger.is_some() {
+                                let kept = turn.memory(out);
+                                let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
+                                if too_much.await {
+                                    break Some(SessionEnd::OverBudget);
+                                }
                             }
                             let _loan = (!turn.is_own).then(|| cx.lending.lend());
                             poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
