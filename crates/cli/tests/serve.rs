@@ -140,7 +140,7 @@ fn a_worker_that_cannot_be_started_is_told() {
     let mut shell = swapwire(&[]);
     let program = shell.get_program().to_owned();
     shell = std::process::Command::new("sh");
-    shell.args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$ --workers 30"]).arg(program);
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$?allow_uid=self --workers 30"]).arg(program);
     let said = finish(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.line().contains("start worker ") || said.line().contains("bind unix:"), "{said:?}");
@@ -313,4 +313,24 @@ fn the_soft_limit_on_descriptors_is_raised() {
     let sessions: Vec<_> = (0..100).map(|_| open_session(server.endpoint())).collect();
     drop(sessions);
     server.stop();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_abstract_name_that_everybody_can_reach_is_warned_of() {
+    let place = format!("unix:@swapwire-warned-{}", std::process::id());
+    let said = common::run(&["serve", &place, "--check"], "");
+    assert_eq!((said.code, said.stderr.lines().count()), (Some(0), 1), "{said:?}");
+    assert!(said.stderr.contains("every user of this host can connect"), "{said:?}");
+    let said = common::run(&["serve", &format!("{place}?allow_uid=self"), "--check"], "");
+    assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{said:?}");
+}
+
+#[test]
+fn a_budget_of_memory_is_checked() {
+    let said = common::run(&["serve", "tcp://127.0.0.1:0", "--memory-budget", "1MiB", "--check"], "");
+    assert_eq!((said.code, &*said.stderr), (Some(0), ""), "{said:?}");
+    let said = common::run(&["serve", "tcp://127.0.0.1:0", "--memory-budget", "1k", "--check"], "");
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.line().contains("memory_budget must be at least 1048576"), "{said:?}");
 }

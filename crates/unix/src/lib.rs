@@ -45,8 +45,17 @@
 //!
 //! # Abstract names have no permissions
 //!
-//! Any process in the same network namespace can connect to them (`unix(7)`): check the
-//! [`Credentials`](swapwire_core::Credentials) of the peer. They vanish with the socket.
+//! Any process in the same network namespace can connect to them (`unix(7)`), of any user: say who may, or check the
+//! [`Credentials`](swapwire_core::Credentials) of the peer in the handler. A bind without such a rule logs a warning. They
+//! vanish with the socket.
+//!
+//! # Who may connect
+//!
+//! `allow_uid=0,1000` and `allow_gid=self` name the users and the groups whose processes a stream listener lets in; `self`
+//! is the effective one of the server, at the bind. Where both are named, either is enough. Looked at are the effective user
+//! and group of the process that connected, at that moment (`SO_PEERCRED`, `unix(7)`), not its supplementary groups. Who may
+//! not connect is closed without a word: its handshake fails with `PermissionDenied`, which a server counts and logs for
+//! debugging; here it is warned of once a second. Datagrams tell no credentials, so their sockets have no such rule.
 //!
 //! # Datagrams
 //!
@@ -72,6 +81,7 @@
 mod address;
 mod failure;
 mod options;
+mod rule;
 
 mod lock;
 mod path;

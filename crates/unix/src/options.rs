@@ -7,6 +7,8 @@ use std::time::Duration;
 use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
 
+use crate::rule::Rule;
+
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
 const RECV_BUFFER: OptionDoc = OptionDoc::new(
@@ -20,6 +22,8 @@ const RECV_BUFFER: OptionDoc = OptionDoc::new(
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
     MODE,
+    OptionDoc::new("allow_uid", "numbers, self, default anybody", "users that may connect", Side::Bind),
+    OptionDoc::new("allow_gid", "numbers, self, default anybody", "groups that may connect", Side::Bind),
     RECV_BUFFER,
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new(
@@ -47,6 +51,7 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
 pub(crate) struct Options {
     pub(crate) backlog: i32,
     pub(crate) mode: u32,
+    pub(crate) rule: Rule,
     pub(crate) buffers: Buffers,
     pub(crate) connect_timeout: Duration,
 }
@@ -75,6 +80,7 @@ impl Options {
         Ok(Self {
             backlog: options.get::<u32>("backlog")?.map_or(1024, |n| i32::try_from(n).unwrap_or(i32::MAX)),
             mode: mode.map_or(0o600, |mode| mode.0),
+            rule: Rule::read(&options)?,
             buffers: Buffers { recv: options.get("recv_buffer")?, send: options.get("send_buffer")? },
             connect_timeout: options.get("connect_timeout")?.unwrap_or(Duration::from_secs(5)),
         })
@@ -119,6 +125,17 @@ mod tests {
         assert_eq!(options.buffers, Buffers { recv: None, send: Some(65536) });
         let options = read("unix:/x").unwrap();
         assert_eq!((options.mode, options.backlog), (0o600, 1024));
+    }
+
+    #[test]
+    fn a_rule_is_a_list_of_numbers() {
+        assert_eq!(read("unix:/x").unwrap().rule, Rule::default());
+        assert!(read("unix:/x?allow_uid=0,1000,self&allow_gid=self").unwrap().rule.exists());
+        for ids in ["", "root", "1,", "-1", "4294967296", "Self"] {
+            let error = read(&format!("unix:/x?allow_gid={ids}")).unwrap_err();
+            let help = "write numbers, or self, with commas between them, as 0,1000 or self";
+            assert_eq!(error, format!("option allow_gid={ids}: {help}"));
+        }
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! Who may connect: a rule about the credentials of peers.
+
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::unistd::{getegid, geteuid};
+use swapwire_core::{Credentials, OptionError, OptionReader, OptionValue};
+
+/// Users and groups, of which a peer has to be one; everybody may connect where none are named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rule {
+    uids: Option<Vec<u32>>,
+    gids: Option<Vec<u32>>,
+}
+
+impl Rule {
+    pub(crate) fn read(options: &OptionReader<'_>) -> Result<Self, OptionError> {
+        let ids = |ids: Ids, own| ids.0.into_iter().map(|id| id.unwrap_or(own)).collect();
+        Ok(Self {
+            uids: options.get("allow_uid")?.map(|found| ids(found, geteuid().as_raw())),
+            gids: options.get("allow_gid")?.map(|found| ids(found, getegid().as_raw())),
+        })
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.uids.is_some() || self.gids.is_some()
+    }
+
+    fn allows(&self, peer: &Credentials) -> bool {
+        let has = |ids: &Option<Vec<u32>>, id| ids.as_ref().is_some_and(|ids| ids.contains(&id));
+        !self.exists() || has(&self.uids, peer.uid) || has(&self.gids, peer.gid)
+    }
+
+    /// # Errors
+    /// The peer is none of those.
+    pub(crate) fn check(&self, peer: &Credentials) -> io::Result<()> {
+        if self.allows(peer) {
+            return Ok(());
+        }
+        let refused = format!("user {}, group {} may not connect", peer.uid, peer.gid);
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, refused))
+    }
+}
+
+/// A comma list of numbers; `None` is our own.
+struct Ids(Vec<Option<u32>>);
+
+impl OptionValue for Ids {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        let id = |text: &str| if text == "self" { Some(None) } else { text.parse().ok().map(Some) };
+        let ids: Option<_> = value.split(',').map(id).collect();
+        ids.map(Self).ok_or("write numbers, or self, with commas between them, as 0,1000 or self")
+    }
+}
+
+/// What is logged once a second at the most.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint(Mutex<Option<Instant>>);
+
+impl Complaint {
+    pub(crate) fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
