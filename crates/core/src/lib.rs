@@ -51,6 +51,12 @@ mod outbox;
 mod session;
 mod split;
 
+#[cfg(not(swapwire_loom))]
+mod sync;
+#[cfg(swapwire_loom)]
+#[doc(hidden)]
+pub mod sync;
+
 pub use addr::{Addr, InlineName, UnixAddr};
 pub use async_trait::async_trait;
 pub use capabilities::{Capabilities, Shape};

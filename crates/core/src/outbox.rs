@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::sync::Notify;
 
+use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify};
 use crate::{
     Addr, ByteStream, ConnInfo, FrameEncoder, FrameError, Link, MessageStream, Progress, RecvError, SendBatch,
     SendError, SessionConfig,
@@ -398,3 +397,6 @@ macro_rules! ready_or_break {
     };
 }
 use ready_or_break;
+
+#[cfg(all(test, swapwire_loom))]
+mod models;

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -23,6 +22,7 @@ use crate::room::{Arrival, Place, Refusal, Room};
 use crate::sessions::Sessions;
 use crate::shown::Shown;
 use crate::stats::Stats;
+use crate::sync::OwnedSemaphorePermit;
 use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
 /// The first pause after an accept that failed for want of a resource; it doubles up to [`LONGEST_PAUSE`].

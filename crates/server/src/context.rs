@@ -4,19 +4,20 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use swapwire_core::{Addr, Capabilities, Endpoint, Framing, SessionConfig};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::scratch::Lending;
 use crate::stats::Stats;
+use crate::sync::{self, AtomicBool, WaitForCancellationFutureOwned};
 use crate::{Limits, SessionEnd};
 
 /// What a [`Service`](crate::Service) needs to serve one endpoint: bounds, framing, counters, and word of the drain.
@@ -94,7 +95,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(10);
 /// Word of the drain: a token for those who wait, a flag for those who look.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
-    pub(crate) token: CancellationToken,
+    pub(crate) token: sync::CancellationToken,
     /// Told a little later, so that a session first receives what was already waiting in the system.
     pub(crate) sessions: CancellationToken,
     flag: Arc<Flag>,
@@ -170,3 +171,6 @@ impl LastCall {
         self.0.get_or_insert_with(|| Box::pin(sleep(QUIET))).as_mut().poll(cx)
     }
 }
+
+#[cfg(all(test, swapwire_loom))]
+mod models;

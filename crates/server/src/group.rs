@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use swapwire_core::Bound;
-use tokio_util::sync::CancellationToken;
 
 use crate::complaint::Complaint;
 use crate::quiet::Busy;
 use crate::share::{Share, shares};
+use crate::sync::CancellationToken;
 
 /// One worker's part in an endpoint that others may serve as well.
 #[derive(Debug)]
@@ -83,6 +83,8 @@ impl Drop for Member {
     }
 }
 
+#[cfg(all(test, swapwire_loom))]
+mod models;
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;

@@ -12,11 +12,10 @@ use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::pace::Pace;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, CancellationToken, Mutex, MutexGuard, Ordering};
 
 /// A point in time: ticks since the keeper began.
 pub(crate) type Tick = u64;

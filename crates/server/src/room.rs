@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use swapwire_core::{Incoming, Peer};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::Limits;
 use crate::ledger::Ledger;
 use crate::share::Held;
 use crate::source::{Shares, Source, Taken};
+use crate::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// The room for connections that all listeners and all workers of a server share.
 #[derive(Clone, Debug)]
@@ -122,3 +122,6 @@ impl Arrival {
         Self { incoming, place, handshake: None }
     }
 }
+
+#[cfg(all(test, swapwire_loom))]
+mod models;

@@ -6,11 +6,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-use tokio::sync::mpsc;
 
 use crate::room::Arrival;
+use crate::sync::{AtomicUsize, Ordering::Relaxed, mpsc};
 
 /// Connections that wait for the member they were passed to. When there are so many, whoever took one serves it.
 const INBOX: usize = 64;

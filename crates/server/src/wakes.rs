@@ -5,9 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::Wake;
 
-use tokio::sync::Notify;
-
-use crate::sync::{AtomicBool, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Notify, Ordering};
 
 /// What the task that polls shares with those who wake what it polls, and with those who bring more.
 pub(crate) struct Wakes<T> {
