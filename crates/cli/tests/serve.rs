@@ -140,7 +140,9 @@ fn a_worker_that_cannot_be_started_is_told() {
     let mut shell = swapwire(&[]);
     let program = shell.get_program().to_owned();
     shell = std::process::Command::new("sh");
-    shell.args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$?allow_uid=self --workers 30"]).arg(program);
+    shell
+        .args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$?allow_uid=self --workers 30"])
+        .arg(program);
     let said = finish(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.line().contains("start worker ") || said.line().contains("bind unix:"), "{said:?}");
