@@ -226,7 +226,11 @@ impl Inner {
     /// Closes the wire at once, and frees the queue: others may hold a sender for long.
     pub(crate) fn abort(&self) {
         self.close_queue();
-        lock(&self.out).clear();
+        let mut out = lock(&self.out);
+        if out.queued() > 0 {
+            fail(&mut out, SendError::Closed);
+        }
+        drop(out);
         *lock(&self.io) = Io::Gone;
         self.driver.wake();
     }
