@@ -22,8 +22,8 @@ fn who_waits_for_room_gets_it_and_nobody_too_much() {
             let (room, inside) = (Arc::clone(&room), Arc::clone(&inside));
             thread::spawn(move || {
                 let (place, handshake) = block_on(room.wait(&peer())).unwrap();
-                assert_eq!(inside.fetch_add(1, Relaxed), 0);
                 drop(handshake);
+                assert_eq!(inside.fetch_add(1, Relaxed), 0);
                 inside.fetch_sub(1, Relaxed);
                 drop(place);
             })
