@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -37,8 +37,14 @@ pub(crate) enum Io {
     Gone,
 }
 
+struct Wire {
+    io: Io,
+    /// Who waits for it to have something, and is told when it is gone: it would not.
+    reader: Option<Waker>,
+}
+
 pub(crate) struct Inner {
-    io: Mutex<Io>,
+    wire: Mutex<Wire>,
     out: Mutex<Out>,
     /// Told whenever the queue gets room, and when it closes.
     pub(crate) room: Notify,
@@ -182,7 +188,7 @@ impl Inner {
             failed: None,
         };
         Self {
-            io: Mutex::new(io),
+            wire: Mutex::new(Wire { io, reader: None }),
             out: Mutex::new(out),
             room: Notify::new(),
             driver: AtomicWaker::new(),
@@ -212,7 +218,7 @@ impl Inner {
     }
 
     pub(crate) fn trust_peer(&self) {
-        if let Io::Messages(wire) = &mut *lock(&self.io) {
+        if let Io::Messages(wire) = &mut lock(&self.wire).io {
             wire.trust_peer();
         }
     }
@@ -231,16 +237,18 @@ impl Inner {
             fail(&mut out, SendError::Closed);
         }
         drop(out);
-        *lock(&self.io) = Io::Gone;
+        let gone = std::mem::replace(&mut *lock(&self.wire), Wire { io: Io::Gone, reader: None });
+        drop(gone.io);
         self.driver.wake();
+        gone.reader.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn take_bytes(&self) -> Option<Box<dyn ByteStream>> {
-        let mut io = lock(&self.io);
-        match std::mem::replace(&mut *io, Io::Gone) {
+        let mut wire = lock(&self.wire);
+        match std::mem::replace(&mut wire.io, Io::Gone) {
             Io::Bytes(stream) => Some(stream),
             other => {
-                *io = other;
+                wire.io = other;
                 None
             }
         }
@@ -283,7 +291,8 @@ impl Inner {
         if out.queued() == 0 {
             return Poll::Ready(());
         }
-        let mut io = lock(&self.io);
+        let mut wire = lock(&self.wire);
+        let io = &mut wire.io;
         let before = out.queued();
         let result = loop {
             if out.queued() == 0 {
@@ -333,7 +342,7 @@ impl Inner {
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         ready!(self.poll_write(cx));
         self.take_error()?;
-        match &mut *lock(&self.io) {
+        match &mut lock(&self.wire).io {
             Io::Bytes(stream) => Pin::new(stream).poll_flush(cx).map_err(SendError::Io),
             Io::Messages(wire) => wire.poll_flush(cx),
             Io::Gone => Poll::Ready(Err(SendError::Closed)),
@@ -344,33 +353,43 @@ impl Inner {
         self.close_queue();
         ready!(self.poll_write(cx));
         self.take_error()?;
-        match &mut *lock(&self.io) {
+        match &mut lock(&self.wire).io {
             Io::Bytes(stream) => Pin::new(stream).poll_shutdown(cx).map_err(SendError::Io),
             Io::Messages(wire) => wire.poll_shutdown(cx),
             Io::Gone => Poll::Ready(Ok(())),
         }
     }
 
-    /// Reads bytes into `into`; 0 is the end.
+    /// Reads bytes into `into`; 0 is the end. Who waits is told when the wire is closed here.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Received, RecvError>> {
-        match &mut *lock(&self.io) {
-            Io::Bytes(stream) => {
-                let len = ready!(tokio_util::io::poll_read_buf(Pin::new(stream), cx, into))?;
+        let mut wire = lock(&self.wire);
+        let received = match &mut wire.io {
+            Io::Bytes(stream) => tokio_util::io::poll_read_buf(Pin::new(stream), cx, into)
+                .map(|len| len.map(Received::Bytes).map_err(RecvError::from)),
+            Io::Messages(wire) => wire.poll_recv(cx, into).map_ok(Received::Message),
+            Io::Gone => return Poll::Ready(Ok(Received::Bytes(0))),
+        };
+        match &received {
+            Poll::Ready(Ok(received)) => {
+                let len = match received {
+                    Received::Bytes(len) => *len,
+                    Received::Message(len) => len.map_or(0, |len| len.max(1)),
+                };
                 self.counters.received.fetch_add(len as u64, Relaxed);
-                Poll::Ready(Ok(Received::Bytes(len)))
             }
-            Io::Messages(wire) => {
-                let len = ready!(wire.poll_recv(cx, into))?;
-                self.counters.received.fetch_add(len.map_or(0, |len| len.max(1)) as u64, Relaxed);
-                Poll::Ready(Ok(Received::Message(len)))
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if !wire.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+                    wire.reader = Some(cx.waker().clone());
+                }
             }
-            Io::Gone => Poll::Ready(Ok(Received::Bytes(0))),
         }
+        received
     }
 
     /// Reads and forgets; ready with 0 at the end.
     pub(crate) fn poll_discard(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &mut *lock(&self.io) {
+        match &mut lock(&self.wire).io {
             Io::Bytes(stream) => {
                 let mut buf = ReadBuf::new(into);
                 ready!(Pin::new(stream).poll_read(cx, &mut buf))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
 
-use crate::rule::Rule;
+use super::rule::Rule;
 
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);

@@ -72,14 +72,15 @@ fn who_waits_for_room_hears_of_the_end() {
 }
 
 #[test]
-fn who_writes_hears_of_the_end() {
+fn who_writes_and_who_reads_hears_of_the_end() {
     explore(3, || {
         let (mut session, _) = session(true);
         session.try_send("x").unwrap();
         let guard = session.guard();
-        let (_reader, mut writer) = session.split();
-        let writes = thread::spawn(move || block_on(writer.drive()).unwrap_err());
+        let (mut reader, mut writer) = session.split();
+        let writes = thread::spawn(move || drop(block_on(writer.drive()).unwrap_err()));
+        let reads = thread::spawn(move || assert!(block_on(reader.recv()).unwrap().is_none()));
         drop(guard);
-        writes.join().unwrap();
+        [writes, reads].into_iter().for_each(|half| half.join().unwrap());
     });
 }

@@ -209,3 +209,15 @@ async fn it_is_a_stream_and_a_sink() {
     SinkExt::<&str>::close(&mut ours).await.unwrap();
     assert!(theirs.next().await.is_none());
 }
+
+#[tokio::test]
+async fn who_reads_in_a_task_of_its_own_hears_that_the_server_closes() {
+    let (session, _peer) = session(SessionConfig::default(), 64);
+    let guard = session.guard();
+    let (mut reader, _writer) = session.split();
+    let reads = tokio::spawn(async move { reader.recv().await });
+    tokio::task::yield_now().await;
+    drop(guard);
+    let read = tokio::time::timeout(Duration::from_secs(60), reads).await.expect("it is woken").unwrap();
+    assert_eq!(read.unwrap(), None);
+}
