@@ -9,10 +9,6 @@ use super::endpoint::is_one_line;
 use super::source::Source;
 
 // As the transports have them; they read them while they bind.
-#[path = "../../crates/unix/src/rule.rs"]
-#[cfg(unix)]
-#[allow(dead_code, reason = "nobody connects here")]
-mod rule;
 #[path = "../../crates/tcp/src/options.rs"]
 #[allow(dead_code, reason = "sockets are not opened here")]
 mod tcp;

@@ -3,13 +3,14 @@
 use std::future::{Future as _, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 
 use futures::FutureExt as _;
 use swapwire_core::{Link, Progress, SendError, Session, SessionGuard, SessionHandler};
 use tokio::time::{Instant, timeout};
 
-use crate::close::{DISCARD, patience};
+use crate::close::{DISCARD, LINGER, patience};
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
 use crate::shown::Shown;
@@ -27,12 +28,14 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
         // Writing may take as long as it makes progress; the reading behind it only a little.
         let mut watch = Watch::new(guard.progress());
         let mut deadlines = Deadlines::new(&cx.limits);
+        let (begun, flushed) = (Instant::now(), AtomicBool::new(false));
         let mut close = pin!(async {
             let replied = guard.progress().unsent > 0;
             if let Err(SendError::Io(_)) = guard.flush().await {
                 return Some(SessionEnd::Broken);
             }
-            if guard.close(0).await.is_ok() {
+            flushed.store(true, Relaxed);
+            if let Ok(Ok(())) = timeout(LINGER, guard.close(0)).await {
                 let active_at = if replied { Instant::now() } else { active_at };
                 let _ = timeout(patience(cx, active_at.elapsed()), guard.close(DISCARD)).await;
             }
@@ -47,7 +50,8 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             if account.set(cx.ledger.as_ref(), progress.memory, task.waker()) {
                 return Poll::Ready(Some(SessionEnd::OverBudget));
             }
-            let late = deadlines.poll(task, Instant::now(), watch.write_deadline(&cx.limits));
+            let deadline = watch.write_deadline(&cx.limits).or(after(begun, cx.limits.write_timeout));
+            let late = deadlines.poll(task, Instant::now(), deadline.filter(|_| !flushed.load(Relaxed)));
             late.map(|()| Some(SessionEnd::WriteTimeout))
         })
         .await;

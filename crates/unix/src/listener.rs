@@ -77,10 +77,11 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let (socket, path) = listen(&addr, &options)?;
     let (socket, path) = (UnixListener::from(OwnedFd::from(socket)), path.map(Arc::new));
-    if addr.as_path().is_none() && !options.rule.exists() {
+    let rule = Rule::new(&options.allowed);
+    if addr.as_path().is_none() && !rule.exists() {
         tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self keeps others out");
     }
-    let guard = Arc::new(Guard { rule: options.rule, complaint: Complaint::default() });
+    let guard = Arc::new(Guard { rule, complaint: Complaint::default() });
     let refuses = Arc::default();
     let member = |socket| StreamListener {
         _path: path.clone(),

@@ -7,8 +7,6 @@ use std::time::Duration;
 use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
 
-use super::rule::Rule;
-
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
 const RECV_BUFFER: OptionDoc = OptionDoc::new(
@@ -51,7 +49,7 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
 pub(crate) struct Options {
     pub(crate) backlog: i32,
     pub(crate) mode: u32,
-    pub(crate) rule: Rule,
+    pub(crate) allowed: Allowed,
     pub(crate) buffers: Buffers,
     pub(crate) connect_timeout: Duration,
 }
@@ -63,7 +61,16 @@ pub(crate) struct Buffers {
     pub(crate) send: Option<usize>,
 }
 
+/// Users and groups that may connect, where some are named; `None` among them is our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    pub(crate) uids: Option<Vec<Option<u32>>>,
+    pub(crate) gids: Option<Vec<Option<u32>>>,
+}
+
 struct Mode(u32);
+
+struct Ids(Vec<Option<u32>>);
 
 impl Options {
     pub(crate) fn read(endpoint: &Endpoint, known: &[OptionDoc], side: Side) -> Result<Self, OptionError> {
@@ -80,7 +87,10 @@ impl Options {
         Ok(Self {
             backlog: options.get::<u32>("backlog")?.map_or(1024, |n| i32::try_from(n).unwrap_or(i32::MAX)),
             mode: mode.map_or(0o600, |mode| mode.0),
-            rule: Rule::read(&options)?,
+            allowed: Allowed {
+                uids: options.get::<Ids>("allow_uid")?.map(|ids| ids.0),
+                gids: options.get::<Ids>("allow_gid")?.map(|ids| ids.0),
+            },
             buffers: Buffers { recv: options.get("recv_buffer")?, send: options.get("send_buffer")? },
             connect_timeout: options.get("connect_timeout")?.unwrap_or(Duration::from_secs(5)),
         })
@@ -109,6 +119,14 @@ impl OptionValue for Mode {
     }
 }
 
+impl OptionValue for Ids {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        let id = |text: &str| if text == "self" { Some(None) } else { text.parse().ok().map(Some) };
+        let ids: Option<_> = value.split(',').map(id).collect();
+        ids.map(Self).ok_or("write numbers, or self, with commas between them, as 0,1000 or self")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,8 +147,9 @@ mod tests {
 
     #[test]
     fn a_rule_is_a_list_of_numbers() {
-        assert_eq!(read("unix:/x").unwrap().rule, Rule::default());
-        assert!(read("unix:/x?allow_uid=0,1000,self&allow_gid=self").unwrap().rule.exists());
+        assert_eq!(read("unix:/x").unwrap().allowed, Allowed::default());
+        let Allowed { uids, gids } = read("unix:/x?allow_uid=0,1000,self&allow_gid=self").unwrap().allowed;
+        assert_eq!((uids, gids), (Some(vec![Some(0), Some(1000), None]), Some(vec![None])));
         for ids in ["", "root", "1,", "-1", "4294967296", "Self"] {
             let error = read(&format!("unix:/x?allow_gid={ids}")).unwrap_err();
             let help = "write numbers, or self, with commas between them, as 0,1000 or self";

@@ -1,12 +1,13 @@
 //! Who may connect: a rule about the credentials of peers.
 
-use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{getegid, geteuid};
-use swapwire_core::{Credentials, OptionError, OptionReader, OptionValue};
+use swapwire_core::Credentials;
+
+use crate::options::Allowed;
 
 /// Users and groups, of which a peer has to be one; everybody may connect where none are named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,12 +17,11 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    pub(crate) fn read(options: &OptionReader<'_>) -> Result<Self, OptionError> {
-        let ids = |ids: Ids, own| ids.0.into_iter().map(|id| id.unwrap_or(own)).collect();
-        Ok(Self {
-            uids: options.get("allow_uid")?.map(|found| ids(found, geteuid().as_raw())),
-            gids: options.get("allow_gid")?.map(|found| ids(found, getegid().as_raw())),
-        })
+    pub(crate) fn new(allowed: &Allowed) -> Self {
+        let ids = |ids: &Option<Vec<Option<u32>>>, own: u32| {
+            ids.as_ref().map(|ids| ids.iter().map(|id| id.unwrap_or(own)).collect())
+        };
+        Self { uids: ids(&allowed.uids, geteuid().as_raw()), gids: ids(&allowed.gids, getegid().as_raw()) }
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -41,17 +41,6 @@ impl Rule {
         }
         let refused = format!("user {}, group {} may not connect", peer.uid, peer.gid);
         Err(io::Error::new(io::ErrorKind::PermissionDenied, refused))
-    }
-}
-
-/// A comma list of numbers; `None` is our own.
-struct Ids(Vec<Option<u32>>);
-
-impl OptionValue for Ids {
-    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
-        let id = |text: &str| if text == "self" { Some(None) } else { text.parse().ok().map(Some) };
-        let ids: Option<_> = value.split(',').map(id).collect();
-        ids.map(Self).ok_or("write numbers, or self, with commas between them, as 0,1000 or self")
     }
 }
 
