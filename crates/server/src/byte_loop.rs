@@ -80,19 +80,25 @@ pub(crate) fn serve_bytes<H: Handler>(
                     match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
+                            let _loan = (!turn.is_own).then(|| cx.lending.lend());
                             if cx.ledger.is_some() {
                                 let kept = turn.memory(out);
                                 let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
                                 if too_much.await {
                                     break Some(SessionEnd::OverBudget);
                                 }
+                                poll_fn(|task| match conn.poll_write_within_budget(task, out) {
+                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                    _ => call.as_mut().poll(task).map(Ok),
+                                })
+                                .await
+                            } else {
+                                poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
+                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                    _ => call.as_mut().poll(task).map(Ok),
+                                })
+                                .await
                             }
-                            let _loan = (!turn.is_own).then(|| cx.lending.lend());
-                            poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
-                                Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-                                _ => call.as_mut().poll(task).map(Ok),
-                            })
-                            .await
                         }
                     }
                 };
@@ -119,7 +125,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                 if scratch.out.len() + scratch.reply.bytes() >= limits.out_queue {
                     scratch.reply.drain_into(&mut scratch.out);
                     let written = poll_fn(|task| {
-                        let written = conn.poll_write_meanwhile(task, &mut scratch.out);
+                        let written = conn.poll_write_within_budget(task, &mut scratch.out);
                         if written.is_pending() {
                             turn.detach(scratch, 0..0, cx);
                             if conn.keeps_too_much(task, || turn.memory(&scratch.out)) {

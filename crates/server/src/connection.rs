@@ -275,6 +275,16 @@ impl<'a> Connection<'a> {
         task: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Poll<Result<(), SessionEnd>> {
+        self.poll_write(task, out)
+    }
+
+    /// The same, and an end when there is no memory for what waits.
+    #[cold]
+    pub(crate) fn poll_write_within_budget(
+        &mut self,
+        task: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), SessionEnd>> {
         if self.account.must_end() {
             return Poll::Ready(Err(SessionEnd::OverBudget));
         }
