@@ -81,19 +81,19 @@ pub(crate) fn serve_bytes<H: Handler>(
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
                             let _loan = (!turn.is_own).then(|| cx.lending.lend());
-                            if cx.ledger.is_some() {
+                            if cx.ledger.is_none() {
+                                poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
+                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                    _ => call.as_mut().poll(task).map(Ok),
+                                })
+                                .await
+                            } else {
                                 let kept = turn.memory(out);
                                 let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
                                 if too_much.await {
                                     break Some(SessionEnd::OverBudget);
                                 }
                                 poll_fn(|task| match conn.poll_write_within_budget(task, out) {
-                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-                                    _ => call.as_mut().poll(task).map(Ok),
-                                })
-                                .await
-                            } else {
-                                poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
                                     Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
                                     _ => call.as_mut().poll(task).map(Ok),
                                 })
