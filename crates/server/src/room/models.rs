@@ -1,10 +1,8 @@
 //! Every order in which connections may come, wait for room, and go.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use super::*;
-use crate::sync::{block_on, explore, thread};
+use crate::sync::{AtomicUsize, Ordering::AcqRel, block_on, explore, thread};
 
 fn room(max_connections: usize, max_per_source: Option<usize>) -> Arc<Room> {
     Arc::new(Room::new(&Limits { max_connections, max_handshakes: 1, max_per_source, ..Limits::default() }))
@@ -17,14 +15,14 @@ fn peer() -> Peer {
 #[test]
 fn who_waits_for_room_gets_it_and_nobody_too_much() {
     explore(2, || {
-        let (room, inside) = (room(1, None), Arc::<AtomicUsize>::default());
+        let (room, inside) = (room(1, None), Arc::new(AtomicUsize::new(0)));
         let guests = [(); 2].map(|()| {
             let (room, inside) = (Arc::clone(&room), Arc::clone(&inside));
             thread::spawn(move || {
                 let (place, handshake) = block_on(room.wait(&peer())).unwrap();
                 drop(handshake);
-                assert_eq!(inside.fetch_add(1, Relaxed), 0);
-                inside.fetch_sub(1, Relaxed);
+                assert_eq!(inside.fetch_add(1, AcqRel), 0);
+                inside.fetch_sub(1, AcqRel);
                 drop(place);
             })
         });
@@ -37,13 +35,13 @@ fn who_waits_for_room_gets_it_and_nobody_too_much() {
 #[test]
 fn a_source_has_its_share_and_nothing_is_left_of_it() {
     explore(3, || {
-        let (room, inside) = (room(2, Some(1)), Arc::<AtomicUsize>::default());
+        let (room, inside) = (room(2, Some(1)), Arc::new(AtomicUsize::new(0)));
         let guests = [(); 2].map(|()| {
             let (room, inside) = (Arc::clone(&room), Arc::clone(&inside));
             thread::spawn(move || {
                 let Ok(taken) = room.try_take(&peer()) else { return 0 };
-                assert_eq!(inside.fetch_add(1, Relaxed), 0);
-                inside.fetch_sub(1, Relaxed);
+                assert_eq!(inside.fetch_add(1, AcqRel), 0);
+                inside.fetch_sub(1, AcqRel);
                 drop(taken);
                 1
             })
