@@ -185,7 +185,8 @@ impl Acceptor {
     /// Waits as long as the error's class asks for; only a listener that can never work again is an error.
     async fn failed(&mut self, door: &mut Door, error: io::Error) -> io::Result<()> {
         Stats::one(&self.cx.stats.accept_errors);
-        self.health.failed(&self.cx, &error);
+        self.health.failed(&self.cx);
+        let told = self.health.tell(&self.cx, door.member.failures(), &error);
         match door.listener.classify(&error) {
             ErrorClass::ListenerTransient | ErrorClass::Retryable | ErrorClass::ConnectionFatal => {
                 self.let_others_run().await;
@@ -197,7 +198,7 @@ impl Acceptor {
             }
             _ => {}
         }
-        if door.member.failures().is_due() {
+        if !told && door.member.failures().is_due() {
             let failures = self.cx.stats.snapshot().accept_errors;
             tracing::warn!(endpoint = %self.cx.endpoint, %error, failures, pause = ?self.pause, "cannot accept");
         }

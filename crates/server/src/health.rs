@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ServeContext;
+use crate::complaint::Complaint;
 
 /// After so long without one success among its failures, a listener is unhealthy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,6 +18,8 @@ pub(crate) struct Health {
     /// The first and the last of the failures since the last success.
     failing: Option<(Instant, Instant)>,
     unhealthy: bool,
+    /// It is unhealthy, and nobody was told.
+    news: bool,
 }
 
 impl Health {
@@ -30,6 +33,7 @@ impl Health {
     /// It accepts no more, well or not.
     pub(crate) fn forgotten(&mut self, cx: &ServeContext) -> bool {
         let was = std::mem::take(&mut self.unhealthy);
+        self.news = false;
         if was {
             cx.stats.set_unhealthy(&cx.endpoint, false);
         }
@@ -43,7 +47,7 @@ impl Health {
         }
     }
 
-    pub(crate) fn failed(&mut self, cx: &ServeContext, error: &io::Error) {
+    pub(crate) fn failed(&mut self, cx: &ServeContext) {
         let now = Instant::now();
         let first = match self.failing {
             Some((first, last)) if now - last <= APART => first,
@@ -51,9 +55,18 @@ impl Health {
         };
         self.failing = Some((first, now));
         if !self.unhealthy && now - first >= PATIENCE {
-            self.unhealthy = true;
+            (self.unhealthy, self.news) = (true, true);
             cx.stats.set_unhealthy(&cx.endpoint, true);
+        }
+    }
+
+    /// Tells that it became unhealthy, in place of any other complaint; whether there was anything to tell.
+    pub(crate) fn tell(&mut self, cx: &ServeContext, complaint: &Complaint, error: &io::Error) -> bool {
+        let tells = self.news && complaint.is_due();
+        if tells {
+            self.news = false;
             tracing::error!(endpoint = %cx.endpoint, %error, "the listener has accepted nothing for {PATIENCE:?}");
         }
+        tells
     }
 }
