@@ -21,14 +21,17 @@ const THREADS: usize = 5 * ((128 + 2 * 256) << 10) + (1 << 20);
 fn peers_cannot_make_it_keep_more_than_it_says() {
     let _profiler = Profiler::builder().testing().build();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let all = async {
         idle_connections_are_small().await;
         nobody_reads().await;
         nobody_reads_and_there_is_a_budget().await;
         lengths_are_lies().await;
         many_peers_on_a_datagram_socket().await;
         sessions_that_do_not_receive().await;
-    });
+    };
+    // A guard against hanging: each wait below is for an event.
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(300), all).await.expect("an event did not come") });
 }
 
 fn heap() -> usize {

@@ -115,7 +115,9 @@ fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPat
 
 impl Guard {
     fn let_in(&self, peer: &Peer, endpoint: &Endpoint) -> io::Result<()> {
-        let Some(credentials) = peer.get::<Credentials>() else { return Err(io::ErrorKind::PermissionDenied.into()) };
+        let Some(credentials) = peer.get::<Credentials>() else {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the system does not tell who connects"));
+        };
         self.rule.check(credentials).inspect_err(|refused| {
             if self.complaint.is_due() {
                 tracing::warn!(%endpoint, %refused, "connection refused");

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use swapwire_core::{
-    ErrorClass, Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait, classify_datagram,
-};
+use swapwire_core::{ErrorClass, Handler, HandlerError, Reply, Request, classify_datagram};
 use swapwire_server::{DrainReport, IntoService};
 use tokio::time::{Instant, sleep};
 
-use crate::ALL;
 use crate::common::Net;
 use crate::common::script::{HERE, Script, Slot, addr};
+use crate::{ALL, EchoSession};
 
 #[derive(Clone, Copy)]
 struct Echo {
@@ -24,18 +22,6 @@ impl Handler for Echo {
 
     fn ready_at_once(&self) -> bool {
         self.at_once
-    }
-}
-
-struct EchoSession;
-
-#[async_trait]
-impl SessionHandler for EchoSession {
-    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
-        while let Some(message) = session.recv().await? {
-            session.send(message).await?;
-        }
-        Ok(())
     }
 }
 

@@ -10,10 +10,24 @@ mod streams;
 
 use std::io::Error;
 
-use swapwire_core::{ErrorClass, classify_datagram, classify_stream};
+use swapwire_core::{
+    ErrorClass, HandlerError, Session, SessionHandler, async_trait, classify_datagram, classify_stream,
+};
 
 /// All of Linux's (`errno(3)`).
 const ALL: std::ops::RangeInclusive<i32> = 1..=133;
+
+struct EchoSession;
+
+#[async_trait]
+impl SessionHandler for EchoSession {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        while let Some(message) = session.recv().await? {
+            session.send(message).await?;
+        }
+        Ok(())
+    }
+}
 
 #[test]
 fn the_classes_are_those_of_the_manual() {

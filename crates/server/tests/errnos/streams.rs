@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use swapwire_core::{
-    BindError, Bound, Capabilities, ConnectError, Endpoint, Framing, HandlerError, Incoming, Link, Listener, Registry,
-    Session, SessionConfig, SessionHandler, Transport, async_trait, handler_fn,
+    BindError, Bound, Capabilities, ConnectError, Endpoint, Framing, Incoming, Link, Listener, Registry, Session,
+    SessionConfig, Transport, async_trait, handler_fn,
 };
 use swapwire_server::IntoService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::ALL;
 use crate::common::{Net, ask, until};
+use crate::{ALL, EchoSession};
 
 /// What fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,18 +128,6 @@ impl Transport for Failing {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         self.inner.connect(endpoint).await
-    }
-}
-
-struct EchoSession;
-
-#[async_trait]
-impl SessionHandler for EchoSession {
-    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
-        while let Some(message) = session.recv().await? {
-            session.send(message).await?;
-        }
-        Ok(())
     }
 }
 
