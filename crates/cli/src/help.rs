@@ -1,4 +1,4 @@
-//! Examples and exit codes, as `--help` shows them. A test parses every example.
+//! Examples and exit codes, as `--help` shows them. A test runs every example: `tests/documented`.
 
 pub(crate) const ROOT_SHORT: &str = "\
 Try: swapwire serve
@@ -107,7 +107,7 @@ Examples:
   swapwire bench tcp://127.0.0.1:8888 --rate 10k,50k --slo p99=5ms -d 10s
   swapwire bench tcp --find-max --slo p99=5ms,loss=0.1%
   swapwire bench tcp://127.0.0.1:7 --expect echo --size 64..1k -n 10k --server-pid 1
-  swapwire bench tcp --reconnect-every 1 --handler daytime --expect any
+  swapwire bench tcp --reconnect-every 1
   swapwire bench unix --quiet --json -
 
 Exit codes:
@@ -164,61 +164,3 @@ Examples:
   swapwire completions bash > ~/.local/share/bash-completion/completions/swapwire
   swapwire completions zsh > ~/.zfunc/_swapwire
   swapwire completions fish > ~/.config/fish/completions/swapwire.fish";
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-    use swapwire::{Endpoint, Framing};
-
-    use super::*;
-    use crate::cli::{Cli, Command};
-
-    /// The words of the `swapwire` command in an example line, without its redirections.
-    fn words(line: &str) -> Option<Vec<&str>> {
-        let command = line.split(" | ").map(str::trim).find(|part| part.starts_with("swapwire "))?;
-        let command = command.split(' ').take_while(|word| !["<", ">"].contains(word));
-        Some(
-            command
-                .map(|word| {
-                    // The shell gives another meaning to these outside quotes.
-                    assert!(!word.contains(['?', '&', '[']) || word.starts_with('\''), "{word} needs quotes");
-                    word.trim_matches('\'')
-                })
-                .collect(),
-        )
-    }
-
-    #[test]
-    fn every_example_is_a_command_that_parses() {
-        let texts = [ROOT_SHORT, ROOT, SERVE, CONNECT, BENCH, COMPARE, REPORT, HANDLERS, TRANSPORTS, COMPLETIONS];
-        let lines =
-            texts.iter().flat_map(|text| text.lines()).filter_map(|line| words(line.trim_start_matches("Try:")));
-        let mut count = 0;
-        for words in lines {
-            let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-            let (endpoints, framing) = match cli.command {
-                Command::Bench(args) => {
-                    let result = crate::bench::setup::read(&args, &swapwire::default_registry());
-                    let mut problems = result.map(drop).err().unwrap_or_default();
-                    // Processors and processes differ from machine to machine.
-                    problems.retain(|problem| !problem.starts_with("--pin") && !problem.starts_with("--server-pi"));
-                    assert!(problems.is_empty(), "{words:?}: {problems:?}");
-                    (vec![], args.framing)
-                }
-                Command::Serve(args) => {
-                    swapwire::default_handlers().get(&args.handler).unwrap();
-                    (args.endpoints, args.framing)
-                }
-                Command::Connect(args) => (vec![args.endpoint], args.framing),
-                _ => (vec![], None),
-            };
-            for endpoint in endpoints {
-                let endpoint: Endpoint = endpoint.parse().unwrap();
-                swapwire::default_registry().transport(&endpoint).unwrap();
-            }
-            assert!(framing.is_none_or(|framing| framing.parse::<Framing>().is_ok()), "{words:?}");
-            count += 1;
-        }
-        assert!(count >= 35, "only {count} examples found");
-    }
-}

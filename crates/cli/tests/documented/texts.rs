@@ -1,0 +1,113 @@
+//! What the help texts and the Markdown files show.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::common::run;
+
+/// A command line, without its comment.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// The file, or the command whose help it is.
+    pub(crate) source: String,
+    pub(crate) line: String,
+    /// What the comment behind it says that it prints: a word in capitals.
+    pub(crate) result: Option<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The Markdown files, and what is in them.
+fn documents() -> Vec<(String, String)> {
+    let root = root();
+    let mut folders = vec![root.clone(), root.join("docs")];
+    folders.extend(fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().path()));
+    let mut found = Vec::new();
+    for path in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path()) {
+        if path.extension().is_some_and(|end| end == "md") {
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(found.len() >= 8, "only {} documents found", found.len());
+    found.sort();
+    found
+}
+
+/// The blocks of code: what stands behind the opening fence, and the lines.
+fn blocks(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind) = line.strip_prefix("```") {
+            blocks.push((kind, lines.by_ref().take_while(|line| !line.starts_with("```")).collect()));
+        }
+    }
+    blocks
+}
+
+/// All lines of the shell blocks, and where they stand.
+pub(crate) fn commands() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (source, text) in documents() {
+        for (_, lines) in blocks(&text).into_iter().filter(|(kind, _)| *kind == "sh") {
+            found.extend(lines.iter().map(|line| (source.clone(), (*line).to_owned())));
+        }
+    }
+    found
+}
+
+/// The examples of each command's help.
+fn helps() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for command in ["", "serve", "connect", "bench", "compare", "report", "handlers", "transports", "completions"] {
+        let args: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let mut unwrapped = super::common::swapwire(&args);
+        let output = unwrapped.env("COLUMNS", "1000").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (_, examples) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{command}: no examples"));
+        let lines = examples.lines().take_while(|line| line.starts_with("  "));
+        found.extend(lines.map(|line| (format!("{} --help", command), line.trim().to_owned())));
+    }
+    assert_eq!(run(&["--help"], "").code, Some(0));
+    found
+}
+
+/// The lines that run the command, or talk to it.
+pub(crate) fn shown() -> Vec<Shown> {
+    let mut found: Vec<Shown> = Vec::new();
+    for (source, text) in helps().into_iter().chain(commands()) {
+        let (line, comment) = text.split_once(" #").unwrap_or((&text, ""));
+        let line = super::here::as_command(line.trim());
+        let ours = line.starts_with("swapwire ") || line.contains("| swapwire ");
+        let talks = line.contains("| nc ") || line.contains("| socat ");
+        if (ours || talks) && !found.iter().any(|other| other.line == line) {
+            let comment = comment.trim();
+            let is_result = !comment.is_empty() && comment.chars().all(|letter| letter.is_ascii_uppercase());
+            found.push(Shown { source, line, result: is_result.then(|| comment.to_owned()) });
+        }
+    }
+    found
+}
+
+/// Blocks of Rust that no test compiles.
+pub(crate) fn uncompiled() -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (source, text) in documents() {
+        let blocks = blocks(&text);
+        let rust: Vec<&str> = blocks.iter().map(|(kind, _)| *kind).filter(|kind| kind.starts_with("rust")).collect();
+        if rust.iter().any(|kind| kind.contains("ignore") || kind.contains("compile_fail")) {
+            wrong.push(format!("{source}: a block of Rust that is not compiled"));
+        }
+        // The library whose documentation the file is.
+        let library = root().join(&source).with_file_name("src").join("lib.rs");
+        let included =
+            fs::read_to_string(library).is_ok_and(|library| library.contains("include_str!(\"../README.md\")"));
+        if !rust.is_empty() && !(source.ends_with("README.md") && included) {
+            wrong.push(format!("{source}: its blocks of Rust belong to no library's documentation"));
+        }
+    }
+    wrong
+}
