@@ -56,7 +56,12 @@ def verdict(cell: Pair, ratio: float, low: float, high: float) -> str:
 
 def measure(cell: Pair, binaries: Path, asked) -> dict:
     """The row of the table."""
-    commands = [cell.a, cell.b, *([cell.tokio] if asked.tokio and cell.tokio else [])]
+    beside = {}
+    if asked.tokio and cell.tokio:
+        beside["tokio / limit"] = cell.tokio
+    if asked.against_itself:
+        beside["a / a"] = cell.a
+    commands = [cell.a, cell.b, *beside.values()]
     every = rounds(cell, commands, binaries, asked)
     values = [[of(cell.metric, round) for round in turn] for turn in every]
     ratios = [b / a for a, b, *_ in values]
@@ -78,6 +83,8 @@ def measure(cell: Pair, binaries: Path, asked) -> dict:
         "busy, b": busy(sides[1]),
         "verdict": verdict(cell, ratio, low, high) + ("" if asked.pairs >= 15 else ", few pairs"),
     }
-    if len(commands) == 3:
-        row["tokio / limit"] = f"{median(tokio / a for a, _, tokio in values):.2f}"
+    for index, column in enumerate(beside, start=2):
+        others = [turn[index] / turn[0] for turn in values]
+        low, high = interval(others)
+        row[column] = f"{median(others):.3f} [{low:.3f}, {high:.3f}]"
     return row
