@@ -9,6 +9,13 @@ use clap_complete::Shell;
 use crate::help;
 use crate::values::{Deadline, count, deadline, patience, size};
 
+/// Groups of the flags of `serve`.
+const LIMITS: &str = "Limits";
+const TIMES: &str = "Times";
+
+/// As clap's own, with a few examples ahead of the flags, so that the first screen suffices.
+const EXAMPLES_FIRST: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
+
 mod measure;
 
 pub(crate) use measure::{BenchArgs, CompareArgs, OutputArgs, ReportArgs};
@@ -24,7 +31,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve a handler on one or more endpoints until SIGINT or SIGTERM
-    #[command(after_long_help = help::SERVE)]
+    #[command(before_help = help::SERVE_SHORT, after_long_help = help::SERVE, help_template = EXAMPLES_FIRST)]
     Serve(ServeArgs),
     /// Talk to an endpoint: from a pipe, or at a prompt
     #[command(after_long_help = help::CONNECT)]
@@ -58,8 +65,9 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Where to listen, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one.
-    /// Without any: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR or the temporary directory
+    /// Where to listen, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one
+    ///
+    /// Without any: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR or the temporary directory.
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 
@@ -67,78 +75,88 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME", default_value = "uppercase-echo")]
     pub(crate) handler: String,
 
-    /// How byte streams are cut into messages: chunks, lines, length, length:2, delimiter:TEXT or fixed:N.
-    /// Default: what the handler wants, else chunks; wires with boundaries of their own ignore it
+    /// How byte streams are cut into messages: chunks, lines, length, length:2, delimiter:TEXT or fixed:N
+    ///
+    /// Default: what the handler wants, else chunks. Wires with boundaries of their own ignore it.
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
-    /// Threads that serve, each with a runtime of its own. TCP, UDP and Unix stream endpoints are shared by all of them; one
-    /// that can be bound only once is served by one. Default: one for each processor that this process may use
+    /// Threads that serve. Default: one for each processor that this process may use
+    ///
+    /// Each has a runtime of its own. TCP, UDP and Unix stream endpoints are shared by all of them; one that can be bound only
+    /// once is served by one.
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     pub(crate) workers: Option<usize>,
-
-    /// Open connections, over all workers; more wait in the system's queue, or see --refuse. Default: 0.8 × the limit on
-    /// descriptors
-    #[arg(long, value_name = "N")]
-    pub(crate) max_connections: Option<usize>,
-
-    /// When the server is full, accept and close at once, after this text as a message, rather than leave connections in
-    /// the system's queue
-    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", require_equals = true)]
-    pub(crate) refuse: Option<String>,
-
-    /// Open connections of one source, over all workers, and sessions of one on a datagram socket: an IPv4 address, or an
-    /// IPv6 /64; more are refused. Default: as many as there is room for
-    #[arg(long, value_name = "N", value_parser = count::<usize>)]
-    pub(crate) max_per_source: Option<usize>,
-
-    /// Datagrams that one source may send in a second to one socket: an IPv4 /24 or an IPv6 /64; more are dropped.
-    /// Default: any number
-    #[arg(long, value_name = "N", value_parser = count::<u32>)]
-    pub(crate) source_rate: Option<u32>,
-
-    /// The largest message. Default: 1MiB
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) max_message: Option<usize>,
-
-    /// What all connections together may keep in memory while they wait; above it, those that keep the most are closed.
-    /// Default: as much as each may
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) memory_budget: Option<usize>,
-
-    /// End a session without a byte for so long; none switches it off. Default: 5m
-    #[arg(long, value_name = "TIME", value_parser = deadline)]
-    pub(crate) idle_timeout: Option<Deadline>,
-
-    /// End a session whose message takes longer to arrive; none switches it off. Default: 30s
-    #[arg(long, value_name = "TIME", value_parser = deadline)]
-    pub(crate) frame_timeout: Option<Deadline>,
-
-    /// End a session whose peer does not read for so long; none switches it off. Default: 30s
-    #[arg(long, value_name = "TIME", value_parser = deadline)]
-    pub(crate) write_timeout: Option<Deadline>,
-
-    /// When told to stop, let sessions finish for so long, then cut them; 0 cuts at once. Default: 30s
-    #[arg(long, value_name = "TIME", value_parser = patience)]
-    pub(crate) drain_timeout: Option<Deadline>,
-
-    /// Let a handler that answers with more than it is asked be reached from other hosts over wires whose senders can
-    /// be forged. Such a server can be made to flood somebody who never asked
-    #[arg(long)]
-    pub(crate) allow_amplification: bool,
 
     /// Bind everything as to serve, tell what is wrong, and end
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// Also stop, as by a signal, when the standard input ends: for a program that starts a server and holds the other
-    /// end of a pipe, so that the server ends with it
-    #[arg(long)]
-    pub(crate) until_eof: bool,
-
     /// What to log on the standard error, as `info` or `swapwire_server=debug`
     #[arg(long, value_name = "FILTER", env = "SWAPWIRE_LOG", hide_env_values = true, default_value = "warn")]
     pub(crate) log: String,
+
+    /// Open connections, over all workers. Default: 0.8 × the limit on descriptors
+    ///
+    /// More wait in the system's queue, or see --refuse.
+    #[arg(long, value_name = "N", help_heading = LIMITS)]
+    pub(crate) max_connections: Option<usize>,
+
+    /// When the server is full, accept and close at once, after this text as a message
+    ///
+    /// Without it, connections wait in the system's queue.
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", require_equals = true, help_heading = LIMITS)]
+    pub(crate) refuse: Option<String>,
+
+    /// Open connections of one source, over all workers, and its sessions on a datagram socket. Default: no limit
+    ///
+    /// A source is an IPv4 address, or an IPv6 /64. More are refused.
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = LIMITS)]
+    pub(crate) max_per_source: Option<usize>,
+
+    /// Datagrams that one source may send in a second to one socket. Default: no limit
+    ///
+    /// A source is an IPv4 /24 or an IPv6 /64. More are dropped.
+    #[arg(long, value_name = "N", value_parser = count::<u32>, help_heading = LIMITS)]
+    pub(crate) source_rate: Option<u32>,
+
+    /// The largest message. Default: 1MiB
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
+    pub(crate) max_message: Option<usize>,
+
+    /// What all connections together may keep in memory while they wait. Default: no limit
+    ///
+    /// Above it, those that keep the most are closed.
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
+    pub(crate) memory_budget: Option<usize>,
+
+    /// Let a handler that answers with more than it is asked be reached from other hosts over UDP
+    ///
+    /// Senders of datagrams can be forged: such a server can be made to flood somebody who never asked.
+    #[arg(long, help_heading = LIMITS)]
+    pub(crate) allow_amplification: bool,
+
+    /// End a session without a byte for so long; none switches it off. Default: 5m
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    pub(crate) idle_timeout: Option<Deadline>,
+
+    /// End a session whose message takes longer to arrive; none switches it off. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    pub(crate) frame_timeout: Option<Deadline>,
+
+    /// End a session whose peer does not read for so long; none switches it off. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    pub(crate) write_timeout: Option<Deadline>,
+
+    /// When told to stop, let sessions finish for so long, then cut them; 0 cuts at once. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = patience, help_heading = TIMES)]
+    pub(crate) drain_timeout: Option<Deadline>,
+
+    /// Also stop, as by a signal, when the standard input ends
+    ///
+    /// For a program that starts a server and holds the other end of a pipe, so that the server ends with it.
+    #[arg(long, help_heading = TIMES)]
+    pub(crate) until_eof: bool,
 }
 
 #[derive(Args, Debug)]

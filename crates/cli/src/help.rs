@@ -18,6 +18,13 @@ Exit codes:
   2  it was called wrongly: a malformed endpoint, an unknown scheme, option, handler or framing
   3  sessions were cut at the drain deadline or by a second signal; an objective was missed; a run is a regression";
 
+pub(crate) const SERVE_SHORT: &str = "\
+Examples:
+  swapwire serve
+  swapwire serve tcp://127.0.0.1:8888 --handler echo
+  swapwire serve tcp://127.0.0.1:8888 udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock --framing lines
+Ctrl-C or SIGTERM stops it; --help has more.";
+
 pub(crate) const SERVE: &str = "\
 Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT or \
 SIGTERM drains: no new connections, open sessions may finish; then a report goes to the standard error. A second signal \

@@ -21,6 +21,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("serve tcp://127.0.0.1:8802", "serve tcp://127.0.0.1:0"),
     ("serve tcp://127.0.0.1:8803", "serve tcp://127.0.0.1:0"),
     ("serve tcp://127.0.0.1:13", "serve tcp://127.0.0.1:0"),
+    ("udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock", "udp://127.0.0.1:0 unix:./echo.sock"),
     ("unix:/run/user/1000/echo.sock", "unix:./echo.sock"),
     ("sleep 60 |", "printf '' |"),
     // Clients: servers that were started for them.

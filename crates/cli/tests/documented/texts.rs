@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::common::run;
-
 /// A command line, without its comment.
 #[derive(Debug)]
 pub(crate) struct Shown {
@@ -67,11 +65,12 @@ fn helps() -> Vec<(String, String)> {
         let mut unwrapped = super::common::swapwire(&args);
         let output = unwrapped.env("COLUMNS", "1000").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let (_, examples) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{command}: no examples"));
-        let lines = examples.lines().take_while(|line| line.starts_with("  "));
-        found.extend(lines.map(|line| (format!("{} --help", command), line.trim().to_owned())));
+        let groups = text.split("Examples:\n").skip(1);
+        let lines = groups.flat_map(|examples| examples.lines().take_while(|line| line.starts_with("  ")));
+        let before = found.len();
+        found.extend(lines.map(|line| (format!("{command} --help"), line.trim().to_owned())));
+        assert!(found.len() > before, "{command}: no examples");
     }
-    assert_eq!(run(&["--help"], "").code, Some(0));
     found
 }
 
