@@ -104,7 +104,8 @@ pub(crate) fn uncompiled() -> Vec<String> {
         let library = root().join(&source).with_file_name("src").join("lib.rs");
         let included =
             fs::read_to_string(library).is_ok_and(|library| library.contains("include_str!(\"../README.md\")"));
-        if !rust.is_empty() && !(source.ends_with("README.md") && included) {
+        let compiled = source.ends_with("README.md") && included;
+        if !rust.is_empty() && !compiled {
             wrong.push(format!("{source}: its blocks of Rust belong to no library's documentation"));
         }
     }
