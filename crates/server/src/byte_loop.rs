@@ -155,6 +155,8 @@ pub(crate) fn serve_bytes<H: Handler>(
                 None => {}
             }
             if conn.has_had_its_turn(turn.new) {
+                // Whoever runs meanwhile needs one too.
+                held.take().into_iter().for_each(Scratch::give);
                 tokio::task::yield_now().await;
                 if conn.is_over_budget() {
                     break SessionEnd::OverBudget;
