@@ -56,8 +56,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         ("swapwire-core", to) => dev && matches!(to, "swapwire-mem" | "swapwire-testkit"),
         // The transports whose messages have boundaries move many by one call of the system.
         ("swapwire-udp" | "swapwire-unix", "swapwire-mmsg") => kind == "normal",
+        ("swapwire-tcp" | "swapwire-udp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
-        ("swapwire-tcp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
         ("swapwire-socket", _) => false,
         (_, "swapwire-core") => kind != "build",
         (_, "swapwire-mem" | "swapwire-testkit") => dev,

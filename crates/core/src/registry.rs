@@ -77,6 +77,20 @@ impl Registry {
         }
     }
 
+    /// Binds every place that `endpoint` names with the transport of its scheme: [`Transport::bind_all`].
+    ///
+    /// # Errors
+    /// As [`Transport::bind`], or the scheme is unknown.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing bound.
+    pub async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        match self.transport(endpoint) {
+            Ok(transport) => transport.bind_all(endpoint, members).await,
+            Err(source) => Err(BindError::Registry { endpoint: endpoint.clone(), source }),
+        }
+    }
+
     /// Connects to `endpoint` with the transport of its scheme.
     ///
     /// # Errors

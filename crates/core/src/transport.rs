@@ -60,6 +60,23 @@ pub trait Transport: Send + Sync + 'static {
         self.bind(endpoint).await.map(|bound| vec![bound])
     }
 
+    /// Binds every place that `endpoint` names, each as a [group](Transport::bind_group): a host name may have several
+    /// addresses. This is what a server binds; [`Transport::bind`] and [`Transport::bind_group`] bind one of them.
+    ///
+    /// With port 0 all of them have the same port, where one is free at all of them. An address that cannot be bound is
+    /// left out, and the transport logs it, as long as one is left; one that is in use is an error.
+    ///
+    /// The default is one group: an endpoint names one place.
+    ///
+    /// # Errors
+    /// As of [`Transport::bind`]; nothing stays bound.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing bound.
+    async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        self.bind_group(endpoint, members).await.map(|group| vec![group])
+    }
+
     /// Connects to an endpoint.
     ///
     /// # Errors

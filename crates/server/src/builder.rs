@@ -45,7 +45,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the server's handler on `endpoint`: a text or an [`Endpoint`].
+    /// Serves the server's handler on `endpoint`: a text or an [`Endpoint`]. Of a host name, all addresses are served
+    /// ([`Transport::bind_all`]).
     pub fn listen<E: TryInto<Endpoint, Error: Into<EndpointError>>>(mut self, endpoint: E) -> Self {
         self.routes.push(Route { endpoint: endpoint.try_into().map_err(Into::into), service: None, framing: None });
         self
@@ -157,31 +158,35 @@ impl ServerBuilder {
             return Err(BuildError { problems });
         }
         let mut served = Vec::new();
-        for (endpoint, service, framing, capabilities) in checked {
-            let members = self.registry.bind_group(&endpoint, self.workers.unwrap_or(1)).await;
-            let members = match members {
-                Ok(members) => members,
+        'endpoints: for (endpoint, service, framing, capabilities) in checked {
+            let groups = match self.registry.bind_all(&endpoint, self.workers.unwrap_or(1)).await {
+                Ok(groups) => groups,
                 Err(error) => {
                     problems.push(Problem::Bind(error));
                     continue;
                 }
             };
-            let Some(first) = members.first() else {
-                problems.push(Problem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
-                continue;
-            };
-            if let Bound::Socket(socket) = first
-                && capabilities.spoofable
-                && service.amplifies()
-                && !self.amplification
-                && is_exposed(socket.local_addr())
-            {
-                let reason = "this handler answers with more than it is asked, and forged senders could turn it against \
-                              others: bind it to a loopback address, or allow amplification";
-                problems.push(Problem::Composition { endpoint, reason: reason.to_owned() });
-                continue;
+            let before = served.len();
+            for members in groups {
+                let Some(first) = members.first() else { continue };
+                if let Bound::Socket(socket) = first
+                    && capabilities.spoofable
+                    && service.amplifies()
+                    && !self.amplification
+                    && is_exposed(socket.local_addr())
+                {
+                    let reason = "this handler answers with more than it is asked, and forged senders could turn it \
+                                  against others: bind it to a loopback address, or allow amplification";
+                    let endpoint = endpoint.clone();
+                    problems.push(Problem::Composition { endpoint, reason: reason.to_owned() });
+                    continue 'endpoints;
+                }
+                let (local, service, framing) = (first.local(), Arc::clone(&service), framing.clone());
+                served.push(Served { local, members, service, framing, capabilities });
             }
-            served.push(Served { local: first.local(), members, service, framing, capabilities });
+            if served.len() == before {
+                problems.push(Problem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
+            }
         }
         if !problems.is_empty() {
             return Err(BuildError { problems });

@@ -20,7 +20,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// What was really bound.
+    /// What was really bound: [`Server::local_endpoints`](crate::Server::local_endpoints).
     pub fn local_endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }

@@ -71,7 +71,8 @@ impl Server {
         Ok(Self { locals, crews, runtimes, limits: Arc::new(limits) })
     }
 
-    /// What was really bound, in the order of the builder: with the real port where 0 was asked for.
+    /// What was really bound, in the order of the builder: with the real port where 0 was asked for, and an endpoint for
+    /// each address of a host name.
     pub fn local_endpoints(&self) -> Vec<Endpoint> {
         self.locals.clone()
     }

@@ -82,6 +82,10 @@ impl Acceptor {
         Ok(Self { socket: Socket::Bound(listener), local, address, options, shared: false })
     }
 
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        self.socket.as_ref()
+    }
+
     /// Lets others that say so too bind its port.
     #[cfg(target_os = "linux")]
     pub(crate) fn open_group(&self) -> io::Result<()> {

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
+use swapwire_socket::{Wanted, tell_backlog, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
 
 /// The options of `tcp:` endpoints.
 ///
 /// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
-/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). `keepalive` is both
+/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`), and the backlog at
+/// `net.core.somaxconn` (`listen(2)`). What was cut is logged once, when the endpoint is bound. `keepalive` is both
 /// the silence before the first probe and the time between probes, in whole seconds (`tcp(7)`, `TCP_KEEPIDLE` and
 /// `TCP_KEEPINTVL`).
 pub const OPTIONS: &[OptionDoc] = &[
@@ -27,7 +29,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("connect_timeout", "time, default 10s", "give up connecting after", Side::Connect),
 ];
 
-const BACKLOG: u32 = 1024;
+const BACKLOG: usize = 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -44,7 +46,7 @@ pub(crate) struct StreamOptions {
 /// The options of one endpoint, checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    pub(crate) backlog: i32,
+    backlog: Wanted,
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: Option<bool>,
     pub(crate) connect_timeout: Duration,
@@ -58,7 +60,7 @@ impl Options {
     pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
         let reader = endpoint.read_options();
         reader.check(OPTIONS, side)?;
-        let backlog = reader.get_in("backlog", 1..=i32::MAX.unsigned_abs(), "write a number from 1 to 2147483647")?;
+        let backlog = reader.get_in("backlog", 1..=i32::MAX as usize, "write a number from 1 to 2147483647")?;
         let size = |name| reader.get_in(name, 1..=1 << 30, "write a size from 1 to 1GiB");
         let keepalive = reader.get_in(
             "keepalive",
@@ -67,7 +69,7 @@ impl Options {
         )?;
         let millis = Duration::from_millis(1)..=LONGEST;
         Ok(Self {
-            backlog: i32::try_from(backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX),
+            backlog: backlog.map_or(Wanted::Usual(BACKLOG), Wanted::Asked),
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
             connect_timeout: reader
@@ -97,6 +99,23 @@ impl Options {
             socket.set_send_buffer_size(size)?;
         }
         Ok(socket)
+    }
+
+    pub(crate) fn backlog(&self) -> i32 {
+        i32::try_from(self.backlog.size()).unwrap_or(i32::MAX)
+    }
+
+    /// Logs what the system cut for a listener.
+    pub(crate) fn tell_bound(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        tell_backlog(endpoint, self.backlog);
+        tell_recv_buffer(endpoint, socket, self.recv_buffer.map(Wanted::Asked));
+        tell_send_buffer(endpoint, socket, self.send_buffer.map(Wanted::Asked));
+    }
+
+    /// Logs what the system cut for a client.
+    pub(crate) fn tell_dialled(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        let (recv, send) = (self.recv_buffer.map(Wanted::Asked), self.send_buffer.map(Wanted::Asked));
+        tell_buffers_once(endpoint, socket, recv, send);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::transport::{bind, connect};
 use crate::{OPTIONS, Tcp};
 
 mod group;
+mod names;
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()

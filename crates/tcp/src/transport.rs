@@ -9,7 +9,8 @@ use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Place,
     Side, Transport,
 };
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use swapwire_socket::{Reach, bind_each, bind_first, reach, resolve};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::OPTIONS;
@@ -30,8 +31,11 @@ const SELF_CONNECTS: usize = 3;
 /// panic. So does binding a name that must be resolved.
 ///
 /// # Binding
-/// The addresses of a name are tried in order until one can be bound; the error is that of the last. One that is in use
-/// ends the search, so that a second server is refused rather than bound to another address of the same name.
+/// A server listens on all addresses of a name ([`Transport::bind_all`]), with one port for all of them where 0 was asked
+/// for. One that this machine does not have is left out and logged; one that is in use is an error. [`Transport::bind`] binds
+/// the first that can be bound.
+///
+/// A multicast or broadcast address is an error: TCP connects two hosts.
 ///
 /// A group for workers listens with `SO_REUSEPORT` (`socket(7)`) on Linux, where the system spreads connections by a hash
 /// of their addresses; each member has a queue of its own, with the backlog of the endpoint. Its first member is bound and
@@ -87,6 +91,12 @@ impl Transport for Tcp {
         Ok(group.into_iter().map(|acceptor| Bound::Listener(Box::new(acceptor))).collect())
     }
 
+    async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        let bound = |acceptor| Bound::Listener(Box::new(acceptor));
+        let groups = bind_all(endpoint, members).await?;
+        Ok(groups.into_iter().map(|group| group.into_iter().map(bound).collect()).collect())
+    }
+
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         let stream = connect(endpoint).await?;
         let ends = || Ok((stream.peer_addr()?, stream.local_addr()?));
@@ -96,51 +106,69 @@ impl Transport for Tcp {
 }
 
 pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Acceptor, BindError> {
-    Binder::read(endpoint)?.first().await.map(|(acceptor, _)| acceptor)
+    Binder::read(endpoint).await?.first().map(|(acceptor, _)| acceptor)
 }
 
 pub(crate) async fn bind_group(endpoint: &Endpoint, members: usize) -> Result<Vec<Acceptor>, BindError> {
-    let binder = Binder::read(endpoint)?;
-    let (first, addr) = binder.first().await?;
+    let binder = Binder::read(endpoint).await?;
+    let (first, addr) = binder.first()?;
     binder.others(first, addr, members).map_err(|error| BindError::from_io(endpoint, error))
 }
 
-/// An endpoint to bind, with its options.
+pub(crate) async fn bind_all(endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Acceptor>>, BindError> {
+    let binder = Binder::read(endpoint).await?;
+    let firsts = binder.each()?.into_iter();
+    let groups: io::Result<_> = firsts.map(|(first, addr)| binder.others(first, addr, members)).collect();
+    groups.map_err(|error| BindError::from_io(endpoint, error))
+}
+
+/// An endpoint to bind, with its addresses and options.
 struct Binder<'a> {
     endpoint: &'a Endpoint,
-    host: &'a str,
-    port: u16,
+    addrs: Vec<SocketAddr>,
     options: Options,
 }
 
 impl<'a> Binder<'a> {
-    fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
+    async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
         let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
         let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
-        Ok(Self { endpoint, host, port: *port, options })
-    }
-
-    /// The first socket, and the address that it really has.
-    async fn first(&self) -> Result<(Acceptor, SocketAddr), BindError> {
-        let failed = |error| BindError::from_io(self.endpoint, error);
-        let mut addrs = resolve(self.host, self.port).await.map_err(failed)?;
-        if let Some(value) = self.options.v6_only {
+        let mut addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
+        if let Some(reason) = addrs.iter().find_map(no_connections) {
+            return Err(BindError::invalid(endpoint, reason));
+        }
+        if let Some(value) = options.v6_only {
             addrs.retain(SocketAddr::is_ipv6);
             if addrs.is_empty() {
-                let reason = format!("{} is not an IPv6 address; leave the option out, or write [::]", self.host);
+                let reason = format!("{host} is not an IPv6 address; leave the option out, or write [::]");
                 let (name, value) = ("v6_only".to_owned(), value.to_string());
-                return Err(BindError::option(self.endpoint, OptionError::Value { name, value, reason }));
+                return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
             }
         }
-        let mut last = no_address();
-        for addr in addrs {
-            match listen(addr, &self.options, self.options.reuse_port) {
-                Ok(bound) => return Ok(bound),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(error)),
-                Err(error) => last = error,
-            }
+        Ok(Self { endpoint, addrs, options })
+    }
+
+    /// The first socket of one address, and what it is really bound to.
+    fn first(&self) -> Result<(Acceptor, SocketAddr), BindError> {
+        let first = bind_first(&self.addrs, |addr| self.listen(addr));
+        let first = first.map_err(|error| BindError::from_io(self.endpoint, error))?;
+        self.options.tell_bound(self.endpoint, &first.0.socket());
+        Ok(first)
+    }
+
+    /// The first socket of each address.
+    fn each(&self) -> Result<Vec<(Acceptor, SocketAddr)>, BindError> {
+        let listen = |addr| self.listen(addr).map(|(acceptor, addr)| ((acceptor, addr), addr.port()));
+        let each = bind_each(self.endpoint, &self.addrs, listen);
+        let each = each.map_err(|error| BindError::from_io(self.endpoint, error))?;
+        if let Some((first, _)) = each.first() {
+            self.options.tell_bound(self.endpoint, &first.socket());
         }
-        Err(failed(last))
+        Ok(each)
+    }
+
+    fn listen(&self, addr: SocketAddr) -> io::Result<(Acceptor, SocketAddr)> {
+        listen(addr, &self.options, self.options.reuse_port)
     }
 
     /// The group that begins with `first`.
@@ -165,6 +193,16 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Why nobody can be connected to at `addr`, if so: the system would let a listener wait there for ever.
+fn no_connections(addr: &SocketAddr) -> Option<String> {
+    let kind = match reach(*addr) {
+        Reach::One => return None,
+        Reach::Group => "a multicast address",
+        Reach::Everybody => "a broadcast address",
+    };
+    Some(format!("{} is {kind}, and TCP connects two hosts; write udp:// for datagrams to many", addr.ip()))
+}
+
 fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<(Acceptor, SocketAddr)> {
     let socket = options.socket(addr)?;
     if addr.is_ipv6() {
@@ -177,7 +215,7 @@ fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<(
         set_reuse_port(&SockRef::from(&socket))?;
     }
     socket.bind(&addr.into())?;
-    socket.listen(options.backlog)?;
+    socket.listen(options.backlog())?;
     let listener = std::net::TcpListener::from(socket);
     let addr = listener.local_addr()?;
     Ok((Acceptor::new(listener, options.stream)?, addr))
@@ -196,17 +234,23 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectErr
     };
     let deadline = Instant::now() + options.connect_timeout;
     let addrs = timeout_at(deadline, resolve(host, *port)).await.map_err(late).flatten().map_err(failed)?;
-    let mut last = no_address();
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (tried, addr) in addrs.iter().enumerate() {
         let now = Instant::now();
         let waiting = u32::try_from(addrs.len() - tried).unwrap_or(u32::MAX);
         let share = now + deadline.saturating_duration_since(now) / waiting;
         match timeout_at(share, dial(*addr, &options)).await.map_err(late).flatten() {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                options.tell_dialled(endpoint, &SockRef::from(&stream));
+                return Ok(stream);
+            }
             Err(error) => last = error,
         }
     }
-    Err(failed(last))
+    Err(match addrs.iter().find_map(no_connections) {
+        Some(reason) => ConnectError::invalid(endpoint, reason),
+        None => failed(last),
+    })
 }
 
 async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
@@ -221,16 +265,4 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
         }
     }
     Err(io::ErrorKind::ConnectionRefused.into())
-}
-
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let canonical = |addr: SocketAddr| match addr.ip().to_canonical() {
-        ip if ip.is_ipv4() => SocketAddr::new(ip, port),
-        _ => addr,
-    };
-    Ok(lookup_host((host, port)).await?.map(canonical).collect())
-}
-
-fn no_address() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }

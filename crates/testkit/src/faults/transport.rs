@@ -110,6 +110,11 @@ impl<T: Transport> Transport for Faulty<T> {
         Ok(self.io.bind_group(endpoint, members).await?.into_iter().map(|bound| self.wrap(bound)).collect())
     }
 
+    async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        let wrap = |group: Vec<Bound>| group.into_iter().map(|bound| self.wrap(bound)).collect();
+        Ok(self.io.bind_all(endpoint, members).await?.into_iter().map(wrap).collect())
+    }
+
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         let loose = self.io.capabilities(endpoint.scheme()).shape == Shape::Datagram;
         Ok(link(self.io.connect(endpoint).await?, Side::Connect, &self.shared, loose))
