@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::{Endpoint, EndpointError, Place};
+use crate::{Endpoint, EndpointError, Place, Printable};
 
 /// The address of one end of a wire.
 ///
@@ -176,11 +176,7 @@ impl InlineName {
 
 impl fmt::Display for InlineName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.as_bytes().utf8_chunks() {
-            write!(f, "{}", chunk.valid().escape_debug())?;
-            write!(f, "{}", chunk.invalid().escape_ascii())?;
-        }
-        Ok(())
+        Printable::bytes(self.as_bytes()).fmt(f)
     }
 }
 
@@ -265,7 +261,7 @@ mod tests {
         let mapped: SocketAddr = "[::ffff:127.0.0.1]:7".parse().unwrap();
         assert_eq!(Addr::inet(mapped).to_string(), "127.0.0.1:7");
         assert_eq!(Addr::Unix(UnixAddr::UNNAMED).to_string(), "unnamed");
-        assert_eq!(Addr::Unix(UnixAddr::from_abstract(b"x\x1b").unwrap()).to_string(), "@x\\u{1b}");
+        assert_eq!(Addr::Unix(UnixAddr::from_abstract(b"x\x1b").unwrap()).to_string(), "@x\\x1b");
         assert_eq!(Addr::named("mem", "chat").unwrap().to_string(), "mem:chat");
         assert!(UnixAddr::from_abstract(&[b'x'; 108]).is_none());
         assert!(InlineName::new(&[b'x'; 109]).is_none());

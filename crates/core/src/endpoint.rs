@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::Printable;
 use crate::options::OptionReader;
-use crate::printable::printable;
 
 /// An address as an operator writes it: a scheme, a place, and options.
 ///
@@ -141,7 +141,7 @@ impl FromStr for Endpoint {
             if shown.len() < text.len() {
                 shown.push('…');
             }
-            EndpointError { text: shown, reason: printable(&reason) }
+            EndpointError { text: shown, reason: Printable::new(&reason).to_string() }
         })
     }
 }

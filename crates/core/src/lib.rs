@@ -71,6 +71,7 @@ pub use link::{ByteStream, ConnInfo, Link, MessageStream};
 pub use listener::{Incoming, Listener};
 pub use options::{OptionDoc, OptionError, OptionReader, OptionValue, Side};
 pub use peer::{Credentials, Extensions, Peer};
+pub use printable::{Bytes as PrintableBytes, Printable, needs_escape};
 pub use recv_batch::RecvBatch;
 pub use registry::Registry;
 pub use reply::{Reply, ReplyBuf, ReplyError};

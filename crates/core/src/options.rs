@@ -4,8 +4,7 @@ use std::fmt;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
-use crate::Endpoint;
-use crate::printable::printable;
+use crate::{Endpoint, Printable};
 
 /// On which side of a connection an option has a meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub enum OptionError {
         side: &'static str,
     },
     /// The value does not parse.
-    #[error("option {name}={}: {}", printable(value), printable(reason))]
+    #[error("option {name}={}: {}", Printable::new(value), Printable::new(reason))]
     Value {
         /// The option's name.
         name: String,

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use swapwire_core::{Handler, HandlerError, Input, Layer, Reply, Request, Session, SessionHandler};
+use swapwire_core::{Handler, HandlerError, Input, Layer, Printable, Reply, Request, Session, SessionHandler};
 
 /// Makes a [`CatchPanic`] of every handler.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +51,7 @@ pub struct CatchPanic<H> {
 
 /// The handler panicked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("handle: the handler panicked: {}", .message.escape_debug())]
+#[error("handle: the handler panicked: {}", Printable::new(.message))]
 #[non_exhaustive]
 pub struct Panicked {
     /// What the panic said, if it was text. It may have several lines; the error shows them escaped.

@@ -14,13 +14,13 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::complaint::Complaint;
+use crate::complaint::shown;
 use crate::context::QUIET;
 use crate::door::{Door, Next, turn_away};
 use crate::group::Member;
 use crate::health::Health;
 use crate::room::{Arrival, Place, Refusal, Room};
 use crate::sessions::Sessions;
-use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::sync::OwnedSemaphorePermit;
 use crate::{ServeContext, Service, SessionEnd, WhenFull};
@@ -276,7 +276,7 @@ async fn establish(incoming: Incoming, _room: Option<OwnedSemaphorePermit>, cx: 
     };
     established
         .inspect_err(|error| {
-            tracing::debug!(endpoint = %cx.endpoint, %peer, error = %Shown(error), "handshake failed");
+            tracing::debug!(endpoint = %cx.endpoint, %peer, error = %shown(error), "handshake failed");
         })
         .ok()
 }

@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
+use crate::complaint::shown;
 use crate::connection::Connection;
 use crate::input::Turn;
 use crate::ledger::Ledger;
 use crate::scratch::Scratch;
-use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
 
@@ -65,7 +65,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                         break None;
                     }
                     Err(error) => {
-                        tracing::debug!(%peer, error = %Shown(error), "bad frame");
+                        tracing::debug!(%peer, error = %shown(error), "bad frame");
                         break Some(SessionEnd::BadFrame);
                     }
                 };
@@ -107,7 +107,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
                     // A failed call replies nothing: what it left may be half a message.
                     Ok(Err(error)) => {
-                        tracing::debug!(%peer, error = %Shown(error), "handler error");
+                        tracing::debug!(%peer, error = %shown(error), "handler error");
                         scratch.reply.reset(0, true);
                         break Some(SessionEnd::HandlerError);
                     }

@@ -3,7 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use swapwire_core::Printable;
 use tokio::time::Instant;
+
+/// The text of an error of a handler or a transport, which may repeat what a peer said.
+pub(crate) fn shown<T>(text: T) -> Printable<T> {
+    Printable::new(text).at_most(256)
+}
 
 /// What is logged once a second at the most, by whoever shares it.
 #[derive(Debug, Default)]

@@ -38,7 +38,6 @@ mod memory;
 mod running;
 mod server;
 mod service;
-mod shown;
 mod stats;
 mod sync;
 

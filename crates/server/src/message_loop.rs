@@ -8,10 +8,10 @@ use bytes::BytesMut;
 use swapwire_core::{ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError};
 use tokio::time::Instant;
 
+use crate::complaint::shown;
 use crate::context::{DrainWatch, QUIET, SecondLook};
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
-use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
 
@@ -189,7 +189,7 @@ impl Connection<'_> {
         poll_fn(|cx| {
             if let Poll::Ready(result) = call.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| {
-                    tracing::debug!(error = %Shown(error), "handler error");
+                    tracing::debug!(error = %shown(error), "handler error");
                     SessionEnd::HandlerError
                 }));
             }

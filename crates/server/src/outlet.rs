@@ -8,8 +8,8 @@ use std::time::Duration;
 use swapwire_core::{Addr, DatagramSocket, ErrorClass, SendBatch};
 use tokio::time::Instant;
 
+use crate::complaint::shown;
 use crate::deadline::Deadlines;
-use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext};
 
@@ -91,7 +91,7 @@ impl Outlet {
                 Poll::Ready(Ok(count)) => self.sent += count.max(1),
                 Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => self.set_aside(cx),
                 Poll::Ready(Err(error)) => {
-                    tracing::debug!(to = %entry.to, error = %Shown(error), "reply not sent");
+                    tracing::debug!(to = %entry.to, error = %shown(error), "reply not sent");
                     Stats::one(&cx.stats.failed_replies);
                     self.sent += 1;
                 }

@@ -14,8 +14,8 @@ use std::task::{Context, Poll};
 use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, ReplyError, Request, SendBatch};
 
 use crate::ServeContext;
+use crate::complaint::shown;
 use crate::gate::Gate;
-use crate::shown::Shown;
 use crate::stats::Stats;
 
 /// Replies to one batch go out together, unless there are more than this.
@@ -244,7 +244,7 @@ pub(crate) fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>
             Stats::one(&cx.stats.failed_replies);
         }
         Some(Err(error)) => {
-            tracing::debug!(error = %Shown(error), "handler error");
+            tracing::debug!(error = %shown(error), "handler error");
             Stats::one(&cx.stats.handler_errors);
         }
         None => Stats::one(&cx.stats.panics),

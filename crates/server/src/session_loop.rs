@@ -11,9 +11,9 @@ use swapwire_core::{Link, Progress, SendError, Session, SessionGuard, SessionHan
 use tokio::time::{Instant, timeout};
 
 use crate::close::{DISCARD, LINGER, patience};
+use crate::complaint::shown;
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
-use crate::shown::Shown;
 use crate::stats::Stats;
 use crate::{Limits, ServeContext, SessionEnd};
 
@@ -81,7 +81,7 @@ async fn run<H: SessionHandler>(
                 Ok(Ok(())) if cx.drain.has_begun() => SessionEnd::Drained,
                 Ok(Ok(())) => SessionEnd::Done,
                 Ok(Err(error)) => {
-                    tracing::debug!(error = %Shown(error), "handler error");
+                    tracing::debug!(error = %shown(error), "handler error");
                     SessionEnd::HandlerError
                 }
                 Err(_) => SessionEnd::Panicked,

@@ -1,15 +1,14 @@
 //! Words that several reports use for the same thing.
 
+use swapwire_core::needs_escape;
+
 use crate::{Faults, LoadInfo, Run, TargetInfo};
 
 use super::units::{COUNT, TIGHT, TIME, percent};
 
-/// Without what a terminal or a page would obey: control characters, and those that turn the direction of writing.
+/// Without what a terminal or a page would obey, and as wide as before.
 pub(super) fn clean(text: &str) -> String {
-    let obeyed = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if needs_escape(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// At most `most` characters: the middle gives way, since endpoints differ at both ends.
