@@ -37,7 +37,9 @@ fn greetings() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn framings() -> Vec<Framing> {
-    ["chunks", "lines", "length", "length:2", "delimiter:END", "fixed:7"].map(|text| text.parse().unwrap()).into()
+    ["chunks", "lines", "length", "length:2", "length:3", "varint", "delimiter:END", "fixed:7"]
+        .map(|text| text.parse().unwrap())
+        .into()
 }
 
 /// Answers each message.

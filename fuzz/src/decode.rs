@@ -25,10 +25,7 @@ pub fn lines(data: &[u8]) {
 
 /// Messages behind their lengths, of every width and order of bytes.
 pub fn length(data: &[u8]) {
-    run(data, |source| {
-        let how = source.byte();
-        Rule::Length { width: 1 << (how & 3), little_endian: how & 4 != 0 }
-    });
+    run(data, |source| Rule::length(source.byte()));
 }
 
 /// Messages before a delimiter.

@@ -94,7 +94,7 @@ fn rule(source: &mut Source<'_>) -> Option<Rule> {
         0 => None,
         1 => Some(Rule::Chunks),
         2 => Some(Rule::Lines),
-        3 => Some(Rule::Length { width: 1 << (detail & 3), little_endian: detail & 4 != 0 }),
+        3 => Some(Rule::length(detail)),
         4 => Some(Rule::Delimited(if detail & 1 == 1 { b"\r\n".to_vec() } else { vec![detail; 2] })),
         _ => Some(Rule::Fixed(usize::from(detail).max(1))),
     }

@@ -59,7 +59,7 @@ fn rule(source: &mut Source<'_>) -> Rule {
     match kind % 5 {
         0 => Rule::Chunks,
         1 => Rule::Lines,
-        2 => Rule::Length { width: 1 << (detail & 3), little_endian: detail & 4 != 0 },
+        2 => Rule::length(detail),
         3 => Rule::Delimited(if detail & 1 == 1 { b"\r\n".to_vec() } else { vec![detail; 2] }),
         _ => Rule::Fixed(usize::from(detail).max(1)),
     }

@@ -75,7 +75,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME", default_value = "uppercase-echo")]
     pub(crate) handler: String,
 
-    /// How byte streams are cut into messages: chunks, lines, length, length:2, delimiter:TEXT or fixed:N
+    /// How byte streams are cut into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
+    /// fixed:N
     ///
     /// Default: what the handler wants, else chunks. Wires with boundaries of their own ignore it.
     #[arg(long, value_name = "FRAMING")]
@@ -165,8 +166,8 @@ pub(crate) struct ConnectArgs {
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoint: String,
 
-    /// How a byte stream is cut into messages: lines, length, length:2, delimiter:TEXT, fixed:N, or chunks, which
-    /// passes bytes both ways as they are. Default: lines; wires with boundaries of their own ignore it
+    /// How a byte stream is cut into messages: lines, length, length:2, length:3le, varint, delimiter:TEXT, fixed:N,
+    /// or chunks, which passes bytes both ways as they are. Default: lines; wires with boundaries of their own ignore it
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 

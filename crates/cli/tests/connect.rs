@@ -67,7 +67,7 @@ fn a_large_pipe_gets_all_its_replies() {
 
 #[test]
 fn framings_are_spoken_on_streams_and_ignored_elsewhere() {
-    for framing in ["length", "length:2le", "delimiter:\\0", "lines"] {
+    for framing in ["length", "length:2le", "length:3", "varint", "delimiter:\\0", "lines"] {
         let server = Serving::start(2, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--framing", framing]);
         for endpoint in &server.endpoints {
             let said = run(&["connect", endpoint, "--framing", framing], "a\nb\n");

@@ -1,24 +1,22 @@
 //! Framing: how a byte stream is cut into messages.
 
-use std::fmt;
-use std::str::FromStr;
-
 use bytes::Bytes;
-use tokio_util::codec::{Decoder, Encoder};
 
 mod codec;
 mod decode;
 mod encode;
 mod scan;
+mod text;
 
-pub use codec::{CodecFactory, FrameIo};
+pub use codec::{ByteItems, CodecFactory, FrameIo, MessageCodec, TextItems};
 pub use decode::{Decoded, FrameDecoder};
 pub use encode::FrameEncoder;
+pub use text::FramingParseError;
 
 /// How a byte stream is cut into messages. Belongs to the composition of a server or client, not to the handler, and is
 /// ignored where the wire has boundaries of its own.
 ///
-/// The text form is `chunks`, `lines`, `length` (also `length:2`, `length:8le`), `delimiter:TEXT` and `fixed:N`.
+/// The text form is `chunks`, `lines`, `length` (also `length:2`, `length:3le`), `varint`, `delimiter:TEXT` and `fixed:N`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Framing {
@@ -28,11 +26,15 @@ pub enum Framing {
     Lines,
     /// Each message behind its length.
     LengthPrefixed {
-        /// Bytes of the length: 1, 2, 4 or 8.
+        /// Bytes of the length, from 1 to 8: 2 as in DNS over TCP, 3 as in MySQL, 4 in most protocols.
         width: usize,
         /// Least significant byte first.
         little_endian: bool,
     },
+    /// Each message behind its length as a base-128 varint, as Protocol Buffers delimit messages: seven bits in each byte,
+    /// least significant first, the top bit set in all but the last (unsigned LEB128). At most 10 bytes and 64 bits; a
+    /// length that is padded with zeros is read, and never written.
+    Varint,
     /// Each message before a delimiter, which it must not contain, not even with the delimiter's own beginning behind it.
     Delimited(Bytes),
     /// Messages of exactly this many bytes, at least 1.
@@ -49,11 +51,21 @@ impl Framing {
 
     /// Messages cut by a `tokio_util` codec, one fresh codec for each direction of each connection.
     ///
+    /// A codec fits if its items are bytes or text ([`MessageCodec`]): every codec of `tokio_util` itself does. One of text
+    /// ([`TextItems`]: `LinesCodec`, `AnyDelimiterCodec`) refuses to send what is not UTF-8. One that fits both ways is
+    /// told which to be: `Framing::codec::<ByteItems, _>(…)`.
+    ///
     /// The codec bounds its own messages; the session's limit is checked after it. Costs a copy of each message.
-    pub fn codec<C>(make: impl Fn() -> C + Send + Sync + 'static) -> Self
-    where
-        C: Decoder<Item: AsRef<[u8]>, Error: fmt::Display> + Encoder<Bytes, Error: fmt::Display> + Send + 'static,
-    {
+    ///
+    /// ```
+    /// use swapwire_core::Framing;
+    /// use tokio_util::codec::{LengthDelimitedCodec, LinesCodec};
+    ///
+    /// let bytes = Framing::codec(LengthDelimitedCodec::new);
+    /// let text = Framing::codec(|| LinesCodec::new_with_max_length(1024));
+    /// # assert!(bytes.boundaries() && text.boundaries());
+    /// ```
+    pub fn codec<Items: 'static, C: MessageCodec<Items>>(make: impl Fn() -> C + Send + Sync + 'static) -> Self {
         Self::Codec(CodecFactory::new(make))
     }
 
@@ -79,8 +91,11 @@ impl Framing {
             Self::Chunks => Kind::Chunks,
             Self::Lines => Kind::Lines,
             Self::LengthPrefixed { width, little_endian } => {
-                Kind::Length { width: *width, little_endian: *little_endian }
+                let order = if *little_endian { Order::Little } else { Order::Big };
+                Kind::Length { width: (*width).clamp(1, 8), order }
             }
+            // One byte is made room for, which most lengths fit.
+            Self::Varint => Kind::Length { width: 1, order: Order::Varint },
             Self::Delimited(delimiter) => Kind::Delimited(Box::new(delimiter.clone())),
             Self::Fixed(len) => Kind::Fixed((*len).max(1)),
             Self::Codec(factory) => Kind::Codec(factory.make()),
@@ -93,102 +108,19 @@ impl Framing {
 enum Kind {
     Chunks,
     Lines,
-    Length { width: usize, little_endian: bool },
+    Length { width: usize, order: Order },
     // Boxed, so that every connection keeps less.
     Delimited(Box<Bytes>),
     Fixed(usize),
     Codec(Box<dyn FrameIo>),
 }
 
-impl fmt::Debug for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Framing({self})")
-    }
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chunks => f.write_str("chunks"),
-            Self::Lines => f.write_str("lines"),
-            Self::LengthPrefixed { width: 4, little_endian: false } => f.write_str("length"),
-            Self::LengthPrefixed { width, little_endian } => {
-                write!(f, "length:{width}{}", if *little_endian { "le" } else { "" })
-            }
-            Self::Delimited(delimiter) => write!(f, "delimiter:{}", delimiter.escape_ascii()),
-            Self::Fixed(len) => write!(f, "fixed:{len}"),
-            Self::Codec(_) => f.write_str("codec"),
-        }
-    }
-}
-
-/// Why a text is not a framing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "framing {0:?}: write chunks, lines, length, length:2, length:8le, delimiter:TEXT (escapes \\n \\r \\t \\0 \\xNN) or fixed:N"
-)]
-pub struct FramingParseError(String);
-
-impl FromStr for Framing {
-    type Err = FramingParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || FramingParseError(text.to_owned());
-        let (name, argument) = match text.split_once(':') {
-            Some((name, argument)) => (name, Some(argument)),
-            None => (text, None),
-        };
-        match (name, argument) {
-            ("chunks", None) => Ok(Self::Chunks),
-            ("lines", None) => Ok(Self::Lines),
-            ("length", None) => Ok(Self::length_prefixed()),
-            ("length", Some(argument)) => {
-                let (width, little_endian) = match argument.strip_suffix("le") {
-                    Some(width) => (width, true),
-                    None => (argument.strip_suffix("be").unwrap_or(argument), false),
-                };
-                let width = width.parse().ok().filter(|width| [1, 2, 4, 8].contains(width)).ok_or_else(wrong)?;
-                Ok(Self::LengthPrefixed { width, little_endian })
-            }
-            ("delimiter", Some(argument)) => {
-                let delimiter = unescape(argument).filter(|delimiter| !delimiter.is_empty()).ok_or_else(wrong)?;
-                Ok(Self::Delimited(delimiter.into()))
-            }
-            ("fixed", Some(argument)) => {
-                argument.parse().ok().filter(|len| *len > 0).map(Self::Fixed).ok_or_else(wrong)
-            }
-            _ => Err(wrong()),
-        }
-    }
-}
-
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let (&code, tail) = rest.split_first()?;
-        rest = tail;
-        out.push(match code {
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'0' => 0,
-            b'\\' => b'\\',
-            b'"' | b'\'' => code,
-            b'x' => {
-                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-                rest = &rest[2..];
-                u8::from_str_radix(digits, 16).ok()?
-            }
-            _ => return None,
-        });
-    }
-    Some(out)
+/// How a length is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Big,
+    Little,
+    Varint,
 }
 
 /// Why bytes do not make a message, or a message cannot be framed.
@@ -209,6 +141,9 @@ pub enum FrameError {
         /// Bytes of the unfinished frame.
         have: usize,
     },
+    /// What stands where a frame begins cannot begin one.
+    #[error("{0}")]
+    Malformed(&'static str),
     /// This framing cannot carry this message.
     #[error("{0}")]
     Unframeable(&'static str),

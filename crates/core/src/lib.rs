@@ -64,7 +64,10 @@ pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream}
 pub use datagram::{DatagramSocket, Offload, RecvMeta};
 pub use endpoint::{Endpoint, EndpointError, Place};
 pub use error::{BindError, BoxError, ConnectError, RecvError, RegistryError, SendError, TrySendError};
-pub use framing::{CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError};
+pub use framing::{
+    ByteItems, CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError,
+    MessageCodec, TextItems,
+};
 pub use handler::{Handler, HandlerError, HandlerExt, Input, Request, SessionHandler};
 pub use handler_fn::{AsyncHandlerFn, HandlerFn, handler_fn, handler_fn_async};
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};

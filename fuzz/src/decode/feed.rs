@@ -56,6 +56,7 @@ pub(super) enum End {
     Open { have: usize },
     Truncated { have: usize },
     TooLarge,
+    Malformed,
     Codec,
 }
 
@@ -65,7 +66,7 @@ impl Outcome {
         let class = match self.end {
             End::Clean => "clean",
             End::Open { .. } => "open",
-            End::Truncated { .. } | End::TooLarge | End::Codec => "refused",
+            End::Truncated { .. } | End::TooLarge | End::Malformed | End::Codec => "refused",
         };
         (&self.messages, class)
     }
@@ -97,6 +98,7 @@ pub(super) fn outcome(rule: &Rule, max: usize, wire: &[u8], end: Ending) -> Outc
             Next::Need if have == 0 => break End::Clean,
             Next::Need => break End::Open { have },
             Next::TooLarge => break End::TooLarge,
+            Next::Malformed => break End::Malformed,
             Next::Truncated => break End::Truncated { have },
         }
     };
@@ -156,6 +158,7 @@ impl End {
                 assert_eq!(have, unread, "{error}");
                 Self::Truncated { have }
             }
+            FrameError::Malformed(_) => Self::Malformed,
             FrameError::Codec(_) => Self::Codec,
             ref error => panic!("{error}"),
         }

@@ -10,6 +10,7 @@ pub(crate) enum Rule {
     Chunks,
     Lines,
     Length { width: usize, little_endian: bool },
+    Varint,
     Delimited(Vec<u8>),
     Fixed(usize),
 }
@@ -21,9 +22,20 @@ pub(crate) enum Next {
     Need,
     TooLarge,
     Truncated,
+    Malformed,
 }
 
 impl Rule {
+    /// A framing by lengths, as a byte says: the width in two bits, the order in one, then what no power of two is.
+    pub(crate) fn length(how: u8) -> Self {
+        let little_endian = how & 4 != 0;
+        match how >> 3 & 3 {
+            1 => Self::Length { width: 3, little_endian },
+            2 => Self::Varint,
+            _ => Self::Length { width: 1 << (how & 3), little_endian },
+        }
+    }
+
     pub(crate) fn framing(&self) -> Framing {
         match self {
             Self::Chunks => Framing::Chunks,
@@ -31,6 +43,7 @@ impl Rule {
             Self::Length { width, little_endian } => {
                 Framing::LengthPrefixed { width: *width, little_endian: *little_endian }
             }
+            Self::Varint => Framing::Varint,
             Self::Delimited(delimiter) => Framing::Delimited(delimiter.clone().into()),
             Self::Fixed(len) => Framing::Fixed(*len),
         }
@@ -42,6 +55,7 @@ impl Rule {
             Self::Chunks | Self::Fixed(_) => 0,
             Self::Lines => 2,
             Self::Length { width, .. } => *width,
+            Self::Varint => 10,
             Self::Delimited(delimiter) => delimiter.len(),
         }
     }
@@ -77,18 +91,36 @@ impl Rule {
                     true => header.iter().rev().fold(0, add),
                     false => header.iter().fold(0, add),
                 };
-                let end = len + *width as u128;
-                if len > max as u128 {
-                    Next::TooLarge
-                } else if end > unread.len() as u128 {
-                    self.unfinished(unread, usize::MAX, eof)
-                } else {
-                    Next::Frame { message: *width..end as usize, consumed: end as usize }
+                self.behind(unread, *width, len, max, eof)
+            }
+            Self::Varint => {
+                let header = unread.iter().position(|byte| byte & 0x80 == 0).map_or(unread, |last| &unread[..=last]);
+                let len = header[..header.len().min(10)]
+                    .iter()
+                    .rev()
+                    .fold(0, |len: u128, byte| len << 7 | u128::from(byte & 0x7f));
+                match header.last() {
+                    _ if header.len() > 10 || len > u128::from(u64::MAX) => Next::Malformed,
+                    Some(last) if last & 0x80 == 0 => self.behind(unread, header.len(), len, max, eof),
+                    _ if header.len() == 10 => Next::Malformed,
+                    _ => self.unfinished(unread, usize::MAX, eof),
                 }
             }
             Self::Fixed(len) if *len > max => Next::TooLarge,
             Self::Fixed(len) if *len <= unread.len() => Next::Frame { message: 0..*len, consumed: *len },
             Self::Fixed(_) => self.unfinished(unread, usize::MAX, eof),
+        }
+    }
+
+    /// A message of `len` bytes behind `header` bytes that say so.
+    fn behind(&self, unread: &[u8], header: usize, len: u128, max: usize, eof: bool) -> Next {
+        let end = len + header as u128;
+        if len > max as u128 {
+            Next::TooLarge
+        } else if end > unread.len() as u128 {
+            self.unfinished(unread, usize::MAX, eof)
+        } else {
+            Next::Frame { message: header..end as usize, consumed: end as usize }
         }
     }
 
@@ -109,12 +141,21 @@ impl Rule {
                 out.extend((0..*width).map(|i| (message.len() as u64 >> (8 * place(i))) as u8));
                 out.extend_from_slice(message);
             }
+            Self::Varint => {
+                let mut len = message.len();
+                while len > 0x7f {
+                    out.push(0x80 | (len & 0x7f) as u8);
+                    len >>= 7;
+                }
+                out.push(len as u8);
+                out.extend_from_slice(message);
+            }
             Self::Lines => [message, b"\n"].iter().for_each(|part| out.extend_from_slice(part)),
             Self::Delimited(delimiter) => [message, delimiter].iter().for_each(|part| out.extend_from_slice(part)),
             Self::Chunks | Self::Fixed(_) => out.extend_from_slice(message),
         }
         let fits = match self {
-            Self::Chunks => true,
+            Self::Chunks | Self::Varint => true,
             Self::Lines => !message.contains(&b'\n'),
             Self::Length { width, .. } => (message.len() as u128) < 1 << (8 * width),
             // Nor may the delimiter begin in it.

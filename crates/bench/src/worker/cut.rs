@@ -125,7 +125,7 @@ mod tests {
         let asked: Vec<_> =
             [20, 7, 64, 1].into_iter().zip(0..).map(|(size, number)| Asked { slot: 0, number, size }).collect();
         let payload = Payload::new("echo".parse().unwrap(), 64, 1);
-        for framing in ["chunks", "lines", "length:2", "delimiter:\\r\\n\\r\\n"] {
+        for framing in ["chunks", "lines", "length:2", "length:3le", "varint", "delimiter:\\r\\n\\r\\n"] {
             let (mut stream, mut encoder) = (Vec::new(), framing.parse::<Framing>().unwrap().encoder(1000));
             for asked in &asked {
                 let start = stream.len();

@@ -40,8 +40,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "REPLY", help_heading = "Servers")]
     pub(crate) expect: Option<String>,
 
-    /// How byte streams are cut into messages: chunks, lines, length, length:2, delimiter:TEXT or fixed:N.
-    /// Default: what the started handler wants, else chunks; wires with boundaries of their own ignore it
+    /// How byte streams are cut into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
+    /// fixed:N. Default: what the started handler wants, else chunks; wires with boundaries of their own ignore it
     #[arg(long, value_name = "FRAMING", help_heading = "Servers")]
     pub(crate) framing: Option<String>,
 

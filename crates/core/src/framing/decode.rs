@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{FrameError, Kind, scan};
+use super::{FrameError, Kind, Order, scan};
 
 /// What a decoder found at the front of the unread bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ pub enum Decoded {
         partial: bool,
     },
 }
+
+/// Bytes of the longest varint: 64 bits by sevens.
+const LONGEST_VARINT: usize = 10;
 
 /// Cuts one connection's incoming bytes into messages. Remembers how far it searched, so that a frame that arrives byte
 /// by byte costs linear time.
@@ -99,8 +102,8 @@ impl FrameDecoder {
                 let end = self.scanned + at;
                 (end, end + delimiter.len())
             }),
-            Kind::Length { width, little_endian } => {
-                return decode_length(unread, *width, *little_endian, max, eof).map(|found| found.unwrap_or(need));
+            Kind::Length { width, order } => {
+                return decode_length(unread, *width, *order, max, eof).map(|found| found.unwrap_or(need));
             }
             Kind::Fixed(len) if *len > max => return Err(FrameError::TooLarge { len: *len as u64, max }),
             Kind::Fixed(len) => match unread.len() {
@@ -150,20 +153,16 @@ fn without_return(unread: &[u8], end: usize) -> usize {
 fn decode_length(
     unread: &[u8],
     width: usize,
-    little_endian: bool,
+    order: Order,
     max: usize,
     eof: bool,
 ) -> Result<Option<Decoded>, FrameError> {
     let incomplete = || if eof { Err(FrameError::Truncated { have: unread.len() }) } else { Ok(None) };
-    let Some(header) = unread.get(..width) else { return incomplete() };
-    let mut wide = [0; 8];
-    let len = if little_endian {
-        wide[..width].copy_from_slice(header);
-        u64::from_le_bytes(wide)
-    } else {
-        wide[8 - width..].copy_from_slice(header);
-        u64::from_be_bytes(wide)
+    let header = match order {
+        Order::Varint => read_varint(unread)?,
+        _ => unread.get(..width).map(|header| (fixed_length(header, order), width)),
     };
+    let Some((len, width)) = header else { return incomplete() };
     let Some(size) = usize::try_from(len).ok().filter(|size| *size <= max) else {
         return Err(FrameError::TooLarge { len, max });
     };
@@ -172,4 +171,33 @@ fn decode_length(
     }
     let consumed = width + size;
     Ok(Some(Decoded::Frame { message: width..consumed, consumed }))
+}
+
+/// The number in a header of at most 8 bytes.
+fn fixed_length(header: &[u8], order: Order) -> u64 {
+    let mut wide = [0; 8];
+    if order == Order::Little {
+        wide[..header.len()].copy_from_slice(header);
+        u64::from_le_bytes(wide)
+    } else {
+        wide[8 - header.len()..].copy_from_slice(header);
+        u64::from_be_bytes(wide)
+    }
+}
+
+/// The number at the front of `unread` and how many bytes say it; `None` if they are not all there.
+fn read_varint(unread: &[u8]) -> Result<Option<(u64, usize)>, FrameError> {
+    let mut value = 0;
+    for (i, byte) in unread.iter().take(LONGEST_VARINT).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        // Of the tenth byte, 64 bits have room for one.
+        if i + 1 == LONGEST_VARINT && (bits > 1 || byte & 0x80 != 0) {
+            return Err(FrameError::Malformed("the length of a frame is a varint of more than 10 bytes or 64 bits"));
+        }
+        value |= bits << (7 * i);
+        if byte & 0x80 == 0 {
+            return Ok(Some((value, i + 1)));
+        }
+    }
+    Ok(None)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{FrameError, Kind, scan};
+use super::{FrameError, Kind, Order, scan};
 
 /// Frames one connection's outgoing messages, in place: [`begin`](Self::begin), append the message,
 /// [`finish`](Self::finish).
@@ -76,13 +76,14 @@ impl FrameEncoder {
                 }
                 out.push(b'\n');
             }
-            Kind::Length { width, little_endian } => {
+            Kind::Length { order: Order::Varint, .. } => write_varint(out, start, len as u64),
+            Kind::Length { width, order } => {
                 let wide = len as u64;
                 if *width < 8 && wide >> (8 * *width) != 0 {
                     return Err(FrameError::Unframeable("the message is longer than the length field can say"));
                 }
                 let header = &mut out[start..message];
-                if *little_endian {
+                if *order == Order::Little {
                     header.copy_from_slice(&wide.to_le_bytes()[..*width]);
                 } else {
                     header.copy_from_slice(&wide.to_be_bytes()[8 - *width..]);
@@ -107,4 +108,17 @@ impl FrameEncoder {
         }
         Ok(())
     }
+}
+
+/// Writes `len` to `out[start]`, for which one byte was left, and moves what is behind it if it needs more.
+fn write_varint(out: &mut Vec<u8>, start: usize, mut len: u64) {
+    let more = (u64::BITS - (len | 1).leading_zeros()).div_ceil(7) as usize - 1;
+    let end = out.len();
+    out.resize(end + more, 0);
+    out.copy_within(start + 1..end, start + 1 + more);
+    for byte in &mut out[start..start + more] {
+        *byte = len as u8 | 0x80;
+        len >>= 7;
+    }
+    out[start + more] = len as u8;
 }

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tokio_util::codec::LengthDelimitedCodec;
+use tokio_util::codec::{AnyDelimiterCodec, BytesCodec, LengthDelimitedCodec, LinesCodec};
 
 use super::*;
 
@@ -51,11 +51,20 @@ fn encode(framing: &Framing, messages: &[Vec<u8>]) -> Result<Vec<u8>, FrameError
 }
 
 fn framings() -> Vec<Framing> {
-    let mut all: Vec<Framing> =
-        ["lines", "length", "length:2", "length:8le", "length:1", "delimiter:ab", "delimiter:aba", "fixed:3"]
-            .into_iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+    const TEXTS: &[&str] = &[
+        "lines",
+        "length",
+        "length:2",
+        "length:3",
+        "length:3le",
+        "length:8le",
+        "length:1",
+        "varint",
+        "delimiter:ab",
+        "delimiter:aba",
+        "fixed:3",
+    ];
+    let mut all: Vec<Framing> = TEXTS.iter().map(|text| text.parse().unwrap()).collect();
     all.push(Framing::codec(LengthDelimitedCodec::new));
     all
 }
@@ -150,13 +159,117 @@ fn a_line_that_drips_in_is_searched_once() {
 }
 
 #[test]
-fn text_forms_round_trip() {
-    for text in
-        ["chunks", "lines", "length", "length:2", "length:8le", "delimiter:\\r\\n", "delimiter:\\x00;", "fixed:64"]
+fn lengths_of_three_bytes_have_either_order() {
+    for (text, frame) in
+        [("length:3", b"\x00\x00\x02ab"), ("length:3be", b"\x00\x00\x02ab"), ("length:3le", b"\x02\x00\x00ab")]
     {
+        let framing: Framing = text.parse().unwrap();
+        assert_eq!(encode(&framing, &[b"ab".to_vec()]).unwrap(), frame, "{text}");
+        assert_eq!(decode(&framing, frame, &[4]).unwrap(), [b"ab"], "{text}");
+    }
+    let framing = Framing::LengthPrefixed { width: 3, little_endian: false };
+    let too_long = vec![0; 1 << 24];
+    let mut out = too_long.clone();
+    out.extend([0; 3]);
+    let refused = framing.encoder(usize::MAX).finish(&mut out, 0);
+    assert!(matches!(refused, Err(FrameError::Unframeable(_))), "{refused:?}");
+    // Widths that no text form has are as near as can be.
+    for (width, header) in [(0, 1), (99, 8)] {
+        let framing = Framing::LengthPrefixed { width, little_endian: true };
+        assert_eq!(encode(&framing, &[b"ab".to_vec()]).unwrap().len(), header + 2);
+    }
+}
+
+#[test]
+fn a_varint_is_as_long_as_it_must_be() {
+    // The example of protobuf.dev, "Encoding": 150 is 96 01.
+    for (len, header) in [
+        (0, &b"\0"[..]),
+        (1, b"\x01"),
+        (127, b"\x7f"),
+        (128, b"\x80\x01"),
+        (150, b"\x96\x01"),
+        (16_384, b"\x80\x80\x01"),
+    ] {
+        let message = vec![b'x'; len];
+        let mut out = b"before".to_vec();
+        let mut encoder = Framing::Varint.encoder(20_000);
+        encoder.begin(&mut out);
+        out.extend_from_slice(&message);
+        encoder.finish(&mut out, 6).unwrap();
+        assert_eq!(out, [&b"before"[..], header, &message].concat(), "{len}");
+        let mut decoder = Framing::Varint.decoder(20_000);
+        for short in 1..header.len() {
+            assert_eq!(decoder.decode(&out[6..6 + short], false), Ok(Decoded::Need { consumed: 0, partial: false }));
+        }
+        let end = header.len() + len;
+        assert_eq!(decoder.decode(&out[6..], true), Ok(Decoded::Frame { message: header.len()..end, consumed: end }));
+    }
+}
+
+#[test]
+fn a_varint_has_at_most_ten_bytes_and_64_bits() {
+    let padded = Framing::Varint.decoder(10).decode(b"\x81\x80\x80\x00x", false);
+    assert_eq!(padded, Ok(Decoded::Frame { message: 4..5, consumed: 5 }));
+    let largest = Framing::Varint.decoder(10).decode(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", false);
+    assert_eq!(largest, Err(FrameError::TooLarge { len: u64::MAX, max: 10 }));
+    for header in [b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80"] {
+        let wrong = Framing::Varint.decoder(10).decode(header, false);
+        assert!(matches!(wrong, Err(FrameError::Malformed(_))), "{wrong:?}");
+    }
+    assert_eq!(Framing::Varint.decoder(10).decode(b"\x80", true), Err(FrameError::Truncated { have: 1 }));
+}
+
+#[test]
+fn every_codec_of_tokio_util_is_a_framing() {
+    let messages = [b"ab".to_vec(), b"cd".to_vec()];
+    for (framing, wire) in [
+        (Framing::codec(LengthDelimitedCodec::new), &b"\0\0\0\x02ab\0\0\0\x02cd"[..]),
+        (Framing::codec(LinesCodec::new), b"ab\ncd\n"),
+        (Framing::codec(|| AnyDelimiterCodec::new(b";".to_vec(), b";".to_vec())), b"ab;cd;"),
+    ] {
+        assert_eq!(encode(&framing, &messages).unwrap(), wire);
+        assert_eq!(decode(&framing, wire, &[1, 3, 9]).unwrap(), messages);
+    }
+    let bytes = Framing::codec(BytesCodec::new);
+    assert_eq!(encode(&bytes, &messages).unwrap(), b"abcd");
+    assert_eq!(decode(&bytes, b"abcd", &[2]).unwrap(), messages);
+    let no_text = encode(&Framing::codec(LinesCodec::new), &[vec![0xff]]);
+    assert!(matches!(no_text, Err(FrameError::Unframeable(_))), "{no_text:?}");
+}
+
+#[test]
+fn text_forms_round_trip() {
+    for text in [
+        "chunks",
+        "lines",
+        "length",
+        "length:2",
+        "length:3",
+        "length:3le",
+        "length:8le",
+        "varint",
+        "delimiter:\\r\\n",
+        "delimiter:\\x00;",
+        "fixed:64",
+    ] {
         assert_eq!(text.parse::<Framing>().unwrap().to_string(), text);
     }
-    for text in ["", "line", "length:3", "length:", "fixed:0", "fixed", "delimiter:", "delimiter:\\q", "chunks:1"] {
+    assert_eq!("length:varint".parse::<Framing>().unwrap().to_string(), "varint");
+    for text in [
+        "",
+        "line",
+        "length:0",
+        "length:9",
+        "length:varintle",
+        "varint:1",
+        "length:",
+        "fixed:0",
+        "fixed",
+        "delimiter:",
+        "delimiter:\\q",
+        "chunks:1",
+    ] {
         assert!(text.parse::<Framing>().is_err(), "{text}");
     }
 }

@@ -188,7 +188,7 @@ pub async fn slow_reader(ctx: &Context) -> Outcome {
 pub async fn framing_slices(ctx: &Context) -> Outcome {
     const MESSAGES: usize = 60;
     const FIXED: usize = 5;
-    let framings = ["lines", "length:1", "length", "length:8le", "delimiter:<end>", "fixed:5"];
+    let framings = ["lines", "length:1", "length", "length:3", "varint", "length:8le", "delimiter:<end>", "fixed:5"];
     ctx.needs(!ctx.capabilities().boundaries(), "the wire has boundaries of its own")?;
     for (seed, text) in framings.into_iter().enumerate() {
         let framing: Framing = text.parse().or_broken("a framing")?;

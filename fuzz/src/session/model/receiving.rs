@@ -42,7 +42,7 @@ impl Model {
                 assert!(unread.is_empty() && (state.ended || self.draining), "an end inside the stream");
                 self.deaf |= state.ended;
             }
-            (Some(Err(RecvError::Frame(_))), Next::TooLarge | Next::Truncated) => self.deaf = true,
+            (Some(Err(RecvError::Frame(_))), Next::TooLarge | Next::Truncated | Next::Malformed) => self.deaf = true,
             (Some(Err(RecvError::Io(_))), Next::Need) if state.read_failed => self.deaf = true,
             (None, Next::Need) if !state.ended && !state.read_failed => {}
             (received, next) => panic!("{received:?}, where {rule:?} has {next:?} of {unread:?}"),
