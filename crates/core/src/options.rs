@@ -1,6 +1,7 @@
 //! Typed reading of an endpoint's options.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
@@ -203,6 +204,13 @@ impl OptionValue for Duration {
             _ => return Err(HELP),
         };
         Duration::try_from_secs_f64(seconds).map_err(|_| HELP)
+    }
+}
+
+/// An IP address: `127.0.0.2`, `::1`.
+impl OptionValue for IpAddr {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        value.parse().map_err(|_| "write an IP address, as 127.0.0.2 or ::1")
     }
 }
 

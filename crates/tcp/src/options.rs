@@ -1,7 +1,7 @@
 //! The options of TCP endpoints.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -15,6 +15,10 @@ use swapwire_socket::{Wanted, tell_backlog, tell_buffers_once, tell_recv_buffer,
 /// `net.core.somaxconn` (`listen(2)`). What was cut is logged once, when the endpoint is bound. `keepalive` is both
 /// the silence before the first probe and the time between probes, in whole seconds (`tcp(7)`, `TCP_KEEPIDLE` and
 /// `TCP_KEEPINTVL`).
+///
+/// `source` is an address of this machine, of the family of the server's. Each has local ports of its own, so that a client
+/// that has used up those of one can go on from another. On Linux the port is chosen with the connection
+/// (`IP_BIND_ADDRESS_NO_PORT`, `ip(7)`): one port serves connections to several servers, as it does without the option.
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
     OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
@@ -26,6 +30,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
     #[cfg(target_os = "linux")]
     OptionDoc::new("user_timeout", "time, default off", "give up on unacknowledged bytes after", Side::Both),
+    OptionDoc::new("source", "IP address, default the system's choice", "the address to come from", Side::Connect),
     OptionDoc::new("connect_timeout", "time, default 10s", "give up connecting after", Side::Connect),
 ];
 
@@ -50,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: Option<bool>,
     pub(crate) connect_timeout: Duration,
+    pub(crate) source: Option<IpAddr>,
     pub(crate) stream: StreamOptions,
     recv_buffer: Option<usize>,
     send_buffer: Option<usize>,
@@ -75,6 +81,7 @@ impl Options {
             connect_timeout: reader
                 .get_in("connect_timeout", millis.clone(), "write a time from 1ms to 24h")?
                 .unwrap_or(CONNECT_TIMEOUT),
+            source: reader.get("source")?,
             recv_buffer: size("recv_buffer")?,
             send_buffer: size("send_buffer")?,
             stream: StreamOptions {

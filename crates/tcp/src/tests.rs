@@ -166,6 +166,24 @@ async fn dialled_sockets_are_prepared() {
     assert!(client.nodelay().unwrap() && !SockRef::from(&client).keepalive().unwrap());
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_source_is_where_the_connection_comes_from() {
+    let (acceptor, client, server) = pair("", "source=127.0.0.7").await;
+    assert!(client.local_addr().unwrap().to_string().starts_with("127.0.0.7:"));
+    assert_eq!(server.peer_addr().unwrap(), client.local_addr().unwrap());
+    let local = acceptor.local();
+    for (source, why) in [
+        ("192.0.2.1", "source=192.0.2.1 is no address of this machine"),
+        ("::1", "no connection from source=::1 to 127.0.0.1: one is IPv4 and the other IPv6"),
+        ("here", "option source=here: write an IP address, as 127.0.0.2 or ::1"),
+    ] {
+        let error = refused_connect(&format!("{local}?source={source}")).await;
+        assert_eq!(error, format!("connect {local}?source={source}: {why}"));
+    }
+    assert!(refused_bind("tcp://127.0.0.1:0?source=127.0.0.1").await.ends_with("is for connecting only"));
+}
+
 #[tokio::test]
 async fn accepted_sockets_are_prepared() {
     let bind_options = "nodelay=false&keepalive=7s&ttl=9";
@@ -266,6 +284,7 @@ fn every_option_is_read() {
         let value = match doc.value.split_once([',', ' ']).unwrap().0 {
             "bool" => "true",
             "time" => "5s",
+            "IP" => "::1",
             _ => "5",
         };
         for side in [Side::Bind, Side::Connect] {

@@ -1,10 +1,12 @@
 //! Binding and connecting.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
-use socket2::SockRef;
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{SockRef, Socket};
 use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Place,
     Side, Transport,
@@ -257,6 +259,9 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
     for _ in 0..SELF_CONNECTS {
         let socket = options.socket(addr)?;
         options.stream.apply(&SockRef::from(&socket), addr)?;
+        if let Some(source) = options.source {
+            bind_source(&socket, source, addr)?;
+        }
         let stream = TcpSocket::from_std_stream(socket.into()).connect(addr).await?;
         // Dialling a free port of this machine that the system also picks as the source meets itself (RFC 9293,
         // section 3.5, simultaneous open): nobody listens there.
@@ -265,4 +270,19 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
         }
     }
     Err(io::ErrorKind::ConnectionRefused.into())
+}
+
+fn bind_source(socket: &Socket, source: IpAddr, to: SocketAddr) -> io::Result<()> {
+    if source.is_ipv4() != to.is_ipv4() {
+        let text = format!("no connection from source={source} to {}: one is IPv4 and the other IPv6", to.ip());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    #[cfg(target_os = "linux")]
+    setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
+    socket.bind(&SocketAddr::new(source, 0).into()).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            io::Error::new(error.kind(), format!("source={source} is no address of this machine"))
+        }
+        _ => error,
+    })
 }

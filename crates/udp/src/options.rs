@@ -1,7 +1,7 @@
 //! The options of UDP endpoints.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
@@ -10,7 +10,8 @@ use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 ///
 /// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
 /// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). A datagram that
-/// does not fit into the receive buffer is lost.
+/// does not fit into the receive buffer is lost. `source` is an address of this machine, of the family of the server's; each
+/// has local ports of its own.
 ///
 /// `gso` and `gro` change what datagrams cost, never what they are: messages leave and arrive one by one for everybody
 /// else, and for whoever uses this crate's sockets. Where the system has no `UDP_SEGMENT` or `UDP_GRO` (`udp(7)`, Linux
@@ -22,6 +23,7 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 datagrams", Side::Bind),
     OptionDoc::new("recv_buffer", "size, default the system's", "the system's receive buffer", Side::Both),
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
+    OptionDoc::new("source", "IP address, default the system's choice", "the address to come from", Side::Connect),
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
     OptionDoc::new("broadcast", "bool, default false", "allow sending to broadcast addresses", Side::Both),
     OptionDoc::new("gso", "bool, default true", "neighbours of one size to one peer leave as one (Linux)", Side::Both),
@@ -33,6 +35,7 @@ pub const OPTIONS: &[OptionDoc] = &[
 pub(crate) struct Options {
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: Option<bool>,
+    pub(crate) source: Option<IpAddr>,
     recv_buffer: Option<usize>,
     send_buffer: Option<usize>,
     ttl: Option<u32>,
@@ -50,6 +53,7 @@ impl Options {
         Ok(Self {
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
+            source: reader.get("source")?,
             recv_buffer: size("recv_buffer")?,
             send_buffer: size("send_buffer")?,
             ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,

@@ -454,6 +454,26 @@ async fn options_take_effect_at_both_ends() {
     assert!(!socket.only_v6().unwrap() && !socket.broadcast().unwrap() && !socket.reuse_address().unwrap());
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_source_is_where_datagrams_come_from() {
+    let (bound, _) = bind(&endpoint("udp://127.0.0.1:0")).await.unwrap();
+    let to = format!("udp://{}", bound.local_addr().unwrap());
+    let (dialled, _) = connect(&endpoint(&format!("{to}?source=127.0.0.7"))).await.unwrap();
+    dialled.send(b"ping").unwrap();
+    let mut heard = [0; 4];
+    bound.set_nonblocking(false).unwrap();
+    let (_, from) = bound.recv_from(&mut heard).unwrap();
+    assert!(from.to_string().starts_with("127.0.0.7:") && from == dialled.local_addr().unwrap(), "{from}");
+    for (source, why) in [
+        ("192.0.2.1", "source=192.0.2.1 is no address of this machine"),
+        ("::1", "no datagrams from source=::1 to 127.0.0.1: one is IPv4 and the other IPv6"),
+    ] {
+        let error = Udp::new().connect(&endpoint(&format!("{to}?source={source}"))).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("connect {to}?source={source}: {why}"));
+    }
+}
+
 #[test]
 fn nothing_happens_before_the_first_poll() {
     // Without a runtime, a poll would panic.
@@ -464,7 +484,11 @@ fn nothing_happens_before_the_first_poll() {
 #[test]
 fn every_option_is_read() {
     for doc in OPTIONS {
-        let value = if doc.value.starts_with("bool") { "true" } else { "5" };
+        let value = match doc.value {
+            value if value.starts_with("bool") => "true",
+            value if value.starts_with("IP") => "::1",
+            _ => "5",
+        };
         for side in [Side::Bind, Side::Connect] {
             if doc.side == side || doc.side == Side::Both {
                 let with = endpoint("udp://[::1]:1").with_option(doc.name, value);

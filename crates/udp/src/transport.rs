@@ -1,10 +1,10 @@
 //! Binding and connecting.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use async_trait::async_trait;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, OptionError, Peer, Place,
     Side, Transport,
@@ -164,8 +164,24 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<(UdpSocket, Options),
 /// `connect(2)` of a datagram socket sends nothing and never waits; it also picks the local address and port.
 fn dial(addr: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
     let socket = options.socket(addr)?;
+    if let Some(source) = options.source {
+        bind_source(&socket, source, addr)?;
+    }
     socket.connect(&addr.into())?;
     Ok(socket.into())
+}
+
+fn bind_source(socket: &Socket, source: IpAddr, to: SocketAddr) -> io::Result<()> {
+    if source.is_ipv4() != to.is_ipv4() {
+        let text = format!("no datagrams from source={source} to {}: one is IPv4 and the other IPv6", to.ip());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    socket.bind(&SocketAddr::new(source, 0).into()).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            io::Error::new(error.kind(), format!("source={source} is no address of this machine"))
+        }
+        _ => error,
+    })
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
