@@ -30,7 +30,7 @@ pub fn options(data: &[u8]) {
     match which {
         0 => {
             if let Some(options) = read(tcp::Options::read(&endpoint, side)) {
-                assert!(options.backlog >= 1);
+                assert!(options.backlog() >= 1);
                 assert!(options.connect_timeout >= Duration::from_millis(1));
                 assert!(options.connect_timeout <= Duration::from_secs(24 * 60 * 60));
             }
