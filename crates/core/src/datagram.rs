@@ -92,7 +92,7 @@ pub struct RecvMeta {
     pub local: Option<IpAddr>,
     /// The slot holds a train: datagrams of this size, the last may be shorter (`udp(7)`, `UDP_GRO`).
     pub segment: Option<NonZeroUsize>,
-    /// The datagram was larger than the slot; the server drops and counts it.
+    /// The datagram was larger than the slot, or than the wire carries; the server drops and counts it.
     pub truncated: bool,
 }
 
@@ -100,5 +100,29 @@ impl RecvMeta {
     /// `len` bytes from `peer`.
     pub const fn new(peer: Option<Addr>, len: usize) -> Self {
         Self { peer, len, local: None, segment: None, truncated: false }
+    }
+
+    /// A datagram of which the system tells that it has `len` bytes, in a slot of `room` bytes, on a wire that carries at
+    /// most `max`: what is longer than either is [truncated](Self::truncated).
+    #[inline]
+    pub const fn received(peer: Option<Addr>, len: usize, room: usize, max: usize) -> Self {
+        let mut meta = Self::new(peer, if len < room { len } else { room });
+        meta.truncated = len > room || len > max;
+        meta
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_longer_than_its_slot_or_the_wire_is_truncated() {
+        for (len, room, max, kept, truncated) in
+            [(0, 1, 9, 0, false), (5, 5, 9, 5, false), (6, 5, 9, 5, true), (9, 10, 9, 9, false), (10, 10, 9, 10, true)]
+        {
+            let meta = RecvMeta::received(None, len, room, max);
+            assert_eq!((meta.len, meta.truncated), (kept, truncated), "{len} in {room} of {max}");
+        }
     }
 }

@@ -169,9 +169,7 @@ fn receive_one(socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
     let Some(slot) = batch.next_slot() else { return Ok(()) };
     let room = slot.len();
     let len = recv(socket.as_raw_fd(), slot, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC)?;
-    let mut meta = RecvMeta::new(None, len.min(room));
-    meta.truncated = len > room.min(MAX_MESSAGE);
-    batch.push(meta);
+    batch.push(RecvMeta::received(None, len, room, MAX_MESSAGE));
     Ok(())
 }
 

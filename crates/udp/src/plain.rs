@@ -94,7 +94,5 @@ fn recv(socket: &UdpSocket, slot: &mut [u8]) -> io::Result<RecvMeta> {
     let mut more = [0];
     let room = slot.len();
     let len = (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])?;
-    let mut meta = RecvMeta::new(None, len.min(room));
-    meta.truncated = len > room.min(MAX_MESSAGE);
-    Ok(meta)
+    Ok(RecvMeta::received(None, len, room, MAX_MESSAGE))
 }

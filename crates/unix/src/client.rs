@@ -108,11 +108,7 @@ impl Client {
             ready!(self.socket.poll_recv_ready(cx))?;
             match self.socket.try_io(Interest::READABLE, || receive(&self.socket, slot)) {
                 Ok(_) if self.lost => {}
-                Ok(len) => {
-                    let mut meta = RecvMeta::new(None, len.min(room));
-                    meta.truncated = len > room.min(MAX_MESSAGE);
-                    return Poll::Ready(Ok(meta));
-                }
+                Ok(len) => return Poll::Ready(Ok(RecvMeta::received(None, len, room, MAX_MESSAGE))),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                     _ => return Poll::Ready(Err(recv_error(error))),

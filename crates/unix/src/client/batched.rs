@@ -29,9 +29,7 @@ pub(super) fn receive_many(socket: &UnixDatagram, batch: &mut RecvBatch) -> io::
             // For less than a `recvmmsg` costs.
             Some(room) if batch.awaits() == 1 => {
                 let len = receive(socket, batch.next_slot().unwrap_or_default())?;
-                let mut meta = RecvMeta::new(None, len.min(room));
-                meta.truncated = len > room.min(MAX_MESSAGE);
-                batch.push(meta);
+                batch.push(RecvMeta::received(None, len, room, MAX_MESSAGE));
                 true
             }
             _ => {

@@ -20,9 +20,7 @@ pub(super) fn receive_many(socket: &UnixDatagram, batch: &mut RecvBatch) -> io::
     while let Some(slot) = batch.next_slot() {
         let room = slot.len();
         let len = receive(socket, slot)?;
-        let mut meta = RecvMeta::new(None, len.min(room));
-        meta.truncated = len > room.min(MAX_MESSAGE);
-        batch.push(meta);
+        batch.push(RecvMeta::received(None, len, room, MAX_MESSAGE));
         if batch.awaits() == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }

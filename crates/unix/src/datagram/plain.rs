@@ -45,9 +45,8 @@ impl Moves {
             (len, peer)
         };
         let peer = from_system(&peer);
-        let mut meta = RecvMeta::new((!peer.is_unnamed()).then_some(Addr::Unix(peer)), len.min(slot.len()));
-        meta.truncated = len > MAX_MESSAGE.min(slot.len());
-        Ok(meta)
+        let peer = (!peer.is_unnamed()).then_some(Addr::Unix(peer));
+        Ok(RecvMeta::received(peer, len, slot.len(), MAX_MESSAGE))
     }
 
     /// Sends the entry of `batch` at `from`, where there is one. Past tokio's readiness: it would remember one peer's full
