@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify};
 use crate::{
     Addr, ByteStream, ConnInfo, FrameEncoder, FrameError, Link, MessageStream, Progress, RecvError, SendBatch,
-    SendError, SessionConfig,
+    SendError, SessionConfig, SessionFault,
 };
 
 /// What one queued message costs beside its bytes.
@@ -62,8 +62,23 @@ pub(crate) struct Counters {
     pub(crate) messages: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) partial: AtomicBool,
+    /// How the session broke off: 0, or a [`SessionFault`] as a number.
+    fault: AtomicU8,
+    /// Messages above the limit.
+    pub(crate) refused: AtomicU32,
     /// The size of the buffer that is received into.
     pub(crate) unread: AtomicUsize,
+}
+
+impl Counters {
+    pub(crate) fn set_fault(&self, fault: SessionFault) {
+        self.fault.store(fault as u8, Relaxed);
+    }
+
+    pub(crate) fn fault(&self) -> Option<SessionFault> {
+        let fault = self.fault.load(Relaxed);
+        [SessionFault::BadFrame, SessionFault::Broken].into_iter().find(|known| *known as u8 == fault)
+    }
 }
 
 struct Out {
@@ -326,7 +341,12 @@ impl Inner {
                     out.wrote(len);
                     self.counters.sent.fetch_add(len as u64, Relaxed);
                 }
-                Err(error) => fail(&mut out, error),
+                Err(error) => {
+                    if matches!(error, SendError::Io(_)) {
+                        self.counters.set_fault(SessionFault::Broken);
+                    }
+                    fail(&mut out, error);
+                }
             }
         };
         if out.queued() < before {

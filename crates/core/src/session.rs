@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::{Sink, Stream};
 use tokio_util::sync::CancellationToken;
 
-pub use guard::SessionGuard;
+pub use guard::{SessionFault, SessionGuard};
 pub(crate) use read::ReadState;
 
 use crate::outbox::Inner;

@@ -3,10 +3,21 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, ready};
 
 use crate::outbox::Inner;
 use crate::{Peer, Progress, SendError};
+
+/// How a session broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionFault {
+    /// The peer sent what is no frame, or a frame above the limit.
+    BadFrame = 1,
+    /// The connection broke.
+    Broken,
+}
 
 /// What a server keeps of a session that it handed to a handler: its progress, and the wire after the handler returned.
 /// Dropping it closes the wire.
@@ -22,6 +33,16 @@ impl SessionGuard {
     /// How far the session has come.
     pub fn progress(&self) -> Progress {
         self.inner.progress()
+    }
+
+    /// How the session broke off, if it did. Its handler may not have noticed, or have gone on all the same.
+    pub fn fault(&self) -> Option<SessionFault> {
+        self.inner.counters.fault()
+    }
+
+    /// How many messages above the limit were dropped.
+    pub fn refused(&self) -> u32 {
+        self.inner.counters.refused.load(Relaxed)
     }
 
     /// The other end.

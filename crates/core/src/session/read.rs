@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::outbox::{Inner, Received};
-use crate::{Decoded, FrameDecoder, RecvError, SessionConfig};
+use crate::{Decoded, FrameDecoder, RecvError, SessionConfig, SessionFault};
 
 /// The receiving half's own state.
 pub(crate) struct ReadState {
@@ -91,6 +91,7 @@ impl ReadState {
                 }
                 Poll::Ready(Ok(Received::Message(Some(len)))) if len > self.max_message => {
                     self.buf.clear();
+                    inner.counters.refused.fetch_add(1, Relaxed);
                     return Poll::Ready(Err(RecvError::TooLarge { len, max: self.max_message }));
                 }
                 Poll::Ready(Ok(Received::Message(Some(len)))) => {
@@ -98,8 +99,11 @@ impl ReadState {
                     return Poll::Ready(Ok(Some(self.buf.split_to(len).freeze())));
                 }
                 Poll::Ready(Err(error)) => {
-                    if matches!(error, RecvError::Io(_) | RecvError::Frame(_)) {
-                        self.end();
+                    match &error {
+                        RecvError::TooLarge { .. } => drop(inner.counters.refused.fetch_add(1, Relaxed)),
+                        RecvError::PeerNoise(_) => {}
+                        RecvError::Io(_) => self.break_off(inner, SessionFault::Broken),
+                        RecvError::Frame(_) => self.break_off(inner, SessionFault::BadFrame),
                     }
                     return Poll::Ready(Err(error));
                 }
@@ -151,10 +155,16 @@ impl ReadState {
                 Ok(None)
             }
             Err(error) => {
-                self.end();
+                self.break_off(inner, SessionFault::BadFrame);
                 Err(error.into())
             }
         }
+    }
+
+    #[cold]
+    fn break_off(&mut self, inner: &Inner, fault: SessionFault) {
+        inner.counters.set_fault(fault);
+        self.end();
     }
 
     fn end(&mut self) {

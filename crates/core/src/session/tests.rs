@@ -221,3 +221,23 @@ async fn who_reads_in_a_task_of_its_own_hears_that_the_server_closes() {
     let read = tokio::time::timeout(Duration::from_secs(60), reads).await.expect("it is woken").unwrap();
     assert_eq!(read.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_guard_knows_how_its_session_broke_off() {
+    let config = SessionConfig { max_message: 4, ..SessionConfig::framed(Framing::Lines) };
+    let (mut bad, mut peer) = session(config.clone(), 64);
+    let guard = bad.guard();
+    peer.write_all(b"fine\ntoo long").await.unwrap();
+    assert_eq!(bad.recv().await.unwrap().unwrap(), "fine");
+    assert_eq!(guard.fault(), None);
+    assert!(bad.recv().await.is_err());
+    assert_eq!(guard.fault(), Some(SessionFault::BadFrame));
+
+    let (mut broken, peer) = session(config.clone(), 2);
+    let guard = broken.guard();
+    drop(peer);
+    assert_eq!((broken.recv().await.unwrap(), guard.fault()), (None, None), "an end is no fault");
+    broken.send("hi").await.unwrap();
+    assert!(broken.flush().await.is_err());
+    assert_eq!((guard.fault(), guard.refused()), (Some(SessionFault::Broken), 0));
+}
