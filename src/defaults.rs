@@ -65,13 +65,15 @@ pub async fn connect_with<E: TryInto<Endpoint, Error: Into<EndpointError>>>(
     endpoint: E,
     config: SessionConfig,
 ) -> Result<Session, Error> {
-    let endpoint = endpoint.try_into().map_err(|error| Error::Endpoint(error.into()))?;
+    let endpoint = endpoint.try_into().map_err(|error| Error::Endpoint(registry.explain(error.into())))?;
     let link = registry.connect(&endpoint).await?;
     Ok(Session::new(link, config))
 }
 
+swapwire_core::debug_as_text!(Error);
+
 /// Why [`connect`] failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The text is not an endpoint.

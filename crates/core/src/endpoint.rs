@@ -31,7 +31,7 @@ use crate::options::OptionReader;
 /// assert_eq!(endpoint.option("mode"), Some("660"));
 /// # Ok::<(), swapwire_core::EndpointError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     scheme: String,
     place: Place,
@@ -57,8 +57,10 @@ pub enum Place {
     Name(String),
 }
 
+debug_as_text!(Endpoint, EndpointError);
+
 /// Why a text is not an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("endpoint {text:?}: {reason}")]
 pub struct EndpointError {
     text: String,
@@ -69,6 +71,15 @@ impl EndpointError {
     /// What is wrong and what would be right, without the text that was given.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// The scheme of the text, if it begins with one.
+    pub(crate) fn scheme(&self) -> Option<String> {
+        parse::scheme(&self.text).ok().map(|(scheme, _)| scheme)
+    }
+
+    pub(crate) fn because(self, reason: String) -> Self {
+        Self { reason, ..self }
     }
 }
 

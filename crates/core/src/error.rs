@@ -3,27 +3,30 @@
 use std::io;
 
 use crate::class::classify_stream;
+use crate::suggestion::hint;
 use crate::{Endpoint, ErrorClass, FrameError, OptionError, Place};
 
 /// Any error, as [`HandlerError`](crate::HandlerError) carries it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+debug_as_text!(RegistryError, BindError, ConnectError, RecvError, SendError, TrySendError);
+
 /// Why a registry has no transport for an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
     /// No transport of this scheme is registered.
-    #[error("unknown scheme {scheme:?}; known: {known}")]
+    #[error("unknown scheme {scheme:?}{}", hint(scheme, known))]
     UnknownScheme {
         /// The endpoint's scheme.
         scheme: String,
-        /// The registered schemes.
+        /// The registered schemes, with commas, or `none`.
         known: String,
     },
 }
 
 /// Why an endpoint could not be bound.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
     /// No transport is registered for the scheme.
@@ -134,7 +137,7 @@ impl BindError {
 }
 
 /// Why an endpoint could not be connected.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// No transport is registered for the scheme.
@@ -253,7 +256,7 @@ impl ConnectError {
 }
 
 /// Why nothing could be received.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RecvError {
     /// The bytes do not make a message. The session is over.
@@ -288,7 +291,7 @@ impl RecvError {
 }
 
 /// Why a message was not sent.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// The session is closed, or its writing half is.
@@ -341,7 +344,7 @@ impl SendError {
 }
 
 /// Why a message was not taken at once.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TrySendError {
     /// The queue is full: the message was not taken.

@@ -123,8 +123,10 @@ enum Order {
     Varint,
 }
 
+debug_as_text!(FrameError);
+
 /// Why bytes do not make a message, or a message cannot be framed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
     /// A frame is longer than the limit; known from its header, or from having that much without an end.

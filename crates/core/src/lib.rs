@@ -22,8 +22,12 @@
 //!
 //! * `serde` (off by default): `Serialize` and `Deserialize` for [`Endpoint`], as its text.
 
+#[macro_use]
+mod debug_as_text;
+
 mod endpoint;
 mod options;
+mod suggestion;
 
 mod addr;
 mod peer;
@@ -81,5 +85,6 @@ pub use reply::{Reply, ReplyBuf, ReplyError};
 pub use send_batch::{SendBatch, SendEntry, Train, TrainLimits};
 pub use session::{Permit, Progress, Session, SessionConfig, SessionFault, SessionGuard};
 pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
+pub use suggestion::did_you_mean;
 pub use tower_layer::Layer;
 pub use transport::{Bound, Transport};

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
+use crate::suggestion::{hint, listed};
 use crate::{Endpoint, Printable};
 
 /// On which side of a connection an option has a meaning.
@@ -39,12 +40,14 @@ impl OptionDoc {
     }
 }
 
+debug_as_text!(OptionError);
+
 /// Why the options of an endpoint were refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionError {
     /// Nobody knows this option.
-    #[error("unknown option {name:?}; known: {known}")]
+    #[error("unknown option {name:?}{}", hint(name, known))]
     Unknown {
         /// The option as written.
         name: String,
@@ -101,9 +104,8 @@ impl<'a> OptionReader<'a> {
     pub fn check(&self, known: &[OptionDoc], side: Side) -> Result<(), OptionError> {
         for (name, _) in self.endpoint.options() {
             let Some(doc) = known.iter().find(|doc| doc.name == name) else {
-                let names: Vec<_> =
-                    known.iter().filter(|doc| doc.side == side || doc.side == Side::Both).map(|doc| doc.name).collect();
-                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                let here = known.iter().filter(|doc| doc.side == side || doc.side == Side::Both);
+                let known = listed(here.map(|doc| doc.name));
                 return Err(OptionError::Unknown { name: name.clone(), known });
             };
             if doc.side != Side::Both && doc.side != side {
@@ -224,8 +226,11 @@ impl OptionValue for String {
 mod tests {
     use super::*;
 
-    const KNOWN: &[OptionDoc] =
-        &[OptionDoc::new("a", "bool", "", Side::Both), OptionDoc::new("b", "number", "", Side::Bind)];
+    const KNOWN: &[OptionDoc] = &[
+        OptionDoc::new("a", "bool", "", Side::Both),
+        OptionDoc::new("b", "number", "", Side::Bind),
+        OptionDoc::new("backlog", "number", "", Side::Bind),
+    ];
 
     fn read(text: &str, side: Side) -> String {
         let endpoint: Endpoint = text.parse().unwrap();
@@ -236,8 +241,13 @@ mod tests {
     fn unknown_and_misplaced_options_are_named() {
         assert_eq!(read("x:y?a=1&b=2", Side::Bind), "ok");
         assert_eq!(read("x:y?b=2", Side::Connect), "option \"b\" is for binding only");
-        assert_eq!(read("x:y?c=2", Side::Bind), "unknown option \"c\"; known: a, b");
+        assert_eq!(read("x:y?c=2", Side::Bind), "unknown option \"c\"; known: a, b, backlog");
         assert_eq!(read("x:y?c=2", Side::Connect), "unknown option \"c\"; known: a");
+        assert_eq!(
+            read("x:y?backlgo=2", Side::Bind),
+            "unknown option \"backlgo\"; did you mean \"backlog\"? known: a, b, backlog"
+        );
+        assert_eq!(read("x:y?backlgo=2", Side::Connect), "unknown option \"backlgo\"; known: a");
     }
 
     #[test]

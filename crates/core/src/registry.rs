@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{BindError, Bound, ConnectError, Endpoint, Link, RegistryError, Transport};
+use crate::suggestion::listed;
+use crate::{BindError, Bound, ConnectError, Endpoint, EndpointError, Link, RegistryError, Transport};
 
 /// Maps schemes to transports. An ordinary value: there is no global one.
 #[derive(Clone, Default)]
@@ -45,8 +46,28 @@ impl Registry {
     pub fn transport(&self, endpoint: &Endpoint) -> Result<&dyn Transport, RegistryError> {
         self.transports.get(endpoint.scheme()).map(AsRef::as_ref).ok_or_else(|| RegistryError::UnknownScheme {
             scheme: endpoint.scheme().to_owned(),
-            known: self.transports.keys().copied().collect::<Vec<_>>().join(", "),
+            known: listed(self.transports.keys().copied()),
         })
+    }
+
+    /// The same error about a text that is not an endpoint, or, if its scheme is none of ours, that one: what is wrong behind
+    /// an unknown scheme depends on what was meant.
+    ///
+    /// ```
+    /// use swapwire_core::{Endpoint, Registry};
+    /// let error = "tpc://:1".parse::<Endpoint>().unwrap_err();
+    /// assert_eq!(Registry::new().explain(error).reason(), "unknown scheme \"tpc\"; known: none");
+    /// ```
+    #[must_use]
+    pub fn explain(&self, error: EndpointError) -> EndpointError {
+        match error.scheme() {
+            Some(scheme) if !self.transports.contains_key(&*scheme) => {
+                let known = listed(self.transports.keys().copied());
+                let reason = RegistryError::UnknownScheme { scheme, known }.to_string();
+                error.because(reason)
+            }
+            _ => error,
+        }
     }
 
     /// Binds `endpoint` with the transport of its scheme.
@@ -120,6 +141,6 @@ mod tests {
     fn an_unknown_scheme_lists_the_known_ones() {
         let endpoint: Endpoint = "tpc://h:1".parse().unwrap();
         let error = Registry::new().transport(&endpoint).map(|_| ()).unwrap_err();
-        assert_eq!(error.to_string(), "unknown scheme \"tpc\"; known: ");
+        assert_eq!(error.to_string(), "unknown scheme \"tpc\"; known: none");
     }
 }

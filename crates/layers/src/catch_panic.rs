@@ -49,8 +49,10 @@ pub struct CatchPanic<H> {
     inner: H,
 }
 
+swapwire_core::debug_as_text!(Panicked);
+
 /// The handler panicked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("handle: the handler panicked: {}", Printable::new(.message))]
 #[non_exhaustive]
 pub struct Panicked {

@@ -90,8 +90,10 @@ pub struct Rate<H> {
     settings: RateLayer,
 }
 
+swapwire_core::debug_as_text!(RateExceeded);
+
 /// More messages (or sessions) came than the rate allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("handle: more than {messages} per {period:?}")]
 #[non_exhaustive]
 pub struct RateExceeded {

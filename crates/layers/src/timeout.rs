@@ -65,8 +65,10 @@ pub struct Timeout<H> {
     limit: Duration,
 }
 
+swapwire_core::debug_as_text!(TimedOut);
+
 /// A call or a session took longer than its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("handle: not done within {limit:?}")]
 #[non_exhaustive]
 pub struct TimedOut {

@@ -1,15 +1,15 @@
 //! Composing a server.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use swapwire_core::{BindError, Bound, Endpoint, EndpointError, ErrorClass, Framing, Registry, Transport};
+use swapwire_core::{BindError, Bound, Endpoint, EndpointError, Framing, Registry, Shape, Transport};
 
+use crate::build_error::{AMPLIFICATION, FRAMING, HANDLER, Problem};
 use crate::crew::Served;
 use crate::datagram_loop::is_exposed;
 use crate::worker::MOST_WORKERS;
-use crate::{IntoService, Limits, Server, Service};
+use crate::{BuildError, IntoService, Limits, Server, Service};
 
 /// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
 ///
@@ -121,10 +121,11 @@ impl ServerBuilder {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(self) -> Result<Server, BuildError> {
-        let mut problems: Vec<Problem> = self.limits.problems().into_iter().map(Problem::Limits).collect();
+        let mut problems: Vec<Problem> =
+            self.limits.problems().into_iter().map(|(name, reason)| Problem::Limits { name, reason }).collect();
         let mut checked = Vec::new();
         if self.workers.is_some_and(|workers| !(1..=MOST_WORKERS).contains(&workers)) {
-            problems.push(Problem::Limits(format!("workers must be from 1 to {MOST_WORKERS}")));
+            problems.push(Problem::Workers);
         }
         if self.routes.is_empty() {
             problems.push(Problem::NoEndpoint);
@@ -133,13 +134,13 @@ impl ServerBuilder {
             let endpoint = match route.endpoint {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
-                    problems.push(Problem::Endpoint(error));
+                    problems.push(Problem::Endpoint(self.registry.explain(error)));
                     continue;
                 }
             };
             let framing = route.framing.or_else(|| self.framing.clone()).unwrap_or(Framing::Chunks);
             let Some(service) = route.service.or_else(|| self.service.clone()) else {
-                problems.push(Problem::Composition { endpoint, reason: "no handler".to_owned() });
+                problems.push(Problem::Composition { endpoint, reason: "no handler".to_owned(), cure: HANDLER });
                 continue;
             };
             let capabilities = match self.registry.transport(&endpoint) {
@@ -151,11 +152,14 @@ impl ServerBuilder {
             };
             match service.check(&capabilities, &framing) {
                 Ok(()) => checked.push((endpoint, service, framing, capabilities)),
-                Err(reason) => problems.push(Problem::Composition { endpoint, reason }),
+                Err(reason) => {
+                    let unframed = capabilities.shape == Shape::ByteStream && !framing.boundaries();
+                    problems.push(Problem::Composition { endpoint, reason, cure: if unframed { FRAMING } else { "" } });
+                }
             }
         }
         if !problems.is_empty() {
-            return Err(BuildError { problems });
+            return Err(BuildError::new(problems));
         }
         let mut served = Vec::new();
         'endpoints: for (endpoint, service, framing, capabilities) in checked {
@@ -178,7 +182,7 @@ impl ServerBuilder {
                     let reason = "this handler answers with more than it is asked, and forged senders could turn it \
                                   against others: bind it to a loopback address, or allow amplification";
                     let endpoint = endpoint.clone();
-                    problems.push(Problem::Composition { endpoint, reason: reason.to_owned() });
+                    problems.push(Problem::Composition { endpoint, reason: reason.to_owned(), cure: AMPLIFICATION });
                     continue 'endpoints;
                 }
                 let (local, service, framing) = (first.local(), Arc::clone(&service), framing.clone());
@@ -189,70 +193,14 @@ impl ServerBuilder {
             }
         }
         if !problems.is_empty() {
-            return Err(BuildError { problems });
+            return Err(BuildError::new(problems));
         }
-        Server::new(served, self.limits, self.workers)
-            .map_err(|error| BuildError { problems: vec![Problem::Worker(error)] })
+        Server::new(served, self.limits, self.workers).map_err(|error| BuildError::new(vec![Problem::Worker(error)]))
     }
 }
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.routes.iter().map(|route| &route.endpoint)).finish()
-    }
-}
-
-/// Why a server could not be made: every mistake of the composition, or the bind that failed.
-#[derive(Debug)]
-pub struct BuildError {
-    problems: Vec<Problem>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("no endpoint to listen on")]
-    NoEndpoint,
-    #[error("limits: {0}")]
-    Limits(String),
-    #[error(transparent)]
-    Endpoint(EndpointError),
-    #[error("serve {endpoint}: {reason}")]
-    Composition { endpoint: Endpoint, reason: String },
-    #[error(transparent)]
-    Bind(BindError),
-    #[error(transparent)]
-    Worker(io::Error),
-}
-
-impl BuildError {
-    /// One line for each problem, at least one.
-    pub fn problems(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(ToString::to_string)
-    }
-
-    /// Whether the composition is at fault ([`ErrorClass::Configuration`]), or the system refused a bind or a worker
-    /// ([`ErrorClass::ListenerFatal`]).
-    pub fn class(&self) -> ErrorClass {
-        let refused = |problem: &Problem| match problem {
-            Problem::Bind(error) => error.class() == ErrorClass::ListenerFatal,
-            Problem::Worker(_) => true,
-            _ => false,
-        };
-        if self.problems.iter().all(refused) { ErrorClass::ListenerFatal } else { ErrorClass::Configuration }
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.problems.iter().enumerate() {
-            write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.problems.first().map(|problem| problem as _)
     }
 }

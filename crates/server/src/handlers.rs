@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use swapwire_core::Framing;
+use swapwire_core::{Framing, debug_as_text, did_you_mean};
 
 use crate::{IntoService, Service};
 
@@ -40,12 +40,25 @@ impl HandlerEntry {
 }
 
 /// No handler has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown handler {name:?}; known: {known}")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UnknownHandler {
     name: String,
-    known: String,
+    known: Vec<&'static str>,
 }
+
+debug_as_text!(UnknownHandler);
+
+impl fmt::Display for UnknownHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown handler {:?}; ", self.name)?;
+        if let Some(meant) = did_you_mean(&self.name, self.known.iter().copied()) {
+            write!(f, "did you mean {meant:?}? ")?;
+        }
+        write!(f, "known: {}", if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") })
+    }
+}
+
+impl std::error::Error for UnknownHandler {}
 
 impl HandlerRegistry {
     /// No handlers.
@@ -80,10 +93,9 @@ impl HandlerRegistry {
     /// # Errors
     /// There is none; the error lists the known ones.
     pub fn get(&self, name: &str) -> Result<&HandlerEntry, UnknownHandler> {
-        self.entries.get(name).ok_or_else(|| UnknownHandler {
-            name: name.to_owned(),
-            known: self.entries.keys().copied().collect::<Vec<_>>().join(", "),
-        })
+        self.entries
+            .get(name)
+            .ok_or_else(|| UnknownHandler { name: name.to_owned(), known: self.entries.keys().copied().collect() })
     }
 
     /// All handlers in alphabetical order.

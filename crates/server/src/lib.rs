@@ -29,6 +29,7 @@
 //! The crate knows no transport by name, installs no signal handler and no logger, and leaves no task behind: dropping
 //! the future of [`Server::run_until`] closes everything.
 
+mod build_error;
 mod builder;
 mod complaint;
 mod context;
@@ -83,7 +84,8 @@ mod throttle;
 #[cfg(all(test, swapwire_loom))]
 mod models;
 
-pub use builder::{BuildError, ServerBuilder};
+pub use build_error::BuildError;
+pub use builder::ServerBuilder;
 pub use context::ServeContext;
 pub use handlers::{HandlerEntry, HandlerRegistry, UnknownHandler};
 pub use limits::{Limits, WhenFull};

@@ -4,7 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+mod setters;
+
 /// Every bound and deadline of a server. Deadlines are switched off by `None`.
+///
+/// Each field has a setter of its name, which chains:
+///
+/// ```
+/// use std::time::Duration;
+/// use swapwire_server::{Limits, Server};
+///
+/// let limits = Limits::default().max_message(64 << 10).idle_timeout(Duration::from_secs(60)).write_timeout(None);
+/// assert_eq!((limits.max_message, limits.write_timeout), (65_536, None));
+/// let builder = Server::builder().limits(limits);
+/// ```
 ///
 /// How much memory they allow is told by [`session_memory`](Self::session_memory) and
 /// [`socket_memory`](Self::socket_memory). With [workers](crate::ServerBuilder::workers), what is said of a socket is for
@@ -117,17 +130,18 @@ const LEAST_BUDGET: usize = 1 << 20;
 const LONGEST_GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Limits {
-    /// What contradicts itself, for people; empty if nothing does.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let zero = |name: &str, value: usize| (value == 0).then(|| format!("{name} must be at least 1"));
-        let instant = |name: &str, value: Option<Duration>| {
-            (value == Some(Duration::ZERO)).then(|| format!("{name} must be longer than 0; none switches it off"))
+    /// The limits that contradict themselves, each with what would be right; empty if none does.
+    pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
+        let zero = |name: &'static str, value: usize| (value == 0).then(|| (name, "must be at least 1".to_owned()));
+        let instant = |name: &'static str, value: Option<Duration>| {
+            (value == Some(Duration::ZERO)).then(|| (name, "must be longer than 0; none switches it off".to_owned()))
         };
-        let permits = |name: &str, value: usize| {
-            (value > tokio::sync::Semaphore::MAX_PERMITS).then(|| format!("{name} is too large"))
+        let permits = |name: &'static str, value: usize| {
+            (value > tokio::sync::Semaphore::MAX_PERMITS).then(|| (name, "is too large".to_owned()))
         };
-        let bytes =
-            |name: &str, value: usize| (value > LARGEST).then(|| format!("{name} must be at most {LARGEST} bytes"));
+        let bytes = |name: &'static str, value: usize| {
+            (value > LARGEST).then(|| (name, format!("must be at most {LARGEST} bytes")))
+        };
         [
             zero("max_connections", self.max_connections),
             zero("max_per_source", self.max_per_source.unwrap_or(1)),
@@ -150,11 +164,12 @@ impl Limits {
             bytes("max_message", self.max_message),
             bytes("max_reply", self.max_reply),
             bytes("out_queue", self.out_queue),
-            (self.peer_bytes < LEAST_PEER_BYTES)
-                .then(|| format!("peer_bytes must be at least {LEAST_PEER_BYTES}, or large datagrams find no room")),
+            (self.peer_bytes < LEAST_PEER_BYTES).then(|| {
+                ("peer_bytes", format!("must be at least {LEAST_PEER_BYTES}, or large datagrams find no room"))
+            }),
             (self.memory_budget.is_some_and(|budget| budget < LEAST_BUDGET))
-                .then(|| format!("memory_budget must be at least {LEAST_BUDGET} bytes; none switches it off")),
-            (self.drain_grace > LONGEST_GRACE).then(|| format!("drain_grace must be at most {LONGEST_GRACE:?}")),
+                .then(|| ("memory_budget", format!("must be at least {LEAST_BUDGET} bytes; none switches it off"))),
+            (self.drain_grace > LONGEST_GRACE).then(|| ("drain_grace", format!("must be at most {LONGEST_GRACE:?}"))),
         ]
         .into_iter()
         .flatten()

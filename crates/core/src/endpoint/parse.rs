@@ -13,6 +13,21 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     if text.len() > MAX_LEN {
         return Err(format!("{} bytes long; the limit is {MAX_LEN}", text.len()));
     }
+    let (scheme, rest) = scheme(text)?;
+    let (place, query) = match rest.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (rest, None),
+    };
+    let endpoint = Endpoint { place: parse_place(&scheme, place)?, options: parse_options(query)?, scheme };
+    // The normal form escapes more, and must be read again.
+    match endpoint.to_string().len() {
+        ..=MAX_LEN => Ok(endpoint),
+        len => Err(format!("{len} bytes long with its bytes escaped; the limit is {MAX_LEN}")),
+    }
+}
+
+/// The scheme, in lower case, and what follows it.
+pub(super) fn scheme(text: &str) -> Result<(String, &str), String> {
     let Some((scheme, rest)) = text.split_once(':') else {
         return Err(match text.starts_with(['/', '.']) {
             true => format!("no scheme; for a Unix socket write unix:{text}"),
@@ -24,16 +39,7 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     if !scheme.as_bytes().first().is_some_and(u8::is_ascii_lowercase) || !scheme.bytes().all(good) {
         return Err(format!("{scheme:?} is not a scheme; write for example tcp://127.0.0.1:8888"));
     }
-    let (place, query) = match rest.split_once('?') {
-        Some((place, query)) => (place, Some(query)),
-        None => (rest, None),
-    };
-    let endpoint = Endpoint { place: parse_place(&scheme, place)?, options: parse_options(query)?, scheme };
-    // The normal form escapes more, and must be read again.
-    match endpoint.to_string().len() {
-        ..=MAX_LEN => Ok(endpoint),
-        len => Err(format!("{len} bytes long with its bytes escaped; the limit is {MAX_LEN}")),
-    }
+    Ok((scheme, rest))
 }
 
 fn parse_place(scheme: &str, text: &str) -> Result<Place, String> {

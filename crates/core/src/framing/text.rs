@@ -28,8 +28,10 @@ impl fmt::Display for Framing {
     }
 }
 
+debug_as_text!(FramingParseError);
+
 /// Why a text is not a framing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "framing {0:?}: write chunks, lines, length, length:N or length:Nle (N from 1 to 8 bytes), varint, delimiter:TEXT (escapes \\n \\r \\t \\0 \\xNN) or fixed:N"
 )]
