@@ -1,23 +1,28 @@
 #![doc = include_str!("../README.md")]
 
 mod defaults;
+pub mod prelude;
 
 pub use defaults::{Error, connect, connect_with, default_handlers, default_registry, server};
 
 pub use swapwire_core as core;
 pub use swapwire_core::{
-    Addr, BindError, Bound, ByteStream, Capabilities, ConnInfo, ConnectError, DatagramSocket, Endpoint, ErrorClass,
-    Framing, Handler, HandlerError, HandlerExt, Incoming, Input, Layer, Link, Listener, MessageStream, Peer, Place,
-    Registry, Reply, Request, Session, SessionConfig, SessionHandler, SessionSender, Shape, Transport, async_trait,
-    handler_fn, handler_fn_async,
+    Addr, AsyncHandlerFn, BindError, Bound, BoxError, ByteItems, ByteStream, Bytes, Capabilities, ConnInfo,
+    ConnectError, Credentials, DatagramSocket, Endpoint, EndpointError, ErrorClass, Extensions, FrameError, Framing,
+    FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, Incoming, Input, Layer, Link, Listener,
+    MessageCodec, MessageStream, OptionError, Peer, Permit, Place, Progress, RawStream, RecvError, Registry,
+    RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionGuard,
+    SessionHandler, SessionReader, SessionSender, SessionWriter, Shape, TextItems, Transport, TrySendError, UnixAddr,
+    async_trait, handler_fn, handler_fn_async, testing,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;
 #[cfg(feature = "mem")]
 pub use swapwire_mem as mem;
 pub use swapwire_server::{
-    BuildError, DrainReport, HandlerRegistry, IntoService, Limits, Running, Server, ServerBuilder, Service, Snapshot,
-    Split, WhenFull,
+    BuildError, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, MessageKind, PerMessage, PerSession,
+    Running, ServeContext, Server, ServerBuilder, Service, ServiceKind, SessionEnd, SessionKind, Snapshot, Split,
+    UnknownHandler, WhenFull,
 };
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;

@@ -48,12 +48,25 @@ fn malformed_endpoints() {
 #[test]
 fn unknown_schemes_options_handlers_and_framings() {
     let known = "known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram";
-    expect(&["serve", "tpc://h:1"], 2, &format!("swapwire: bind tpc://h:1: unknown scheme \"tpc\"; {known}"));
-    expect(&["connect", "tpc://h:1"], 2, &format!("swapwire: connect tpc://h:1: unknown scheme \"tpc\"; {known}"));
+    let unknown = format!("unknown scheme \"tpc\"; did you mean \"tcp\"? {known}");
+    expect(&["serve", "tpc://h:1"], 2, &format!("swapwire: bind tpc://h:1: {unknown}"));
+    expect(&["connect", "tpc://h:1"], 2, &format!("swapwire: connect tpc://h:1: {unknown}"));
+    // Before what is wrong behind it.
+    for command in ["serve", "connect", "bench"] {
+        for endpoint in ["tpc://:1", "tpc://h", "TPC://::1:80", "tpc:"] {
+            expect(&[command, endpoint], 2, &format!("swapwire: endpoint {endpoint:?}: {unknown}"));
+        }
+    }
+    expect_start(&["bench", "tpc"], 2, "swapwire: unknown scheme \"tpc\"; did you mean \"tcp\"? known: ");
     expect_start(
         &["serve", "tcp://127.0.0.1:0?colour=red"],
         2,
         "swapwire: bind tcp://127.0.0.1:0?colour=red: unknown option \"colour\"; known: backlog,",
+    );
+    expect_start(
+        &["serve", "tcp://127.0.0.1:0?no_delay=1"],
+        2,
+        "swapwire: bind tcp://127.0.0.1:0?no_delay=1: unknown option \"no_delay\"; did you mean \"nodelay\"? known: ",
     );
     expect_start(
         &["connect", "tcp://127.0.0.1:1?backlog=3"],
@@ -68,7 +81,7 @@ fn unknown_schemes_options_handlers_and_framings() {
     expect_start(
         &["serve", "mem:x", "--handler", "ecco"],
         2,
-        "swapwire: unknown handler \"ecco\"; known: chargen, chat, daytime, discard, echo, time, uppercase-echo",
+        "swapwire: unknown handler \"ecco\"; did you mean \"echo\"? known: chargen, chat, daytime, discard, echo, time, uppercase-echo",
     );
     for args in [["serve", "mem:x"], ["connect", "mem:x"]] {
         expect_start(

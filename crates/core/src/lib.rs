@@ -50,6 +50,7 @@ mod framing;
 mod handler;
 mod handler_fn;
 mod reply;
+pub mod testing;
 
 mod outbox;
 mod session;
@@ -63,6 +64,7 @@ pub mod sync;
 
 pub use addr::{Addr, InlineName, UnixAddr};
 pub use async_trait::async_trait;
+pub use bytes::Bytes;
 pub use capabilities::{Capabilities, Shape};
 pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream};
 pub use datagram::{DatagramSocket, Offload, RecvMeta};

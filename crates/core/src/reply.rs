@@ -44,8 +44,10 @@ pub struct Reply {
     answerable: bool,
 }
 
+debug_as_text!(ReplyError);
+
 /// Why a reply was not taken. The call may go on and send something shorter.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
     /// The replies of this call would exceed its limit.

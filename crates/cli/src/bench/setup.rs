@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use swapwire::{Endpoint, Framing, Registry};
+use swapwire::{Endpoint, Framing, Registry, RegistryError};
 use swapwire_bench::{Conditions, Expect, Goal, Load, Plan, PlanError, ServerKind, Sizes, Slo, Target};
 
 use super::servers::{self, Spec};
@@ -275,10 +275,8 @@ fn schemes(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Ve
         if known.contains(&text.as_str()) {
             schemes.push(text.clone());
         } else {
-            problems.say(format!(
-                "unknown scheme {text:?}; known: {}; a server that runs already is written as tcp://127.0.0.1:8888",
-                known.join(", ")
-            ));
+            let error = RegistryError::UnknownScheme { scheme: text.clone(), known: known.join(", ") };
+            problems.say(format!("{error}; a server that runs already is written as tcp://127.0.0.1:8888"));
         }
     }
     schemes
@@ -287,7 +285,8 @@ fn schemes(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Ve
 fn targets(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Vec<Target> {
     let mut endpoints = Vec::new();
     for text in &args.endpoints {
-        let Some(endpoint) = problems.take(text.parse::<Endpoint>()) else { continue };
+        let endpoint = text.parse::<Endpoint>().map_err(|error| registry.explain(error));
+        let Some(endpoint) = problems.take(endpoint) else { continue };
         let known = registry.transport(&endpoint).map(drop).map_err(|error| format!("bench {endpoint}: {error}"));
         if problems.take(known).is_some() {
             endpoints.push(endpoint);

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use swapwire::core::EndpointError;
 use swapwire::{Capabilities, Endpoint, ErrorClass, Framing, Session, SessionConfig, Shape};
 
 use crate::cli::ConnectArgs;
@@ -63,7 +62,7 @@ pub(crate) fn run(args: ConnectArgs) -> Result<u8, Failure> {
 
 async fn connect(args: ConnectArgs) -> Result<u8, Failure> {
     let registry = swapwire::default_registry();
-    let endpoint: Endpoint = args.endpoint.parse().map_err(|error: EndpointError| Failure::usage(error))?;
+    let endpoint: Endpoint = args.endpoint.parse().map_err(|error| Failure::usage(registry.explain(error)))?;
     let framing = args.framing.map(|text| text.parse()).transpose().map_err(Failure::usage)?.unwrap_or(Framing::Lines);
     if args.max_message == 0 {
         return Err(Failure::usage("--max-message 0: nothing could be sent; write at least 1"));

@@ -24,7 +24,7 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     for text in &args.endpoints {
         match text.parse() {
             Ok(endpoint) => endpoints.push(endpoint),
-            Err(error) => problems.push(format!("{error}")),
+            Err(error) => problems.push(swapwire::default_registry().explain(error).to_string()),
         }
     }
     let (Some(entry), true) = (entry, problems.is_empty()) else {
