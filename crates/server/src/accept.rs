@@ -14,7 +14,6 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::complaint::Complaint;
-use crate::complaint::shown;
 use crate::context::QUIET;
 use crate::door::{Door, Next, turn_away};
 use crate::group::Member;
@@ -23,6 +22,7 @@ use crate::room::{Arrival, Place, Refusal, Room};
 use crate::sessions::Sessions;
 use crate::stats::Stats;
 use crate::sync::OwnedSemaphorePermit;
+use crate::troubles::Trouble;
 use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
 /// The first pause after an accept that failed for want of a resource; it doubles up to [`LONGEST_PAUSE`].
@@ -274,9 +274,5 @@ async fn establish(incoming: Incoming, _room: Option<OwnedSemaphorePermit>, cx: 
         Some(limit) => timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
         None => incoming.establish().await,
     };
-    established
-        .inspect_err(|error| {
-            tracing::debug!(endpoint = %cx.endpoint, %peer, error = %shown(error), "handshake failed");
-        })
-        .ok()
+    established.inspect_err(|error| cx.tell(Trouble::Handshake, Some(peer.addr()), error)).ok()
 }

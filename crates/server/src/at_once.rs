@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Reply, Request, SendBatch, UnixAddr};
 
 use crate::ServeContext;
-use crate::gate::Gate;
-use crate::runner::{MOST_REPLIES, Work, local_addr, settle, too_long, unless_it_panics};
+use crate::bound::Bound;
+use crate::gate::{Gate, fits};
+use crate::runner::{MOST_REPLIES, Work, local_addr, settle, unless_it_panics};
 
 /// What handling a batch takes besides the batch.
 pub(crate) struct AtOnce {
@@ -18,8 +19,7 @@ pub(crate) struct AtOnce {
     peer: Peer,
     own: Option<Addr>,
     gate: Gate,
-    /// Whether replies are bounded by requests, as their senders may be forged.
-    bounded: bool,
+    bound: Bound,
 }
 
 impl AtOnce {
@@ -30,7 +30,7 @@ impl AtOnce {
             peer: Peer::new(Addr::Unix(UnixAddr::UNNAMED)),
             own: gate.own(),
             gate: gate.clone(),
-            bounded: cx.capabilities.spoofable && !handler.amplifies(),
+            bound: Bound::new(&cx.capabilities, gate.own(), handler.amplifies(), cx.limits.max_reply),
         })
     }
 
@@ -44,7 +44,7 @@ impl AtOnce {
         cx: &ServeContext,
     ) {
         while unless_it_panics(|| self.run(handler, work, out, task, cx)).is_none() {
-            settle(&mut self.reply, None, cx);
+            settle(&mut self.reply, None, None, self.bound, cx);
         }
         out.take_bytes(&mut self.reply);
     }
@@ -60,8 +60,8 @@ impl AtOnce {
         let limits = &*cx.limits;
         let bound = self.own.unwrap_or(Addr::Unix(UnixAddr::UNNAMED));
         while let Some((meta, bytes)) = work.batch.get(work.next) {
-            if meta.truncated || self.gate.refuses(meta) {
-                work.refuse(meta.truncated, cx);
+            if !self.gate.admits(meta, cx) {
+                work.skip();
                 continue;
             }
             let asked = meta.local.and_then(|local| local_addr(self.own, Some(local)));
@@ -83,8 +83,7 @@ impl AtOnce {
                     work.offset = end;
                 }
                 let message = &bytes[start..end];
-                if message.len() > limits.max_message {
-                    too_long(cx);
+                if !fits(message.len(), meta, cx) {
                     match last {
                         true => break,
                         false => continue,
@@ -92,17 +91,15 @@ impl AtOnce {
                 }
                 // Before the call: one that panics is not made again.
                 work.handled += 1;
-                let most =
-                    if self.bounded { limits.max_reply.min((3 * message.len()).max(64)) } else { limits.max_reply };
-                self.reply.reset(most, peer.is_some());
+                self.reply.reset(self.bound.of_call(message.len()), peer.is_some());
                 let called = {
                     let call = pin!(handler.handle(Request::new(message, peer, local), &mut self.reply));
                     call.poll(task)
                 };
                 match called {
                     Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => settle(&mut self.reply, Some(Err(error)), cx),
-                    Poll::Pending => settle(&mut self.reply, Some(Err(waits())), cx),
+                    Poll::Ready(Err(error)) => settle(&mut self.reply, Some(Err(error)), peer, self.bound, cx),
+                    Poll::Pending => settle(&mut self.reply, Some(Err(waits())), peer, self.bound, cx),
                 }
                 // Without an address nothing was replied.
                 if peer.is_some() {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use swapwire_core::{BindError, Bound, Endpoint, EndpointError, Framing, Registry, Shape, Transport};
 
+use crate::bound::can_flood;
 use crate::build_error::{AMPLIFICATION, FRAMING, HANDLER, Problem};
 use crate::crew::Served;
-use crate::datagram_loop::is_exposed;
 use crate::worker::MOST_WORKERS;
 use crate::{BuildError, IntoService, Limits, Server, Service};
 
@@ -174,10 +174,9 @@ impl ServerBuilder {
             for members in groups {
                 let Some(first) = members.first() else { continue };
                 if let Bound::Socket(socket) = first
-                    && capabilities.spoofable
                     && service.amplifies()
                     && !self.amplification
-                    && is_exposed(socket.local_addr())
+                    && can_flood(&capabilities, socket.local_addr())
                 {
                     let reason = "this handler answers with more than it is asked, and forged senders could turn it \
                                   against others: bind it to a loopback address, or allow amplification";

@@ -7,12 +7,12 @@ use std::task::Poll;
 
 use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
-use crate::complaint::shown;
 use crate::connection::Connection;
 use crate::input::Turn;
 use crate::ledger::Ledger;
 use crate::scratch::Scratch;
 use crate::stats::Stats;
+use crate::troubles::Trouble;
 use crate::{ServeContext, SessionEnd};
 
 /// Serves one connection to its end.
@@ -65,7 +65,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                         break None;
                     }
                     Err(error) => {
-                        tracing::debug!(%peer, error = %shown(error), "bad frame");
+                        cx.tell(Trouble::BadFrame, Some(peer.addr()), error);
                         break Some(SessionEnd::BadFrame);
                     }
                 };
@@ -107,7 +107,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
                     // A failed call replies nothing: what it left may be half a message.
                     Ok(Err(error)) => {
-                        tracing::debug!(%peer, error = %shown(error), "handler error");
+                        cx.tell(Trouble::HandlerError, Some(peer.addr()), error);
                         scratch.reply.reset(0, true);
                         break Some(SessionEnd::HandlerError);
                     }
@@ -194,6 +194,7 @@ mod tests {
             keeper: Arc::new(Keeper::new(&limits)),
             limits,
             stats: Arc::default(),
+            troubles: Arc::default(),
             drain: Drain::default(),
             abort: Default::default(),
             lending: Default::default(),

@@ -1,29 +1,42 @@
 //! What is logged seldom, however often it happens.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
-use swapwire_core::Printable;
 use tokio::time::Instant;
 
-/// The text of an error of a handler or a transport, which may repeat what a peer said.
-pub(crate) fn shown<T>(text: T) -> Printable<T> {
-    Printable::new(text).at_most(256)
-}
-
-/// What is logged once a second at the most, by whoever shares it.
+/// What is logged once a second at the most, by whoever shares it. Nobody waits for another.
 #[derive(Debug, Default)]
-pub(crate) struct Complaint(Mutex<Option<Instant>>);
+pub(crate) struct Complaint {
+    last: Mutex<Option<Instant>>,
+    suppressed: AtomicU64,
+}
 
 impl Complaint {
     /// Whether it is to be logged now; then it was.
     pub(crate) fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
-        if due {
-            *last = Some(Instant::now());
+        self.due().is_some()
+    }
+
+    /// How many were not logged since the last one that was, if this one is to be logged now; then it was.
+    pub(crate) fn due(&self) -> Option<u64> {
+        let last = match self.last.try_lock() {
+            Ok(last) => Some(last),
+            Err(TryLockError::Poisoned(last)) => Some(last.into_inner()),
+            // Another thread is just logging it.
+            Err(TryLockError::WouldBlock) => None,
+        };
+        match last {
+            Some(mut last) if last.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) => {
+                *last = Some(Instant::now());
+                Some(self.suppressed.swap(0, Relaxed))
+            }
+            _ => {
+                self.suppressed.fetch_add(1, Relaxed);
+                None
+            }
         }
-        due
     }
 }
 
@@ -32,13 +45,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_due_once_a_second() {
+    async fn it_is_due_once_a_second_and_says_how_often_it_was_not() {
         let complaint = Complaint::default();
-        let mut due = 0;
+        let mut due = Vec::new();
         for _ in 0..101 {
-            due += u32::from(complaint.is_due());
+            due.extend(complaint.due());
             tokio::time::advance(Duration::from_millis(100)).await;
         }
-        assert_eq!(due, 11);
+        assert_eq!(due, [[0].as_slice(), &[9; 10]].concat());
     }
 }

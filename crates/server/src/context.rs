@@ -13,12 +13,13 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::Limits;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::scratch::Lending;
 use crate::stats::Stats;
 use crate::sync::{self, AtomicBool, WaitForCancellationFutureOwned};
-use crate::{Limits, SessionEnd};
+use crate::troubles::Troubles;
 
 /// What a [`Service`](crate::Service) needs to serve one endpoint: bounds, framing, counters, and word of the drain.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub struct ServeContext {
     pub(crate) framing: Framing,
     pub(crate) limits: Arc<Limits>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) troubles: Arc<Troubles>,
     pub(crate) drain: Drain,
     /// Told at the drain deadline.
     pub(crate) abort: CancellationToken,
@@ -81,10 +83,6 @@ impl ServeContext {
         config.out_queue = self.limits.out_queue;
         config.draining = Some(self.drain.sessions.clone());
         config
-    }
-
-    pub(crate) fn ended(&self, end: SessionEnd) {
-        self.stats.ended(end);
     }
 }
 

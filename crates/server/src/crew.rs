@@ -18,6 +18,7 @@ use crate::keeper::Keeper;
 use crate::room::Room;
 use crate::scratch::Lending;
 use crate::stats::Stats;
+use crate::troubles::Troubles;
 use crate::{Limits, ServeContext, Service};
 
 /// An endpoint with all that was bound for it: one, or a group for several workers.
@@ -50,6 +51,7 @@ struct Plan {
     service: Arc<dyn Service>,
     framing: Framing,
     capabilities: Capabilities,
+    troubles: Arc<Troubles>,
 }
 
 /// How the loops of a crew are told to end.
@@ -74,7 +76,7 @@ pub(crate) fn spread(served: Vec<Served>, workers: usize) -> Vec<Crew> {
         let count = members.len();
         let first = if count < workers { next } else { 0 };
         next = if count < workers { (next + count) % workers } else { next };
-        let served = Arc::new(Plan { local, service, framing, capabilities });
+        let served = Arc::new(Plan { local, service, framing, capabilities, troubles: Arc::default() });
         for (i, (bound, member)) in members.into_iter().zip(Member::group(count)).enumerate() {
             let part = Part { bound, member, grouped: count > 1, served: Arc::clone(&served) };
             crews[(first + i) % workers].parts.push(part);
@@ -111,6 +113,7 @@ impl Crew {
                 framing: part.served.framing.clone(),
                 limits: Arc::clone(limits),
                 stats: Arc::clone(&self.stats),
+                troubles: Arc::clone(&part.served.troubles),
                 drain: word.drain.clone(),
                 abort: word.abort.clone(),
                 keeper: Arc::new(Keeper::new(limits)),

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use swapwire_core::{Addr, DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
+use swapwire_core::{DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
 
 use crate::ServeContext;
 use crate::at_once::AtOnce;
@@ -18,6 +18,7 @@ use crate::intake::Intake;
 use crate::outlet::Outlet;
 use crate::runner::{Desk, Late, Work, run};
 use crate::stats::Stats;
+use crate::troubles::Trouble;
 
 /// Datagrams received at once.
 pub(crate) const BATCH: usize = 64;
@@ -136,7 +137,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
     fn is_stalled(&mut self) -> bool {
         let stalled = self.waiting.len() >= self.cx.limits.max_waiting;
         if stalled && !self.stalled {
-            Stats::one(&self.cx.stats.stalls);
+            self.cx.note(Trouble::Stalled, 1, None, "");
         }
         self.stalled = stalled;
         stalled
@@ -200,7 +201,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
                 match self.socket.classify(&error) {
                     ErrorClass::ListenerFatal => Poll::Ready(Err(error)),
                     _ => {
-                        Stats::one(&self.cx.stats.peer_noise);
+                        self.cx.note(Trouble::Noise, 1, None, error);
                         Poll::Ready(Ok(()))
                     }
                 }
@@ -253,9 +254,4 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         }
         self.spare = Some(work);
     }
-}
-
-/// Whether a datagram endpoint is reachable from other hosts.
-pub(crate) fn is_exposed(local: Option<Addr>) -> bool {
-    matches!(local, Some(Addr::Inet(addr)) if !addr.ip().is_loopback())
 }

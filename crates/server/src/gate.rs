@@ -1,9 +1,12 @@
-//! Whose datagrams are not answered, whatever they say.
+//! Which datagrams are handled: whole ones within the limit, from somebody who can be answered.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use swapwire_core::{Addr, RecvMeta};
+
+use crate::ServeContext;
+use crate::troubles::Trouble;
 
 /// Refuses datagrams that claim to come from one of our own sockets, which would answer each other for ever, and those that
 /// claim to come from a group, from everybody or from nobody.
@@ -31,9 +34,20 @@ impl Gate {
         self.own
     }
 
-    /// Whether to refuse a datagram, or a train of them.
+    /// Whether a datagram, or a train of them, is to be handled; one that is not is counted and told.
     #[inline(always)]
-    pub(crate) fn refuses(&self, meta: &RecvMeta) -> bool {
+    pub(crate) fn admits(&self, meta: &RecvMeta, cx: &ServeContext) -> bool {
+        let admitted = !meta.truncated && !self.refuses(meta);
+        if !admitted {
+            let trouble = if meta.truncated { Trouble::Truncated } else { Trouble::Unanswerable };
+            cx.note(trouble, 1, meta.peer.as_ref(), "");
+        }
+        admitted
+    }
+
+    /// Whether it claims to come from whom nobody should answer.
+    #[inline(always)]
+    fn refuses(&self, meta: &RecvMeta) -> bool {
         match &meta.peer {
             Some(Addr::Inet(peer)) => {
                 !can_be_answered(peer) || (self.ports & bit(peer.port()) != 0 && self.is_ours(peer, meta.local))
@@ -58,6 +72,16 @@ impl Gate {
             peer.port() == ours.port() && (same || (ours.ip().is_unspecified() && here))
         })
     }
+}
+
+/// Whether a message is within the limit; one that is not is counted and told.
+#[inline(always)]
+pub(crate) fn fits(len: usize, meta: &RecvMeta, cx: &ServeContext) -> bool {
+    let fits = len <= cx.limits.max_message;
+    if !fits {
+        cx.too_long(len, meta.peer.as_ref());
+    }
+    fits
 }
 
 const fn bit(port: u16) -> u64 {

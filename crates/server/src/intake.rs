@@ -10,8 +10,8 @@ use swapwire_core::{DatagramSocket, RecvBatch};
 use tokio::time::{Sleep, sleep};
 
 use crate::ServeContext;
-use crate::stats::Stats;
 use crate::throttle::Throttle;
+use crate::troubles::Trouble;
 
 /// The system is asked what it dropped after so many full batches: rarely enough to cost nothing, and only where there is
 /// more to receive than can be.
@@ -60,7 +60,10 @@ impl Intake {
             self.note_full(socket, cx);
         }
         if let Some(throttle) = &mut self.throttle {
-            Stats::add(&cx.stats.throttled, throttle.sift(batch));
+            let refused = throttle.sift(batch);
+            if refused > 0 {
+                cx.note(Trouble::Throttled, refused, None, "");
+            }
         }
         received
     }
@@ -85,7 +88,7 @@ impl Intake {
     /// Counts what the system dropped since the last look.
     pub(crate) fn look(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) {
         let Some(dropped) = socket.drops() else { return };
-        Stats::add(&cx.stats.overflows, u64::from(dropped.wrapping_sub(self.dropped)));
+        cx.note(Trouble::Overflow, u64::from(dropped.wrapping_sub(self.dropped)), None, "");
         self.dropped = dropped;
     }
 }

@@ -41,6 +41,7 @@ mod server;
 mod service;
 mod stats;
 mod sync;
+mod troubles;
 
 mod crew;
 mod group;
@@ -71,6 +72,7 @@ mod scratch;
 mod session_loop;
 
 mod at_once;
+mod bound;
 mod datagram_loop;
 mod gate;
 mod intake;

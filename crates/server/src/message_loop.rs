@@ -5,14 +5,16 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use swapwire_core::{ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError};
+use swapwire_core::{
+    Addr, ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError,
+};
 use tokio::time::Instant;
 
-use crate::complaint::shown;
 use crate::context::{DrainWatch, QUIET, SecondLook};
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
 use crate::stats::Stats;
+use crate::troubles::Trouble;
 use crate::{ServeContext, SessionEnd};
 
 /// After so many errors in a row, other tasks run.
@@ -40,6 +42,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         second_look: SecondLook::default(),
         account: Account::default(),
         beside: 0,
+        peer: info.peer.addr(),
         cx,
     };
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
@@ -49,7 +52,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         message.clear();
         conn.beside = message.capacity() + reply.memory();
         match conn.recv(&mut message, served).await {
-            Ok(Some(len)) if len > limits.max_message => match conn.is_offended() {
+            Ok(Some(len)) if len > limits.max_message => match conn.is_offended(len) {
                 true => break SessionEnd::BadFrame,
                 false => continue,
             },
@@ -125,6 +128,7 @@ struct Connection<'a> {
     account: Account,
     /// What its buffers take beside the queue.
     beside: usize,
+    peer: &'a Addr,
     cx: &'a ServeContext,
 }
 
@@ -142,12 +146,14 @@ impl Connection<'_> {
                 }
                 match self.io.poll_recv(cx, into) {
                     Poll::Ready(Ok(len)) => return Poll::Ready(Ok(len)),
-                    Poll::Ready(Err(RecvError::TooLarge { .. })) => {
-                        if self.is_offended() {
+                    Poll::Ready(Err(RecvError::TooLarge { len, .. })) => {
+                        if self.is_offended(len) {
                             return Poll::Ready(Err(SessionEnd::BadFrame));
                         }
                     }
-                    Poll::Ready(Err(RecvError::PeerNoise(_))) => Stats::one(&self.cx.stats.peer_noise),
+                    Poll::Ready(Err(RecvError::PeerNoise(error))) => {
+                        self.cx.note(Trouble::Noise, 1, Some(self.peer), error);
+                    }
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
                     Poll::Pending => break,
                 }
@@ -177,8 +183,8 @@ impl Connection<'_> {
     }
 
     /// Drops a message that is too large; whether that was one too many.
-    fn is_offended(&mut self) -> bool {
-        Stats::one(&self.cx.stats.dropped_requests);
+    fn is_offended(&mut self, len: usize) -> bool {
+        self.cx.too_long(len, Some(self.peer));
         self.offences += 1;
         self.offences >= MOST_OFFENCES
     }
@@ -189,7 +195,7 @@ impl Connection<'_> {
         poll_fn(|cx| {
             if let Poll::Ready(result) = call.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| {
-                    tracing::debug!(error = %shown(error), "handler error");
+                    self.cx.tell(Trouble::HandlerError, Some(self.peer), error);
                     SessionEnd::HandlerError
                 }));
             }
@@ -210,7 +216,7 @@ impl Connection<'_> {
                     match result {
                         Ok(()) => {}
                         Err(SendError::Io(_) | SendError::Closed) => return Poll::Ready(Err(SessionEnd::Broken)),
-                        Err(_) => Stats::one(&self.cx.stats.failed_replies),
+                        Err(error) => self.cx.note(Trouble::NotSent, 1, Some(self.peer), error),
                     }
                     queue.sent += 1;
                     self.stuck_since = None;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use swapwire_core::{Addr, DatagramSocket, ErrorClass, SendBatch};
 use tokio::time::Instant;
 
-use crate::complaint::shown;
 use crate::deadline::Deadlines;
-use crate::stats::Stats;
+use crate::troubles::Trouble;
 use crate::{Limits, ServeContext};
 
 /// Replies that wait for one full peer, at most.
@@ -91,8 +90,7 @@ impl Outlet {
                 Poll::Ready(Ok(count)) => self.sent += count.max(1),
                 Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => self.set_aside(cx),
                 Poll::Ready(Err(error)) => {
-                    tracing::debug!(to = %entry.to, error = %shown(error), "reply not sent");
-                    Stats::one(&cx.stats.failed_replies);
+                    cx.note(Trouble::NotSent, 1, Some(entry.to), error);
                     self.sent += 1;
                 }
             }
@@ -118,7 +116,7 @@ impl Outlet {
             self.waiting_bytes += cost;
             queue.push_back(Waiting { message: entry.message.to_vec(), local: entry.local, since: Instant::now() });
         } else {
-            Stats::one(&cx.stats.dropped_replies);
+            cx.note(Trouble::PeerFull, 1, Some(entry.to), "");
             if queue.is_empty() {
                 self.full.remove(entry.to);
             }
@@ -139,8 +137,8 @@ impl Outlet {
                 let sent = match socket.poll_send(task, &one, 0) {
                     Poll::Ready(Ok(_)) => Sent::Done,
                     Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => Sent::PeerFull,
-                    Poll::Ready(Err(_)) => {
-                        Stats::one(&cx.stats.failed_replies);
+                    Poll::Ready(Err(error)) => {
+                        cx.note(Trouble::NotSent, 1, Some(to), error);
                         Sent::Done
                     }
                     Poll::Pending => Sent::NoRoom,
@@ -148,7 +146,7 @@ impl Outlet {
                 match sent {
                     Sent::Done => progress = true,
                     Sent::PeerFull if now.duration_since(waiting.since) > PATIENCE => {
-                        Stats::one(&cx.stats.dropped_replies);
+                        cx.note(Trouble::PeerFull, 1, Some(to), "");
                     }
                     Sent::PeerFull | Sent::NoRoom => break,
                 }

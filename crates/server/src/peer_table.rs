@@ -74,15 +74,15 @@ impl PeerTable {
 
     /// A place for a peer at `addr`. If need be, the oldest session whose peer is not proven ends for it, which is told to
     /// `evicted`. `None`: there is no room, or the peer's source has its share.
-    pub(crate) fn vacancy(&mut self, addr: &Addr, mut evicted: impl FnMut()) -> Option<Vacancy> {
+    pub(crate) fn vacancy(&mut self, addr: &Addr, evicted: impl FnOnce(&Addr)) -> Option<Vacancy> {
         let source = match (&self.sources, Source::of(addr, 32)) {
             (Some(sources), Some(source)) => Some(sources.take(source)?),
             _ => None,
         };
         let too_many = self.forgeable && self.unproven_count >= self.most_unproven;
         if too_many || self.peers.len() >= self.most {
-            if self.evict_oldest() {
-                evicted();
+            if let Some(oldest) = self.evict_oldest() {
+                evicted(&oldest);
             } else if self.peers.len() >= self.most {
                 return None;
             }
@@ -121,8 +121,8 @@ impl PeerTable {
         }
     }
 
-    /// Ends the oldest session whose peer is not proven; whether there was one.
-    fn evict_oldest(&mut self) -> bool {
+    /// Ends the oldest session whose peer is not proven; whose that was.
+    fn evict_oldest(&mut self) -> Option<Addr> {
         while let Some((number, addr)) = self.unproven.pop_front() {
             let Entry::Occupied(mut entry) = self.peers.entry(addr) else { continue };
             if entry.get().number != number || entry.get().proven {
@@ -134,9 +134,9 @@ impl PeerTable {
                 continue;
             }
             entry.remove().task.abort();
-            return true;
+            return Some(addr);
         }
-        false
+        None
     }
 
     /// Forgets those in the row that have ended or were proven, once they are the more: each is moved once for each that
@@ -179,7 +179,7 @@ mod tests {
             if self.table.heard(&addr).is_some() {
                 return true;
             }
-            let Some(vacancy) = self.table.vacancy(&addr, || self.evicted += 1) else { return false };
+            let Some(vacancy) = self.table.vacancy(&addr, |_| self.evicted += 1) else { return false };
             let task = tokio::spawn(std::future::pending::<()>()).abort_handle();
             self.table.seat(addr, vacancy, mpsc::channel(1).0, Account::new(&Budget::new(1)), task);
             true

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
 use crate::ServeContext;
-use crate::stats::Stats;
+use crate::bound::earned;
+use crate::troubles::Trouble;
 
 /// What a message costs in a queue beside its bytes.
 const COST: usize = 64;
@@ -114,7 +115,7 @@ impl MessageStream for PeerWire {
         Poll::Ready(Ok(message.map(|waiting| {
             let message = &waiting.message;
             if let Some(left) = &mut self.left {
-                *left = left.saturating_add((3 * message.len()).max(64));
+                *left = left.saturating_add(earned(message.len()));
             }
             into.extend_from_slice(message);
             message.len()
@@ -131,8 +132,9 @@ impl MessageStream for PeerWire {
             // An empty one is a packet too.
             let Some(rest) = left.checked_sub(len.max(1)) else {
                 self.outgoing.abort_send();
-                Stats::one(&self.cx.stats.dropped_replies);
-                return Poll::Ready(Err(SendError::Unproven { len, left: *left }));
+                let error = SendError::Unproven { len, left: *left };
+                self.cx.note(Trouble::Withheld, 1, Some(&self.to), format_args!("{len} bytes, {left} allowed"));
+                return Poll::Ready(Err(error));
             };
             *left = rest;
         }

@@ -13,9 +13,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::PollSender;
 
+use crate::bound::Bound;
 use crate::context::{DrainWatch, LastCall};
 use crate::datagram_loop::{BATCH, DRAIN_TURNS};
-use crate::gate::Gate;
+use crate::gate::{Gate, fits};
 use crate::intake::Intake;
 use crate::outlet::Outlet;
 use crate::peer_table::PeerTable;
@@ -23,6 +24,7 @@ use crate::peer_wire::{Account, Budget, Outgoing, PeerWire};
 use crate::runner::local_addr;
 use crate::session_loop::serve_session;
 use crate::stats::Stats;
+use crate::troubles::Trouble;
 use crate::{ServeContext, SessionEnd};
 
 /// Messages of all sessions that wait for the writer.
@@ -47,7 +49,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         intake: Intake::new(cx),
         own,
         socket,
-        bounded: cx.capabilities.spoofable && !handler.amplifies(),
+        bound: Bound::new(&cx.capabilities, own, handler.amplifies(), cx.limits.max_reply),
         handler,
         peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
         budget: Budget::new(cx.limits.peer_bytes),
@@ -78,8 +80,7 @@ struct Loop<H> {
     own: Option<Addr>,
     gate: Gate,
     intake: Intake,
-    /// Whether what a peer is sent is bounded by what it sent.
-    bounded: bool,
+    bound: Bound,
     peers: PeerTable,
     budget: Arc<Budget>,
     /// At most `max_peers` and [`GOING`].
@@ -109,7 +110,7 @@ impl<H: SessionHandler> Loop<H> {
                 Poll::Ready(Ok(())) => self.dispatch(),
                 Poll::Ready(Err(error)) => match self.socket.classify(&error) {
                     ErrorClass::ListenerFatal => return Poll::Ready(Err(error)),
-                    _ => Stats::one(&self.cx.stats.peer_noise),
+                    _ => self.cx.note(Trouble::Noise, 1, None, error),
                 },
                 Poll::Pending if self.drain.poll(task) => {
                     self.closing = self.last_call.poll(task).is_ready();
@@ -164,55 +165,58 @@ impl<H: SessionHandler> Loop<H> {
     fn dispatch(&mut self) {
         let batch = std::mem::replace(&mut self.batch, RecvBatch::new(1, 1));
         for (meta, bytes) in batch.iter() {
-            let stats = &self.cx.stats;
-            if meta.truncated {
-                Stats::one(&stats.truncated);
+            if !self.gate.admits(meta, &self.cx) {
                 continue;
             }
-            let Some(peer) = meta.peer.filter(|_| !self.gate.refuses(meta)) else {
-                Stats::one(&stats.dropped_requests);
+            let Some(peer) = meta.peer else {
+                self.cx.note(Trouble::Nameless, 1, None, "");
                 continue;
             };
             let segment = meta.segment.map_or(bytes.len().max(1), |segment| segment.get());
             let empty = bytes.is_empty().then_some(bytes);
             for message in bytes.chunks(segment).chain(empty) {
-                let fits = message.len() <= self.cx.limits.max_message;
-                if !fits || !self.deliver(peer, meta.local, Bytes::copy_from_slice(message)) {
-                    Stats::one(&self.cx.stats.dropped_requests);
+                if fits(message.len(), meta, &self.cx)
+                    && let Err(trouble) = self.deliver(peer, meta.local, Bytes::copy_from_slice(message))
+                {
+                    self.cx.note(trouble, 1, Some(&peer), "");
                 }
             }
         }
         self.batch = batch;
     }
 
-    /// Puts a message into its peer's queue; `false`: there is no room for it.
-    fn deliver(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> bool {
+    /// Puts a message into its peer's queue, or says why it is dropped.
+    fn deliver(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> Result<(), Trouble> {
         let mut message = message;
         if let Some(known) = self.peers.heard(&peer) {
-            let Some(waiting) = known.account.charge(message) else { return false };
+            let waiting = known.account.charge(message).ok_or(Trouble::QueueFull)?;
             message = match known.queue.try_send(waiting) {
-                Ok(()) => return true,
-                Err(mpsc::error::TrySendError::Full(_)) => return false,
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(Trouble::QueueFull),
                 // The session has just ended: this datagram begins the next one.
                 Err(mpsc::error::TrySendError::Closed(waiting)) => waiting.message().clone(),
             };
         }
-        if self.closing || self.sessions.len() >= self.cx.limits.max_peers.saturating_add(GOING) {
-            return false;
+        if self.closing {
+            return Err(Trouble::Draining);
+        }
+        if self.sessions.len() >= self.cx.limits.max_peers.saturating_add(GOING) {
+            return Err(Trouble::NoRoom);
         }
         self.begin(peer, local, message)
     }
 
-    fn begin(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> bool {
-        let stats = &self.cx.stats;
-        let Some(vacancy) = self.peers.vacancy(&peer, || Stats::one(&stats.evicted)) else { return false };
+    fn begin(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> Result<(), Trouble> {
+        let cx = &self.cx;
+        let vacancy = self.peers.vacancy(&peer, |evicted| cx.note(Trouble::Evicted, 1, Some(evicted), ""));
+        let vacancy = vacancy.ok_or(Trouble::NoRoom)?;
         let number = vacancy.number;
         let (queue, incoming) = mpsc::channel(self.cx.limits.peer_queue);
         let account = Account::new(&self.budget);
         if account.charge(message).is_none_or(|waiting| queue.try_send(waiting).is_err()) {
-            return false;
+            return Err(Trouble::QueueFull);
         }
-        Stats::one(&stats.sessions);
+        Stats::one(&self.cx.stats.sessions);
         let wire = PeerWire {
             incoming,
             outgoing: PollSender::new(self.sender.clone()),
@@ -220,7 +224,7 @@ impl<H: SessionHandler> Loop<H> {
             to: peer,
             local,
             max_message: self.max_message,
-            left: self.bounded.then_some(0),
+            left: self.bound.holds.then_some(0),
             answered: false,
             cx: Arc::clone(&self.cx),
         };
@@ -232,6 +236,6 @@ impl<H: SessionHandler> Loop<H> {
             (peer, number, serve.catch_unwind().await.unwrap_or(SessionEnd::Panicked))
         });
         self.peers.seat(peer, vacancy, queue, account, task);
-        true
+        Ok(())
     }
 }

@@ -14,10 +14,13 @@ use std::task::{Context, Poll};
 use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, ReplyError, Request, SendBatch};
 
 use crate::ServeContext;
-use crate::complaint::shown;
-use crate::gate::Gate;
+use crate::bound::Bound;
+use crate::gate::{Gate, fits};
 use crate::stats::Stats;
+use crate::troubles::Trouble;
 
+/// An error that was made of more than so many others is not looked into further.
+const MOST_SOURCES: usize = 16;
 /// Replies to one batch go out together, unless there are more than this.
 pub(crate) const MOST_REPLIES: usize = 1024;
 
@@ -53,10 +56,9 @@ impl Work {
         self.next >= self.batch.len()
     }
 
-    /// Drops what lies in the next slot: it is not whole, or nobody who could be answered sent it.
+    /// Passes over what lies in the next slot.
     #[cold]
-    pub(crate) fn refuse(&mut self, truncated: bool, cx: &ServeContext) {
-        Stats::one(if truncated { &cx.stats.truncated } else { &cx.stats.dropped_requests });
+    pub(crate) fn skip(&mut self) {
         self.next += 1;
         self.offset = 0;
     }
@@ -66,6 +68,10 @@ impl Work {
         loop {
             let (meta, bytes) = self.batch.get(self.next)?;
             let (slot, from) = (self.next, self.offset);
+            if from == 0 && !gate.admits(meta, cx) {
+                self.skip();
+                continue;
+            }
             let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
             let to = bytes.len().min(from + segment);
             if to >= bytes.len() {
@@ -74,25 +80,11 @@ impl Work {
             } else {
                 self.offset = to;
             }
-            if meta.truncated || (from == 0 && gate.refuses(meta)) {
-                let truncated = meta.truncated;
-                (self.next, self.offset) = (slot, 0);
-                self.refuse(truncated, cx);
-                continue;
+            if fits(to - from, meta, cx) {
+                return Some(Item { slot, from, to });
             }
-            if to - from > cx.limits.max_message {
-                too_long(cx);
-                continue;
-            }
-            return Some(Item { slot, from, to });
         }
     }
-}
-
-/// Drops a datagram that is above the limit.
-#[cold]
-pub(crate) fn too_long(cx: &ServeContext) {
-    Stats::one(&cx.stats.dropped_requests);
 }
 
 /// What a call that had to wait replied in the end.
@@ -154,7 +146,7 @@ pub(crate) async fn run<H: Handler>(
 ) -> Late {
     let own = desk.gate.own();
     let limits = Arc::clone(&cx.limits);
-    let bounded = cx.capabilities.spoofable && !handler.amplifies();
+    let bound = Bound::new(&cx.capabilities, own, handler.amplifies(), limits.max_reply);
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max_message));
     let mut sender = Sender { slot: usize::MAX, peer: None, ip: None, local: own.unwrap_or(unknown) };
@@ -176,15 +168,14 @@ pub(crate) async fn run<H: Handler>(
                     &copy
                 }
             };
-            let room = if bounded { limits.max_reply.min((3 * message.len()).max(64)) } else { limits.max_reply };
-            reply.reset(room, sender.peer.is_some());
+            reply.reset(bound.of_call(message.len()), sender.peer.is_some());
             let request = Request::new(message, sender.peer.as_ref(), &sender.local);
             let (called, replies) = (&*handler, &mut reply);
             let (result, back) = match unless_it_panics(move || called.handle(request, replies)) {
                 Some(call) => Call { call: pin!(call), work: Some(work), desk: &desk }.await,
                 None => (None, Some(work)),
             };
-            settle(&mut reply, result, &cx);
+            settle(&mut reply, result, sender.peer.as_ref(), bound, &cx);
             let Some(mine) = back else {
                 let mut late = SendBatch::new();
                 sender.push(&mut late, &reply);
@@ -236,20 +227,46 @@ pub(crate) fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Add
     }
 }
 
-/// Counts what went wrong; a failed call replies nothing.
-pub(crate) fn settle(reply: &mut Reply, result: Option<Result<(), HandlerError>>, cx: &ServeContext) {
-    match result {
-        Some(Ok(())) => return,
-        Some(Err(error)) if matches!(error.downcast_ref(), Some(ReplyError::NoReturnAddress)) => {
-            Stats::one(&cx.stats.failed_replies);
-        }
-        Some(Err(error)) => {
-            tracing::debug!(error = %shown(error), "handler error");
-            Stats::one(&cx.stats.handler_errors);
-        }
-        None => Stats::one(&cx.stats.panics),
+/// Counts and tells what went wrong; a failed call replies nothing.
+#[inline]
+pub(crate) fn settle(
+    reply: &mut Reply,
+    result: Option<Result<(), HandlerError>>,
+    peer: Option<&Peer>,
+    bound: Bound,
+    cx: &ServeContext,
+) {
+    if !matches!(result, Some(Ok(()))) {
+        failed(result.and_then(Result::err), peer, bound, cx);
+        reply.reset(0, false);
     }
-    reply.reset(0, false);
+}
+
+/// `None` if the call panicked.
+#[cold]
+fn failed(error: Option<HandlerError>, peer: Option<&Peer>, bound: Bound, cx: &ServeContext) {
+    let peer = peer.map(Peer::addr);
+    let Some(error) = error else {
+        Stats::one(&cx.stats.panics);
+        return cx.tell(Trouble::Panic, peer, "");
+    };
+    let error = error.into_inner();
+    match reply_error(&*error) {
+        Some(ReplyError::NoReturnAddress) => cx.note(Trouble::NoAddress, 1, peer, ""),
+        Some(ReplyError::Full { len, limit }) if bound.refused(*limit) => {
+            cx.note(Trouble::Withheld, 1, peer, format_args!("{len} bytes more than fit into {limit}"));
+        }
+        _ => {
+            Stats::one(&cx.stats.handler_errors);
+            cx.tell(Trouble::HandlerError, peer, error);
+        }
+    }
+}
+
+/// What a reply was refused for, if that is what an error is about, or one that it was made of.
+fn reply_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a ReplyError> {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.take(MOST_SOURCES).find_map(|error| error.downcast_ref())
 }
 
 /// What `call` gives; a panic costs one call, not the socket.

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 
 use futures::FutureExt as _;
-use swapwire_core::{Link, Progress, SendError, Session, SessionGuard, SessionHandler};
+use swapwire_core::{HandlerError, Link, Progress, SendError, Session, SessionFault, SessionGuard, SessionHandler};
 use tokio::time::{Instant, timeout};
 
 use crate::close::{DISCARD, LINGER, patience};
-use crate::complaint::shown;
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
 use crate::stats::Stats;
+use crate::troubles::Trouble;
 use crate::{Limits, ServeContext, SessionEnd};
 
 /// Runs the handler to its end or a deadline, then flushes and closes the session.
@@ -74,16 +74,12 @@ async fn run<H: SessionHandler>(
 ) -> (SessionEnd, Instant) {
     let mut watch = Watch::new(guard.progress());
     let mut deadlines = Deadlines::new(&cx.limits);
+    let mut refused = 0;
     let mut run = pin!(AssertUnwindSafe(handler.run(session)).catch_unwind());
     let end = poll_fn(|task| {
         if let Poll::Ready(result) = run.as_mut().poll(task) {
             return Poll::Ready(match result {
-                Ok(Ok(())) if cx.drain.has_begun() => SessionEnd::Drained,
-                Ok(Ok(())) => SessionEnd::Done,
-                Ok(Err(error)) => {
-                    tracing::debug!(error = %shown(error), "handler error");
-                    SessionEnd::HandlerError
-                }
+                Ok(result) => end_of(result, guard, cx),
                 Err(_) => SessionEnd::Panicked,
             });
         }
@@ -92,12 +88,44 @@ async fn run<H: SessionHandler>(
             return Poll::Ready(SessionEnd::OverBudget);
         }
         watch.observe(progress);
+        refused = note_refused(refused, guard, cx);
         let (deadline, late) = watch.deadline(&cx.limits);
         deadlines.poll(task, Instant::now(), deadline).map(|()| late)
     })
     .await;
     watch.observe(guard.progress());
+    note_refused(refused, guard, cx);
     (end, watch.active_at)
+}
+
+/// Counts and tells of messages above the limit beyond the first `known`; how many there were.
+#[inline]
+fn note_refused(known: u32, guard: &SessionGuard, cx: &ServeContext) -> u32 {
+    let refused = guard.refused();
+    if refused != known {
+        let (count, most) = (refused.wrapping_sub(known), cx.limits.max_message);
+        cx.note(Trouble::TooLong, count.into(), Some(guard.peer().addr()), format_args!("{most} bytes allowed"));
+    }
+    refused
+}
+
+/// How a session ended whose handler returned. A handler that went on after a bad frame, or knows nothing of it, has not
+/// made it a good one.
+fn end_of(result: Result<(), HandlerError>, guard: &SessionGuard, cx: &ServeContext) -> SessionEnd {
+    let peer = Some(guard.peer().addr());
+    match (guard.fault(), result) {
+        (Some(SessionFault::BadFrame), result) => {
+            cx.tell(Trouble::BadFrame, peer, result.err().map_or_else(String::new, |error| error.to_string()));
+            SessionEnd::BadFrame
+        }
+        (Some(_), _) => SessionEnd::Broken,
+        (None, Err(error)) => {
+            cx.tell(Trouble::HandlerError, peer, error);
+            SessionEnd::HandlerError
+        }
+        (None, Ok(())) if cx.drain.has_begun() => SessionEnd::Drained,
+        (None, Ok(())) => SessionEnd::Done,
+    }
 }
 
 /// Notes when a session's progress changed, as it is seen after each poll of its task.

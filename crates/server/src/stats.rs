@@ -118,9 +118,10 @@ counters! {
     overflows,
     /// Sessions of peers that may be forged, ended to make room for others.
     evicted,
-    /// Replies dropped because the peer's queue stayed full, or because the peer may be forged and was not to be sent so
-    /// much.
+    /// Replies dropped because the peer's queue stayed full.
     dropped_replies,
+    /// Replies withheld because the peer may be forged and was not to be sent so much.
+    withheld_replies,
     /// Replies that could not be sent for another reason, the drain deadline among them, or had nowhere to go.
     failed_replies,
     /// Errors that peers provoked on a datagram socket.
@@ -205,41 +206,61 @@ impl DrainReport {
     }
 }
 
+/// A number with its noun: one, or several.
+struct Count(u64, &'static str, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, one, several) = self;
+        write!(f, "{count} {}", if *count == 1 { one } else { several })
+    }
+}
+
 impl fmt::Display for DrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Snapshot { sessions, messages, .. } = self.stats;
+        let stats = &self.stats;
         write!(
             f,
-            "drained in {:.1} s: {sessions} sessions, {messages} messages, {} cut at the deadline",
+            "drained in {:.1} s: {}, {}, {} cut at the deadline",
             self.drain.as_secs_f64(),
+            Count(stats.sessions, "session", "sessions"),
+            Count(stats.messages, "message", "messages"),
             self.cut
         )?;
-        let stats = &self.stats;
-        for (count, what) in [
-            (stats.idle_timeouts, "idle"),
-            (stats.frame_timeouts, "frame deadline"),
-            (stats.write_timeouts, "write deadline"),
-            (stats.over_budget, "above the budget of memory"),
-            (stats.handshakes_failed, "failed handshakes"),
-            (stats.broken, "broken"),
-            (stats.bad_frames, "bad frames"),
-            (stats.handler_errors, "handler errors"),
-            (stats.panics, "panics"),
-            (stats.accept_errors, "accept errors"),
-            (stats.refused, "refused"),
-            (stats.truncated, "truncated datagrams"),
-            (stats.dropped_requests, "dropped requests"),
-            (stats.throttled, "throttled datagrams"),
-            (stats.overflows, "datagrams dropped by the system"),
-            (stats.evicted, "evicted sessions"),
-            (stats.dropped_replies, "dropped replies"),
-            (stats.failed_replies, "failed replies"),
-            (stats.peer_noise, "network errors from peers"),
-            (stats.held_up, "held up for 100 ms"),
-            (stats.stalls, "stalls"),
+        for count in [
+            Count(stats.idle_timeouts, "session was idle for too long", "sessions were idle for too long"),
+            Count(stats.frame_timeouts, "frame took too long to arrive", "frames took too long to arrive"),
+            Count(stats.write_timeouts, "peer did not read", "peers did not read"),
+            Count(
+                stats.over_budget,
+                "connection was above the budget of memory",
+                "connections were above the budget of memory",
+            ),
+            Count(stats.handshakes_failed, "handshake failed", "handshakes failed"),
+            Count(stats.broken, "connection broke", "connections broke"),
+            Count(stats.bad_frames, "session had a bad frame", "sessions had bad frames"),
+            Count(stats.handler_errors, "handler error", "handler errors"),
+            Count(stats.panics, "handler panicked", "handlers panicked"),
+            Count(stats.accept_errors, "accept failed", "accepts failed"),
+            Count(stats.refused, "connection was refused", "connections were refused"),
+            Count(stats.truncated, "datagram was truncated", "datagrams were truncated"),
+            Count(stats.dropped_requests, "message was dropped", "messages were dropped"),
+            Count(stats.throttled, "datagram was throttled", "datagrams were throttled"),
+            Count(stats.overflows, "datagram was dropped by the system", "datagrams were dropped by the system"),
+            Count(stats.evicted, "session was ended for another", "sessions were ended for others"),
+            Count(
+                stats.dropped_replies,
+                "reply was dropped, as its peer did not take it",
+                "replies were dropped, as their peers did not take them",
+            ),
+            Count(stats.withheld_replies, "reply was withheld", "replies were withheld"),
+            Count(stats.failed_replies, "reply was not sent", "replies were not sent"),
+            Count(stats.peer_noise, "network error came from peers", "network errors came from peers"),
+            Count(stats.held_up, "time a thread was held up", "times a thread was held up"),
+            Count(stats.stalls, "stall of receiving", "stalls of receiving"),
         ] {
-            if count > 0 {
-                write!(f, ", {count} {what}")?;
+            if count.0 > 0 {
+                write!(f, ", {count}")?;
             }
         }
         for (endpoint, count) in &self.cut_at {

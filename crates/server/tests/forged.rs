@@ -74,7 +74,7 @@ async fn a_session_sends_three_times_what_it_was_sent_until_the_peer_is_trusted(
     }
     wire.send("192.0.2.1:7000", vec![b'?'; 64]);
     assert_eq!(bytes(&wire.replies().await), 192);
-    assert_eq!(server.snapshot().dropped_replies, 3 * 3 + 1);
+    assert_eq!(server.snapshot().withheld_replies, 3 * 3 + 1);
     wire.send("192.0.2.1:7000", "trust");
     assert_eq!(bytes(&wire.replies().await), 256);
     // Somebody else has proven nothing by it.

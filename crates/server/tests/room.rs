@@ -65,7 +65,7 @@ async fn who_is_too_much_is_told_and_those_inside_do_not_notice() {
     let mut next = connect(&inet, "192.0.2.7:1").await;
     assert_eq!(ask(&mut next, "x").await, "x");
     let report = server.stop().await;
-    assert!(report.is_clean() && report.to_string().contains("1000 refused"), "{report}");
+    assert!(report.is_clean() && report.to_string().contains("1000 connections were refused"), "{report}");
 }
 
 #[tokio::test(start_paused = true)]

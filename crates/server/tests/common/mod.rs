@@ -10,6 +10,7 @@
 
 pub mod forged;
 pub mod inet;
+pub mod log;
 pub mod numbered;
 pub mod script;
 pub mod wide;
