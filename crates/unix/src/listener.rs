@@ -21,7 +21,7 @@ use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
 use crate::options::{Buffers, OPTIONS, Options};
 use crate::path::{self, BoundPath, Publish};
-use crate::rule::{Complaint, Rule};
+use crate::rule::Rule;
 
 struct StreamListener {
     // First: unlinked while the socket still lives, see `BoundPath`. By the last member of a group.
@@ -30,18 +30,12 @@ struct StreamListener {
     addr: UnixAddr,
     endpoint: Endpoint,
     buffers: Buffers,
-    /// Who may connect, and what is said about who may not: one for all members.
-    guard: Arc<Guard>,
+    /// Who may connect: one for all members.
+    rule: Arc<Rule>,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
     /// Whether nobody is let in any more, by any member.
     refuses: Arc<AtomicBool>,
-}
-
-#[derive(Default)]
-struct Guard {
-    rule: Rule,
-    complaint: Complaint,
 }
 
 /// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
@@ -81,7 +75,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     if addr.as_path().is_none() && !rule.exists() {
         tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self keeps others out");
     }
-    let guard = Arc::new(Guard { rule, complaint: Complaint::default() });
+    let rule = Arc::new(rule);
     let refuses = Arc::default();
     let member = |socket| StreamListener {
         _path: path.clone(),
@@ -89,7 +83,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
         addr,
         endpoint: endpoint.clone(),
         buffers: options.buffers,
-        guard: Arc::clone(&guard),
+        rule: Arc::clone(&rule),
         shared: members > 1,
         refuses: Arc::clone(&refuses),
     };
@@ -111,19 +105,6 @@ fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPat
     };
     let (socket, path) = path::bind(socket, path, options.mode, Publish::Listening(options.backlog))?;
     Ok((socket, Some(path)))
-}
-
-impl Guard {
-    fn let_in(&self, peer: &Peer, endpoint: &Endpoint) -> io::Result<()> {
-        let Some(credentials) = peer.get::<Credentials>() else {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the system does not tell who connects"));
-        };
-        self.rule.check(credentials).inspect_err(|refused| {
-            if self.complaint.is_due() {
-                tracing::warn!(%endpoint, %refused, "connection refused");
-            }
-        })
-    }
 }
 
 /// The peer at `addr` with its credentials.
@@ -149,14 +130,14 @@ impl Listener for StreamListener {
         let accepted = self.socket.polled()?.async_io(Interest::READABLE, accept).await?;
         let Some((stream, peer)) = accepted else { return std::future::pending().await };
         let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
-        let (guard, endpoint) = (Arc::clone(&self.guard), self.endpoint.clone());
+        let rule = Arc::clone(&self.rule);
         Ok(Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
             stream.set_nonblocking(true)?;
             let stream = UnixStream::from_std(stream)?;
             // An accepted socket does not inherit the listener's buffers.
             buffers.apply(SockRef::from(&stream))?;
             let peer = identify(&stream, peer)?;
-            guard.let_in(&peer, &endpoint)?;
+            rule.check(peer.get())?;
             Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
         }))
     }

@@ -1,8 +1,6 @@
 //! Who may connect: a rule about the credentials of peers.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use nix::unistd::{getegid, geteuid};
 use swapwire_core::Credentials;
@@ -35,26 +33,14 @@ impl Rule {
 
     /// # Errors
     /// The peer is none of those.
-    pub(crate) fn check(&self, peer: &Credentials) -> io::Result<()> {
+    pub(crate) fn check(&self, peer: Option<&Credentials>) -> io::Result<()> {
+        let Some(peer) = peer else {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the system does not tell who connects"));
+        };
         if self.allows(peer) {
             return Ok(());
         }
         let refused = format!("user {}, group {} may not connect", peer.uid, peer.gid);
         Err(io::Error::new(io::ErrorKind::PermissionDenied, refused))
-    }
-}
-
-/// What is logged once a second at the most.
-#[derive(Debug, Default)]
-pub(crate) struct Complaint(Mutex<Option<Instant>>);
-
-impl Complaint {
-    pub(crate) fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|at| at.elapsed() >= Duration::from_secs(1));
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
     }
 }
