@@ -146,6 +146,9 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     }
 }
 
+const MISSING: &str =
+    "; datagrams can be lost, and a server may withhold a long reply to a short message (its log says so)";
+
 #[test]
 fn nobody_at_the_other_end_of_a_datagram() {
     // The port is ours and nobody reads: datagrams vanish without a word.
@@ -153,7 +156,7 @@ fn nobody_at_the_other_end_of_a_datagram() {
     let endpoint = format!("udp://{}", deaf.local_addr().unwrap());
     let said = run(&["connect", &endpoint, "--wait", "100ms"], "a\nb\n");
     assert_eq!((said.code, said.text()), (Some(1), ""));
-    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 0 of 2 replies came; datagrams can be lost"));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 0 of 2 replies came{MISSING}"));
     // Only sending was asked for.
     let said = run(&["connect", &endpoint, "--wait", "0"], "a\nb\n");
     assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""));
@@ -180,8 +183,50 @@ fn some_replies_are_missing() {
     });
     let said = run(&["connect", &endpoint, "--wait", "200ms"], "a\nb\nc\n");
     assert_eq!((said.code, said.text()), (Some(0), "a\nc\n"));
-    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 2 of 3 replies came; datagrams can be lost"));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 2 of 3 replies came{MISSING}"));
     server.join().unwrap();
+}
+
+#[test]
+fn a_reply_that_is_cut_is_not_one_that_is_missing() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("udp://{}", socket.local_addr().unwrap());
+    let answer = thread::spawn(move || {
+        let (_, peer) = socket.recv_from(&mut [0; 10]).unwrap();
+        socket.send_to(&[b'x'; 500], peer).unwrap();
+        socket
+    });
+    let said = run(&["connect", &endpoint, "--max-message", "100"], "a\n");
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    let why = "a reply of 500 bytes is longer than --max-message 100; it was dropped";
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: {why}"));
+    drop(answer.join().unwrap());
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("d");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let answer = thread::spawn(move || {
+        let (_, peer) = socket.recv_from(&mut [0; 10]).unwrap();
+        socket.send_to_addr(&[b'x'; 70_000], &peer).unwrap();
+    });
+    let endpoint = format!("unix-dgram:{}", path.display());
+    let said = connect(&endpoint, "a\n");
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    let why = "a reply was cut at 65536 bytes, the most that is received here; it was dropped";
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: {why}"));
+    answer.join().unwrap();
+}
+
+#[test]
+fn a_message_that_the_system_does_not_take_is_told_with_its_length_and_the_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Serving::start(1, &[&format!("unix-dgram:{}", directory.path().join("d").display())]);
+    let endpoint = format!("{}?send_buffer=4096", server.endpoint());
+    let said = connect(&endpoint, format!("a\n{}\nb\n", "x".repeat(60_000)));
+    assert_eq!((said.code, said.text()), (Some(1), "A\nB\n"));
+    let line = said.line();
+    let known = line.contains("a message of 60000 bytes is longer than the limit of ");
+    assert!(known && line.starts_with("swapwire: send unix-dgram:"), "{line}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn both_signals_drain_and_report() {
         server.signal(signal);
         let (code, stderr) = server.end();
         assert_eq!(code, Some(0));
-        assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains("1 sessions"), "{stderr:?}");
+        assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains(": 1 session, 2 messages, "), "{stderr:?}");
         assert_eq!(stderr.len(), 1, "{stderr:?}");
     }
 }
@@ -180,7 +180,32 @@ fn limits_reach_the_server() {
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
     drop((long, idle));
     let report = server.stop();
-    assert!(report.contains("1 idle") && report.contains("1 bad frames"), "{report}");
+    assert!(report.contains("1 session was idle") && report.contains("1 session had a bad frame"), "{report}");
+}
+
+#[test]
+fn what_goes_wrong_is_told_by_default_once_a_second_for_all_workers() {
+    let begun = std::time::Instant::now();
+    let server = Serving::start(1, &["udp://127.0.0.1:0", "--max-message", "3", "--workers", "3"]);
+    let address = server.endpoint().strip_prefix("udp://").unwrap();
+    // Many clients, so that each worker has some.
+    for _ in 0..100 {
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(address).unwrap();
+        for message in [b"abcd".as_slice(), b"ab"] {
+            client.send(message).unwrap();
+        }
+        let mut reply = [0; 4];
+        assert_eq!((client.recv(&mut reply).unwrap(), &reply[..2]), (2, b"AB".as_slice()));
+    }
+    let told = format!("message dropped: 4 bytes, 3 allowed; max_message is the limit endpoint={}", server.endpoint());
+    server.signal(Signal::SIGTERM);
+    let (code, lines) = server.end();
+    let seconds = begun.elapsed().as_secs() as usize;
+    let count = lines.iter().filter(|line| line.contains(&told) && line.contains("WARN")).count();
+    assert!((1..=seconds + 1).contains(&count), "{count} in {seconds} s: {lines:?}");
+    assert_eq!((code, lines.len()), (Some(0), count + 1), "{lines:?}");
+    assert!(lines[count].ends_with("100 messages, 0 cut at the deadline, 100 messages were dropped"), "{lines:?}");
 }
 
 #[test]
@@ -197,7 +222,7 @@ fn who_comes_too_much_is_refused() {
     assert_eq!(&answer, b"STILL HERE");
     drop(inside);
     let report = server.stop();
-    assert!(report.contains("1 refused"), "{report}");
+    assert!(report.contains("1 connection was refused"), "{report}");
 }
 
 #[test]

@@ -90,7 +90,8 @@ impl Outlet {
                 Poll::Ready(Ok(count)) => self.sent += count.max(1),
                 Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => self.set_aside(cx),
                 Poll::Ready(Err(error)) => {
-                    cx.note(Trouble::NotSent, 1, Some(entry.to), error);
+                    let len = entry.message.len();
+                    cx.note(Trouble::NotSent, 1, Some(entry.to), format_args!("{len} bytes: {error}"));
                     self.sent += 1;
                 }
             }
@@ -138,7 +139,8 @@ impl Outlet {
                     Poll::Ready(Ok(_)) => Sent::Done,
                     Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => Sent::PeerFull,
                     Poll::Ready(Err(error)) => {
-                        cx.note(Trouble::NotSent, 1, Some(to), error);
+                        let len = waiting.message.len();
+                        cx.note(Trouble::NotSent, 1, Some(to), format_args!("{len} bytes: {error}"));
                         Sent::Done
                     }
                     Poll::Pending => Sent::NoRoom,

@@ -101,6 +101,15 @@ impl Client {
         Ok(())
     }
 
+    /// The system takes no message of `len` bytes: it has to fit into the send buffer, of which Linux keeps 32 bytes
+    /// (`unix_dgram_sendmsg`).
+    fn too_large(&self, len: usize, error: io::Error) -> SendError {
+        match SockRef::from(&self.socket).send_buffer_size() {
+            Ok(size) if size < len + 32 => SendError::TooLarge { len, max: size.saturating_sub(32) },
+            _ => send_error(error),
+        }
+    }
+
     /// Receives one message into `slot`.
     fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8]) -> Poll<Result<RecvMeta, RecvError>> {
         let room = slot.len();
@@ -213,6 +222,9 @@ impl MessageStream for Client {
                     if tried_again {
                         return Poll::Ready(Err(SendError::PeerNoise(error)));
                     }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                    return Poll::Ready(Err(self.too_large(message.len(), error)));
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}

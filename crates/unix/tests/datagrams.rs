@@ -99,6 +99,22 @@ async fn the_largest_message_passes_and_a_larger_one_does_not() {
     assert_eq!(receive(&mut server, 1, SLOT).await[0].1, b"and the session survives");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_message_that_its_send_buffer_does_not_hold_is_refused_with_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = socket(&endpoint("unix-dgram", &dir.path().join("s"))).await;
+    let (mut client, _) = messages(&format!("{}?send_buffer=4096", server.local()).parse().unwrap()).await;
+    let error = send(&mut client, &[7; 60_000]).await.unwrap_err();
+    let SendError::TooLarge { len: 60_000, max } = error else { panic!("{error}") };
+    assert!((4096 - 32..60_000).contains(&max), "{max}");
+    // It is the limit: so much goes, and one byte more does not.
+    send(&mut client, &vec![7; max]).await.unwrap();
+    assert_eq!(receive(&mut server, 1, SLOT).await[0].1.len(), max);
+    let error = send(&mut client, &vec![7; max + 1]).await.unwrap_err();
+    assert!(matches!(error, SendError::TooLarge { max: again, .. } if again == max), "{error}");
+}
+
 #[tokio::test]
 async fn a_foreign_message_that_is_too_large_is_marked() {
     let dir = tempfile::tempdir().unwrap();

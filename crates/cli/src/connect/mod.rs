@@ -42,6 +42,17 @@ impl Plan {
         self.capabilities.shape == Shape::Datagram
     }
 
+    /// Why replies may be missing that nobody told of.
+    fn why_missing(&self) -> &'static str {
+        match self.capabilities {
+            Capabilities { spoofable: true, .. } => {
+                "; datagrams can be lost, and a server may withhold a long reply to a short message (its log says so)"
+            }
+            Capabilities { reliable: false, .. } => "; datagrams can be lost",
+            _ => "",
+        }
+    }
+
     /// A byte stream without messages: bytes go both ways as they are.
     fn plain_bytes(&self) -> bool {
         self.capabilities.shape == Shape::ByteStream && !self.framing.boundaries()

@@ -47,8 +47,8 @@ fn conclude(end: &End, plan: &Plan, flow: &Flow, patience: Patience) -> Result<u
         End::Settled | End::Waited | End::Peer { .. } => {
             // Settled without all replies: each loss was told when it happened.
             if received < sent && !matches!(end, End::Settled) {
-                let lost = if plan.capabilities.reliable { "" } else { "; datagrams can be lost" };
-                complain(format_args!("receive {endpoint}: {received} of {sent} replies came{lost}"));
+                let why = plan.why_missing();
+                complain(format_args!("receive {endpoint}: {received} of {sent} replies came{why}"));
             }
             Ok(if flow.lost() > 0 || received == 0 && sent > 0 { exit::FAILURE } else { skipped })
         }

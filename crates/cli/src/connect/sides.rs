@@ -123,7 +123,7 @@ pub(crate) async fn receive(
             Ok(None) => return Ok(()),
             Err(error) if survives(error.class()) => {
                 flow.note_lost();
-                flow.complain(plan, "receive", &cause(&error));
+                flow.complain(plan, "receive", &cut(&error, plan).unwrap_or_else(|| cause(&error)));
             }
             Err(error) => return Err(Stop::Broken("receive", cause(&error))),
         }
@@ -133,6 +133,19 @@ pub(crate) async fn receive(
 /// Whether the session goes on.
 fn survives(class: ErrorClass) -> bool {
     matches!(class, ErrorClass::PeerNoise | ErrorClass::Retryable)
+}
+
+/// What is said of a reply that came, but not whole.
+fn cut(error: &RecvError, plan: &Plan) -> Option<String> {
+    match error {
+        RecvError::TooLarge { len, max } if *max == plan.max_message => {
+            Some(format!("a reply of {len} bytes is longer than --max-message {max}; it was dropped"))
+        }
+        RecvError::TooLarge { max, .. } => {
+            Some(format!("a reply was cut at {max} bytes, the most that is received here; it was dropped"))
+        }
+        _ => None,
+    }
 }
 
 /// The cause alone: the operation is said together with the endpoint.

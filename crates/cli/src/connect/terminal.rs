@@ -51,8 +51,8 @@ pub(crate) async fn run(session: Session, plan: &Plan) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         End::Waited if !plan.half_close() && flow.received() < flow.sent() => {
-            let lost = if plan.capabilities.reliable { "" } else { "; datagrams can be lost" };
-            complain(format_args!("{endpoint}: {} of {} replies came{lost}", flow.received(), flow.sent()));
+            let (received, sent, why) = (flow.received(), flow.sent(), plan.why_missing());
+            complain(format_args!("{endpoint}: {received} of {sent} replies came{why}"));
             Ok(exit::OK)
         }
         _ => Ok(exit::OK),
