@@ -46,7 +46,7 @@ fn both_signals_drain_and_report() {
         server.signal(signal);
         let (code, stderr) = server.end();
         assert_eq!(code, Some(0));
-        assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains(": 1 session, 2 messages, "), "{stderr:?}");
+        assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains(": 1 session, "), "{stderr:?}");
         assert_eq!(stderr.len(), 1, "{stderr:?}");
     }
 }

@@ -75,7 +75,8 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether replies may be more than three times as long as the request (and longer than 64 bytes) even where the
     /// sender's address may be forged. Such a handler would amplify attacks, so on such wires it is bound to loopback
-    /// unless the server is told otherwise. Layers forward it.
+    /// unless the server is told otherwise. Of a handler that does not say so, such a reply is refused, counted and logged,
+    /// except on a loopback address. Layers forward it.
     fn amplifies(&self) -> bool {
         false
     }
@@ -212,7 +213,7 @@ pub trait SessionHandler: Send + Sync + 'static {
 
     /// Whether it may send more than three times what it received, or 64 bytes for each message, to a peer whose address may
     /// be forged. One that does not say so and does it all the same gets [`SendError::Unproven`](crate::SendError::Unproven),
-    /// until it [trusts](Session::trust_peer) the peer. See [`Handler::amplifies`].
+    /// until it [trusts](Session::trust_peer) the peer, except on a loopback address. See [`Handler::amplifies`].
     fn amplifies(&self) -> bool {
         false
     }
