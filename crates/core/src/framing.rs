@@ -14,7 +14,7 @@ pub use encode::FrameEncoder;
 pub use text::FramingParseError;
 
 /// How a byte stream is cut into messages. Belongs to the composition of a server or client, not to the handler, and is
-/// ignored where the wire has boundaries of its own.
+/// ignored where the wire has boundaries of its own, but for the [ends of lines](Self::Lines).
 ///
 /// The text form is `chunks`, `lines`, `length` (also `length:2`, `length:3le`), `varint`, `delimiter:TEXT` and `fixed:N`.
 #[derive(Clone)]
@@ -23,6 +23,12 @@ pub enum Framing {
     /// No messages: bytes as they arrive, in pieces of any size.
     Chunks,
     /// Lines that end in `\n`; a `\r` before it belongs to the ending. What follows the last `\n` is a line too.
+    ///
+    /// Where the wire has boundaries of its own (datagrams, message streams), a message is what it is there, but one `\n` or
+    /// `\r\n` at its end is taken off, so that a handler of lines gets from `nc -u` what it gets from `nc`. The replies to a
+    /// message that had such an end have a `\n` at theirs, those to one that had none do not; a session follows the last
+    /// message that it received, and sends without before it received any. What is left of a message that was only an end
+    /// is an empty message. Line feeds within a message stay. Limits count the bytes on the wire.
     Lines,
     /// Each message behind its length.
     LengthPrefixed {
@@ -103,12 +109,27 @@ impl Framing {
     }
 }
 
+/// `message` without one `\n` or `\r\n` at its end.
+pub(crate) fn without_line_end(message: &[u8]) -> &[u8] {
+    match message {
+        [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
+        message => message,
+    }
+}
+
 /// A framing with the state of one direction.
 #[derive(Debug)]
 enum Kind {
     Chunks,
     Lines,
-    Length { width: usize, order: Order },
+    /// For replies alone: whole messages that end as lines, of which so many bytes may follow.
+    LineEnd {
+        room: usize,
+    },
+    Length {
+        width: usize,
+        order: Order,
+    },
     // Boxed, so that every connection keeps less.
     Delimited(Box<Bytes>),
     Fixed(usize),

@@ -52,6 +52,8 @@ pub(crate) struct Inner {
     driver: AtomicWaker,
     pub(crate) counters: Counters,
     pub(crate) info: ConnInfo,
+    /// Whether messages leave as lines that end, where the wire has boundaries: as the last one that was received.
+    pub(crate) ends_lines: AtomicBool,
     /// A guard closes the wire; without one, dropping the session does.
     pub(crate) guarded: AtomicBool,
 }
@@ -151,12 +153,13 @@ impl Out {
         sent
     }
 
-    fn push(&mut self, message: &[u8]) -> Result<(), SendError> {
+    fn push(&mut self, message: &[u8], end: &[u8]) -> Result<(), SendError> {
         if self.closed {
             return Err(SendError::Closed);
         }
-        if message.len() > self.max_message {
-            return Err(SendError::TooLarge { len: message.len(), max: self.max_message });
+        let len = message.len() + end.len();
+        if len > self.max_message {
+            return Err(SendError::TooLarge { len, max: self.max_message });
         }
         let start = self.bytes.len();
         match &mut self.encoder {
@@ -170,7 +173,8 @@ impl Out {
             }
             None => {
                 self.bytes.extend_from_slice(message);
-                self.lengths.push_back(message.len());
+                self.bytes.extend_from_slice(end);
+                self.lengths.push_back(len);
                 Ok(())
             }
         }
@@ -209,6 +213,7 @@ impl Inner {
             driver: AtomicWaker::new(),
             counters: Counters::default(),
             info,
+            ends_lines: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
         }
     }
@@ -271,7 +276,12 @@ impl Inner {
 
     /// Queues without regard to the bound; the caller has a permit.
     pub(crate) fn push(&self, message: &[u8]) -> Result<(), SendError> {
-        lock(&self.out).push(message)
+        lock(&self.out).push(message, self.end())
+    }
+
+    /// What stands behind each message on the wire, beside the framing of a byte stream.
+    fn end(&self) -> &'static [u8] {
+        if self.ends_lines.load(Relaxed) { b"\n" } else { b"" }
     }
 
     /// Queues if there is room. `false`: there is none.
@@ -280,7 +290,7 @@ impl Inner {
         if !out.closed && !out.has_room() {
             return Ok(false);
         }
-        out.push(message)?;
+        out.push(message, self.end())?;
         drop(out);
         self.driver.wake();
         Ok(true)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::framing::without_line_end;
 use crate::{FrameEncoder, FrameError, Framing};
 
 /// One call's private, bounded sink for none, one or many reply messages.
@@ -127,13 +128,35 @@ impl Reply {
             self.buf.truncate(start);
             return Err(ReplyError::Full { len: wanted, limit: self.limit });
         }
-        self.encoder.finish(&mut self.buf, start)?;
+        if let Err(error) = self.encoder.finish(&mut self.buf, start) {
+            return Err(self.refused(error));
+        }
         if self.count > 0 {
             self.ends.push(start);
         }
         self.count += 1;
         self.used += len;
         Ok(())
+    }
+
+    /// What an error of the framing means: only the room for [lines](Self::answer_line) is less than the encoder's limit.
+    #[cold]
+    fn refused(&self, error: FrameError) -> ReplyError {
+        match error {
+            FrameError::TooLarge { len, max } if max < self.encoder.max() => {
+                ReplyError::Full { len: usize::try_from(len).unwrap_or(usize::MAX), limit: self.limit }
+            }
+            error => ReplyError::Frame(error),
+        }
+    }
+
+    /// For servers of wires with boundaries, whose framing is [lines](Framing::Lines): gives `message` without the end of its
+    /// line. The replies that follow end as lines if it had one, and take at most `room` bytes with their ends.
+    #[inline(never)]
+    pub fn answer_line<'m>(&mut self, message: &'m [u8], room: usize) -> &'m [u8] {
+        let line = without_line_end(message);
+        self.encoder.follow(line.len() < message.len(), room);
+        line
     }
 
     /// Ends the session once these replies are sent. On a datagram socket it does nothing.

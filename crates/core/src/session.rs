@@ -28,7 +28,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionConfig {
-    /// How a byte stream is cut into messages; ignored where the wire has boundaries. Default: chunks.
+    /// How a byte stream is cut into messages; ignored where the wire has boundaries, but for the ends of
+    /// [lines](Framing::Lines). Default: chunks.
     pub framing: Framing,
     /// The largest message in either direction, in bytes. Default: 1 MiB.
     pub max_message: usize,

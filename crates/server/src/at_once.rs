@@ -20,6 +20,7 @@ pub(crate) struct AtOnce {
     own: Option<Addr>,
     gate: Gate,
     bound: Bound,
+    lines: bool,
 }
 
 impl AtOnce {
@@ -31,6 +32,7 @@ impl AtOnce {
             own: gate.own(),
             gate: gate.clone(),
             bound: Bound::new(&cx.capabilities, gate.own(), handler.amplifies(), cx.limits.max_reply),
+            lines: cx.has_lines(),
         })
     }
 
@@ -91,7 +93,9 @@ impl AtOnce {
                 }
                 // Before the call: one that panics is not made again.
                 work.handled += 1;
-                self.reply.reset(self.bound.of_call(message.len()), peer.is_some());
+                let most = self.bound.of_call(message.len());
+                let message = if self.lines { self.reply.answer_line(message, most) } else { message };
+                self.reply.reset(most, peer.is_some());
                 let called = {
                     let call = pin!(handler.handle(Request::new(message, peer, local), &mut self.reply));
                     call.poll(task)

@@ -76,7 +76,8 @@ impl ServerBuilder {
         self
     }
 
-    /// The framing of all byte streams that have none of their own. Default: chunks.
+    /// The framing of all byte streams that have none of their own. Default: chunks. Wires with boundaries ignore it, but for the
+    /// ends of [lines](Framing::Lines).
     pub fn framing(mut self, framing: Framing) -> Self {
         self.framing = Some(framing);
         self

@@ -62,9 +62,15 @@ impl ServeContext {
         &self.capabilities
     }
 
-    /// How its byte streams are cut into messages.
+    /// How its byte streams are cut into messages, and whether messages of other wires lose the [ends of
+    /// lines](Framing::Lines).
     pub fn framing(&self) -> &Framing {
         &self.framing
+    }
+
+    /// Whether messages lose the ends of lines on wires with boundaries.
+    pub(crate) fn has_lines(&self) -> bool {
+        matches!(self.framing, Framing::Lines)
     }
 
     /// The bounds and deadlines.

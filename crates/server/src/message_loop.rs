@@ -46,6 +46,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         cx,
     };
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
+    let lines = cx.has_lines();
     let mut message = BytesMut::new();
     let mut served = false;
     let end = loop {
@@ -70,8 +71,9 @@ pub(crate) async fn serve_messages<H: Handler>(
             }
         }
         Stats::one(&cx.stats.messages);
+        let asked = if lines { reply.answer_line(&message, limits.max_reply) } else { &*message };
         reply.reset(limits.max_reply, true);
-        let call = handler.handle(Request::new(&message, Some(&info.peer), &info.local), &mut reply);
+        let call = handler.handle(Request::new(asked, Some(&info.peer), &info.local), &mut reply);
         match conn.call(call).await {
             Ok(()) => {}
             Err(end) => break end,

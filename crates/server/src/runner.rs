@@ -147,6 +147,7 @@ pub(crate) async fn run<H: Handler>(
     let own = desk.gate.own();
     let limits = Arc::clone(&cx.limits);
     let bound = Bound::new(&cx.capabilities, own, handler.amplifies(), limits.max_reply);
+    let lines = cx.has_lines();
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
     let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max_message));
     let mut sender = Sender { slot: usize::MAX, peer: None, ip: None, local: own.unwrap_or(unknown) };
@@ -168,7 +169,9 @@ pub(crate) async fn run<H: Handler>(
                     &copy
                 }
             };
-            reply.reset(bound.of_call(message.len()), sender.peer.is_some());
+            let room = bound.of_call(message.len());
+            let message = if lines { reply.answer_line(message, room) } else { message };
+            reply.reset(room, sender.peer.is_some());
             let request = Request::new(message, sender.peer.as_ref(), &sender.local);
             let (called, replies) = (&*handler, &mut reply);
             let (result, back) = match unless_it_panics(move || called.handle(request, replies)) {

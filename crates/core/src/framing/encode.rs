@@ -18,6 +18,12 @@ impl FrameEncoder {
         Self { kind, max }
     }
 
+    /// On a wire with boundaries: whether the messages that follow are lines that end in `\n`, and how many bytes they may take
+    /// together with their ends; see [`Framing::Lines`](super::Framing::Lines).
+    pub(crate) fn follow(&mut self, ends: bool, room: usize) {
+        self.kind = if ends { Kind::LineEnd { room } } else { Kind::Chunks };
+    }
+
     /// The largest message it frames.
     pub fn max(&self) -> usize {
         self.max
@@ -70,6 +76,15 @@ impl FrameEncoder {
         }
         match &mut self.kind {
             Kind::Chunks => {}
+            Kind::LineEnd { room } => {
+                let line = len + 1;
+                let most = self.max.min(*room);
+                if line > most {
+                    return Err(FrameError::TooLarge { len: line as u64, max: most });
+                }
+                *room -= line;
+                out.push(b'\n');
+            }
             Kind::Lines => {
                 if scan::contains(b'\n', &out[message..]) {
                     return Err(FrameError::Unframeable("a message that contains a line feed is not one line"));

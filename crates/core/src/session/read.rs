@@ -10,14 +10,17 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::framing::without_line_end;
 use crate::outbox::{Inner, Received};
-use crate::{Decoded, FrameDecoder, RecvError, SessionConfig, SessionFault};
+use crate::{Decoded, FrameDecoder, Framing, RecvError, SessionConfig, SessionFault};
 
 /// The receiving half's own state.
 pub(crate) struct ReadState {
     buf: BytesMut,
     /// `None` where the wire has boundaries of its own.
     decoder: Option<FrameDecoder>,
+    /// Whether messages lose the ends of lines, where the wire has boundaries.
+    lines: bool,
     max_message: usize,
     ended: bool,
     /// What may still be received after the drain began from a peer that never pauses, in bytes.
@@ -39,6 +42,7 @@ impl ReadState {
         Self {
             buf: BytesMut::new(),
             decoder: (!boundaries).then(|| config.framing.decoder(config.max_message)),
+            lines: boundaries && matches!(config.framing, Framing::Lines),
             max_message: config.max_message,
             ended: false,
             drain_room: DRAIN_ROOM,
@@ -96,7 +100,13 @@ impl ReadState {
                 }
                 Poll::Ready(Ok(Received::Message(Some(len)))) => {
                     inner.counters.messages.fetch_add(1, Relaxed);
-                    return Poll::Ready(Ok(Some(self.buf.split_to(len).freeze())));
+                    let mut message = self.buf.split_to(len);
+                    if self.lines {
+                        let line = without_line_end(&message).len();
+                        inner.ends_lines.store(line < len, Relaxed);
+                        message.truncate(line);
+                    }
+                    return Poll::Ready(Ok(Some(message.freeze())));
                 }
                 Poll::Ready(Err(error)) => {
                     match &error {
