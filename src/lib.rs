@@ -11,7 +11,7 @@ pub use swapwire_core::{
     ConnectError, Credentials, DatagramSocket, Endpoint, EndpointError, ErrorClass, Extensions, FrameError, Framing,
     FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, Incoming, Input, Layer, Link, Listener,
     MessageCodec, MessageStream, OptionError, Peer, Permit, Place, Progress, RawStream, RecvError, Registry,
-    RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionGuard,
+    RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionFault, SessionGuard,
     SessionHandler, SessionReader, SessionSender, SessionWriter, Shape, TextItems, Transport, TrySendError, UnixAddr,
     async_trait, handler_fn, handler_fn_async, testing,
 };
