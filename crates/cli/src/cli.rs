@@ -78,7 +78,8 @@ pub(crate) struct ServeArgs {
     /// How byte streams are cut into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
     /// fixed:N
     ///
-    /// Default: what the handler wants, else chunks. Wires with boundaries of their own ignore it.
+    /// Default: what the handler wants, else chunks. Wires with boundaries of their own ignore it, but
+    /// for the line feed at the end of a message of lines.
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
@@ -167,7 +168,8 @@ pub(crate) struct ConnectArgs {
     pub(crate) endpoint: String,
 
     /// How a byte stream is cut into messages: lines, length, length:2, length:3le, varint, delimiter:TEXT, fixed:N,
-    /// or chunks, which passes bytes both ways as they are. Default: lines; wires with boundaries of their own ignore it
+    /// or chunks, which passes bytes both ways as they are. Default: lines; wires with boundaries of their own ignore it,
+    /// but for the line feed at the end of a message of lines
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 

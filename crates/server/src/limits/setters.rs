@@ -198,4 +198,18 @@ mod tests {
         };
         assert_eq!(set, expected);
     }
+
+    #[test]
+    fn the_readme_names_every_field() {
+        let readme = include_str!("../../../../README.md");
+        let text = format!("{:#?}", Limits::default());
+        let fields: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": ")).collect();
+        assert_eq!(fields.len(), 20, "{text}");
+        for (field, _) in fields {
+            assert!(
+                readme.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{field}`"))),
+                "{field}"
+            );
+        }
+    }
 }
