@@ -15,6 +15,7 @@ pub struct RecvBatch {
     metas: Box<[RecvMeta]>,
     filled: usize,
     expected: usize,
+    with_descriptors: usize,
 }
 
 /// Slots of more than a few lines of the cache begin an odd number of lines apart: a power of two apart, all their first
@@ -30,7 +31,7 @@ impl RecvBatch {
         let (slots, slot_size) = (slots.max(1), slot_size.max(1));
         let stride = stride(slot_size);
         let (bytes, metas) = (vec![0; slots * stride], vec![RecvMeta::new(None, 0); slots].into_boxed_slice());
-        Self { bytes, slot_size, stride, metas, filled: 0, expected: usize::MAX }
+        Self { bytes, slot_size, stride, metas, filled: 0, expected: usize::MAX, with_descriptors: 0 }
     }
 
     /// How many slots there are.
@@ -90,10 +91,24 @@ impl RecvBatch {
         self.expected.saturating_sub(self.len())
     }
 
+    /// Says of `count` datagrams that are filled in that they came with descriptors (`unix(7)`, `SCM_RIGHTS`) that the
+    /// transport did not take.
+    pub fn note_descriptors(&mut self, count: usize) {
+        self.with_descriptors += count;
+    }
+
+    /// How many datagrams came with descriptors that nobody asked for and that are closed, since the batch was emptied;
+    /// where the system tells.
+    #[inline]
+    pub fn with_descriptors(&self) -> usize {
+        self.with_descriptors
+    }
+
     /// Empties all slots.
     #[inline]
     pub fn clear(&mut self) {
         self.filled = 0;
+        self.with_descriptors = 0;
     }
 
     /// The next free slot, for a transport that receives one by one; `None` if all are filled. See [`RecvBatch::push`].

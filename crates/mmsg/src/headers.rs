@@ -10,7 +10,7 @@ use std::ptr;
 use libc::{iovec, mmsghdr};
 use swapwire_core::RecvBatch;
 
-use crate::{BATCH, control, name};
+use crate::{BATCH, Peers, control, name};
 
 /// Headers for up to [`BATCH`] datagrams, made as far as they are needed.
 pub(crate) struct Headers {
@@ -20,6 +20,8 @@ pub(crate) struct Headers {
     slots: Vec<Slot>,
     /// Room for a name, if headers point to names.
     name_room: usize,
+    /// Room for control messages, if headers point to any.
+    control_room: usize,
     /// The memory that the first [`described`](Self::described) slots point to.
     memory: Memory,
     described: usize,
@@ -46,10 +48,11 @@ struct Memory {
 unsafe impl Send for Headers {}
 
 impl Headers {
-    pub(crate) const fn new(names: bool) -> Self {
+    pub(crate) const fn new(peers: Peers) -> Self {
         let memory = Memory { start: 0, slot_size: 0, stride: 0 };
-        let name_room = if names { name::ROOM } else { 0 };
-        Self { headers: Vec::new(), slots: Vec::new(), name_room, memory, described: 0 }
+        let name_room = if peers.have_names() { name::ROOM } else { 0 };
+        let control_room = if peers.have_control() { control::ROOM } else { 0 };
+        Self { headers: Vec::new(), slots: Vec::new(), name_room, control_room, memory, described: 0 }
     }
 
     /// Makes headers until there are `count`.
@@ -71,12 +74,14 @@ impl Headers {
         for (header, slot) in self.headers.iter_mut().zip(&mut self.slots) {
             header.msg_hdr.msg_iov = ptr::from_mut(&mut slot.part);
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
+            if self.control_room > 0 {
+                header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
+            }
             if self.name_room > 0 {
                 header.msg_hdr.msg_name = slot.name.as_mut_ptr().cast();
             }
         }
-        self.headers[before..].iter_mut().for_each(|header| reset(header, self.name_room));
+        self.headers[before..].iter_mut().for_each(|header| reset(header, self.name_room, self.control_room));
     }
 
     /// One `recvmmsg` into free slots of `batch`, `count` at most; how many there were, of which the caller
@@ -87,7 +92,7 @@ impl Headers {
         self.describe(batch, count);
         let headers = self.headers[..count].as_mut_ptr();
         // SAFETY: there are `count` headers. Each points to a slot of its own, of `self`, to a name and a control buffer in
-        // it as long as `reset` says, and from there to memory of `batch`, which `describe` saw to.
+        // it as long as `reset` says or none, and from there to memory of `batch`, which `describe` saw to.
         let done = unsafe {
             libc::recvmmsg(socket.as_raw_fd(), headers, count as _, libc::MSG_DONTWAIT as _, ptr::null_mut())
         };
@@ -112,18 +117,23 @@ impl Headers {
         self.described = self.described.max(count);
     }
 
-    /// Gives the `count` datagrams that were received to `give`, and makes their headers ready for others.
+    /// Gives the `count` datagrams that were received to `give`, and makes their headers ready for others. How many of them
+    /// had control messages although there is room for none.
     #[inline]
-    pub(crate) fn take(&mut self, count: usize, mut give: impl FnMut(Received<'_>)) {
-        let name_room = self.name_room;
+    pub(crate) fn take(&mut self, count: usize, mut give: impl FnMut(Received<'_>)) -> usize {
+        let (name_room, control_room) = (self.name_room, self.control_room);
+        let no_room = if control_room == 0 { libc::MSG_CTRUNC } else { 0 };
+        let mut refused = 0;
         for (header, slot) in self.headers[..count].iter_mut().zip(&self.slots) {
             let hdr = &header.msg_hdr;
             let name = &slot.name[..(hdr.msg_namelen as usize).min(name_room)];
-            let control = &slot.control[..(hdr.msg_controllen as usize).min(control::ROOM)];
+            let control = &slot.control[..(hdr.msg_controllen as usize).min(control_room)];
             let truncated = hdr.msg_flags & libc::MSG_TRUNC != 0;
+            refused += usize::from(hdr.msg_flags & no_room != 0);
             give(Received { len: header.msg_len as usize, truncated, name, control });
-            reset(header, name_room);
+            reset(header, name_room, control_room);
         }
+        refused
     }
 
     /// Sends what `next` gives, up to `most` messages, by one system call; how many left. For each, `next` writes where it
@@ -148,7 +158,7 @@ impl Headers {
             };
             slot.part = iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
             header.msg_hdr.msg_namelen = name.min(name::ROOM) as _;
-            header.msg_hdr.msg_controllen = control.min(control::ROOM) as _;
+            header.msg_hdr.msg_controllen = control.min(self.control_room) as _;
             count += 1;
         }
         let (socket, headers) = (socket.as_raw_fd(), &mut self.headers[..count]);
@@ -185,9 +195,9 @@ pub(crate) struct Received<'a> {
 
 /// Gives a header the lengths that receiving needs; the system overwrites them with those of what it received.
 #[inline]
-fn reset(header: &mut mmsghdr, name_room: usize) {
+fn reset(header: &mut mmsghdr, name_room: usize, control_room: usize) {
     header.msg_hdr.msg_namelen = name_room as _;
-    header.msg_hdr.msg_controllen = control::ROOM as _;
+    header.msg_hdr.msg_controllen = control_room as _;
 }
 
 fn result(done: isize) -> io::Result<usize> {

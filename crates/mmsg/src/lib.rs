@@ -2,6 +2,10 @@
 //! [`SendBatch`](swapwire_core::SendBatch), with trains (`UDP_GRO`, `UDP_SEGMENT`, `udp(7)`) and local addresses
 //! (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, `ipv6(7)`). Linux and Android; on other systems the crate is empty.
 //!
+//! Descriptors that a peer sends over a Unix socket (`SCM_RIGHTS`) never stay open: there is no buffer that the system could
+//! put them into. It says that there were some (`MSG_CTRUNC`, `recvmsg(2)`), and that is counted
+//! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)).
+//!
 //! For the transports of this project: who serves or asks needs no more than those. It opens no socket, sets no option and
 //! knows no runtime. The headers of the calls are made once and kept; a call costs no more than the datagrams that it
 //! moves, and touches the heap only to make room for more of them than ever before.
@@ -60,7 +64,7 @@ pub const BATCH: usize = 64;
 /// Whom a socket talks to, and so what their addresses look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peers {
-    /// The one that it is connected to: no address is read or written.
+    /// The one that it is connected to, by IP: no address is read or written.
     One,
     /// Everybody, by IPv4.
     Inet,
@@ -68,4 +72,19 @@ pub enum Peers {
     Inet6,
     /// Everybody, by Unix sockets.
     Unix,
+    /// The one that a Unix socket is connected to.
+    OneUnix,
+}
+
+impl Peers {
+    /// Whether they are told by address.
+    const fn have_names(self) -> bool {
+        !matches!(self, Self::One | Self::OneUnix)
+    }
+
+    /// Whether their datagrams come with control messages that are of use. Those of Unix sockets carry descriptors, of
+    /// which nobody here asks for any: without a buffer for them the system closes them (`unix(7)`, `SCM_RIGHTS`).
+    const fn have_control(self) -> bool {
+        !matches!(self, Self::Unix | Self::OneUnix)
+    }
 }

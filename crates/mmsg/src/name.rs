@@ -73,7 +73,7 @@ pub(crate) fn write(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Resul
 #[inline(never)]
 fn write_other(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Result<usize> {
     match (peers, to) {
-        (Peers::One, _) => Ok(0),
+        (Peers::One | Peers::OneUnix, _) => Ok(0),
         (Peers::Inet6, Addr::Inet(to)) => {
             let (ip, flow, scope) = match to {
                 SocketAddr::V4(to) => (to.ip().to_ipv6_mapped(), 0, 0),
@@ -159,6 +159,8 @@ mod tests {
             let error = write(&mut [0; ROOM], &addr, peers).unwrap_err();
             assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, text.to_owned()));
         }
-        assert_eq!(write(&mut [0; ROOM], &named, Peers::One).unwrap(), 0);
+        for peers in [Peers::One, Peers::OneUnix] {
+            assert_eq!(write(&mut [0; ROOM], &named, peers).unwrap(), 0);
+        }
     }
 }

@@ -21,7 +21,7 @@ pub struct Receiver {
 impl Receiver {
     /// For sockets that talk to `peers`, with messages of at most `max_message` bytes: longer ones are marked truncated.
     pub const fn new(peers: Peers, max_message: usize) -> Self {
-        Self { headers: Headers::new(!matches!(peers, Peers::One)), max_message }
+        Self { headers: Headers::new(peers), max_message }
     }
 
     /// Receives what waits into free slots of `batch`, at most `count` and [`BATCH`](crate::BATCH), and never waits.
@@ -29,7 +29,8 @@ impl Receiver {
     ///
     /// Where the socket's options say so, [`RecvMeta::local`](swapwire_core::RecvMeta::local) is the address that was asked (`IP_PKTINFO`,
     /// `IPV6_RECVPKTINFO`) and [`RecvMeta::segment`](swapwire_core::RecvMeta::segment) the size of a train's datagrams (`UDP_GRO`). A connected socket's
-    /// datagrams carry no peer.
+    /// datagrams carry no peer. Of a Unix socket's datagrams, those whose descriptors were refused are counted
+    /// ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)).
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing waits. `batch` is unchanged.
@@ -37,7 +38,7 @@ impl Receiver {
         let count = count.min(batch.slots() - batch.len()).min(crate::BATCH);
         let received = self.headers.receive(socket, batch, count)?;
         let (slot_size, max_message) = (batch.slot_size(), self.max_message);
-        self.headers.take(received, |one| {
+        let refused = self.headers.take(received, |one| {
             batch.push_with(one.len.min(slot_size), |meta| {
                 meta.truncated = one.truncated || one.len > max_message;
                 if !one.control.is_empty() {
@@ -48,6 +49,9 @@ impl Receiver {
                 name::read(one.name, |peer| meta.peer = peer);
             });
         });
+        if refused > 0 {
+            batch.note_descriptors(refused);
+        }
         Ok(received < count)
     }
 }

@@ -25,7 +25,7 @@ pub struct Sender {
 impl Sender {
     /// For sockets that talk to `peers`, with messages of at most `max_message` bytes: longer ones are refused.
     pub const fn new(peers: Peers, max_message: usize) -> Self {
-        Self { headers: Headers::new(!matches!(peers, Peers::One)), peers, max_message, counts: [1; BATCH] }
+        Self { headers: Headers::new(peers), peers, max_message, counts: [1; BATCH] }
     }
 
     /// Sends entries of `batch` from `from` on, in order, and never waits; returns how many left, which is 0 only if there

@@ -1,13 +1,13 @@
 //! Over the loopback interface and over Unix sockets.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::UdpSocket;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
 use swapwire_core::{Addr, RecvBatch, SendBatch, UnixAddr};
 
 use crate::headers::forbid_checksums;
@@ -310,4 +310,43 @@ fn a_refused_train_leaves_one_by_one_and_merging_pauses() {
     assert!(count > 500, "the pause was of {count} datagrams");
     assert_eq!(sender.send(a.as_fd(), &pair, 0, &mut merging).unwrap(), 2);
     assert!(merging.is_on());
+}
+
+/// Sends `message` with the writing end of a pipe, and gives the other end.
+fn with_descriptor(socket: &UnixDatagram, message: &[u8], to: Option<&Path>) -> io::PipeReader {
+    let (reader, writer) = io::pipe().unwrap();
+    let to = to.map(|path| nix::sys::socket::UnixAddr::new(path).unwrap());
+    let (message, control) = ([io::IoSlice::new(message)], [writer.as_raw_fd()]);
+    let control = [ControlMessage::ScmRights(&control)];
+    sendmsg(socket.as_raw_fd(), &message, &control, MsgFlags::empty(), to.as_ref()).unwrap();
+    reader
+}
+
+#[test]
+fn descriptors_are_refused_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server");
+    let server = UnixDatagram::bind(&path).unwrap();
+    let client = UnixDatagram::bind(dir.path().join("client")).unwrap();
+    let pair = UnixDatagram::pair().unwrap();
+    for (peers, socket, from, to) in
+        [(Peers::Unix, &server, &client, Some(path.as_path())), (Peers::OneUnix, &pair.0, &pair.1, None)]
+    {
+        let mut receiver = Receiver::new(peers, 4);
+        for size in [100, 3] {
+            let pipes = [b"a".as_slice(), b"too long", b"b"].map(|message| with_descriptor(from, message, to));
+            match to {
+                Some(path) => from.send_to(b"c", path).unwrap(),
+                None => from.send(b"c").unwrap(),
+            };
+            let mut received = RecvBatch::new(8, size);
+            assert!(receiver.recv(socket.as_fd(), &mut received, 8).unwrap());
+            assert_eq!((received.len(), received.with_descriptors()), (4, 3));
+            let marks: Vec<_> = received.iter().map(|(meta, _)| (meta.peer.is_some(), meta.truncated)).collect();
+            assert_eq!(marks, [false, true, false, false].map(|truncated| (to.is_some(), truncated)));
+            for mut pipe in pipes {
+                assert_eq!(pipe.read(&mut [0]).unwrap(), 0, "the descriptor stayed open");
+            }
+        }
+    }
 }

@@ -59,6 +59,9 @@ impl Intake {
         if batch.is_full() {
             self.note_full(socket, cx);
         }
+        if batch.with_descriptors() > 0 {
+            cx.note(Trouble::Descriptors, batch.with_descriptors() as u64, None, "");
+        }
         if let Some(throttle) = &mut self.throttle {
             let refused = throttle.sift(batch);
             if refused > 0 {

@@ -108,6 +108,9 @@ counters! {
     refused,
     /// Datagrams larger than the receive buffer, dropped.
     truncated,
+    /// Datagrams that came with descriptors (`unix(7)`, `SCM_RIGHTS`), where the system tells. The datagrams were handled; the
+    /// descriptors were closed.
+    with_descriptors,
     /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, it came
     /// from one of our own addresses, a group, or nobody, or the drain deadline came before its turn.
     dropped_requests,
@@ -244,6 +247,11 @@ impl fmt::Display for DrainReport {
             Count(stats.accept_errors, "accept failed", "accepts failed"),
             Count(stats.refused, "connection was refused", "connections were refused"),
             Count(stats.truncated, "datagram was truncated", "datagrams were truncated"),
+            Count(
+                stats.with_descriptors,
+                "datagram came with descriptors, which were closed",
+                "datagrams came with descriptors, which were closed",
+            ),
             Count(stats.dropped_requests, "message was dropped", "messages were dropped"),
             Count(stats.throttled, "datagram was throttled", "datagrams were throttled"),
             Count(stats.overflows, "datagram was dropped by the system", "datagrams were dropped by the system"),

@@ -40,6 +40,7 @@ troubles! {
         amplifies";
     TooLong: "message dropped", "max_message is the limit";
     Truncated: "datagram dropped: it is longer than the wire carries", "send less at once";
+    Descriptors: "descriptors closed that came with a datagram", "nobody asks for any; its bytes are taken";
     Unanswerable: "datagram dropped: it claims to come from one of our own sockets, a group, or nobody",
         "its sender is forged, or set up wrongly";
     Nameless: "datagram dropped: its sender has no address, which a session needs", "the client has to bind its socket";
@@ -75,6 +76,7 @@ impl Trouble {
                 &stats.dropped_requests
             }
             Self::Truncated => &stats.truncated,
+            Self::Descriptors => &stats.with_descriptors,
             Self::Throttled => &stats.throttled,
             Self::Overflow => &stats.overflows,
             Self::Evicted => &stats.evicted,

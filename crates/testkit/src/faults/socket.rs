@@ -30,6 +30,8 @@ pub(super) struct FaultySocket {
     writes: Turn,
     arriving: Delayed<Arrival>,
     batch: RecvBatch,
+    /// Of those that the socket gave since this was last told.
+    with_descriptors: usize,
     one: SendBatch,
 }
 
@@ -38,7 +40,15 @@ impl FaultySocket {
         let writes = Turn::new(wire.fork(), Way::Loose);
         let arriving = Delayed::new(ON_THE_WAY, wire.faults().reordering);
         let batch = RecvBatch::new(BATCH, io.slot_size());
-        Self { io, reads: Turn::new(wire, Way::Loose), writes, arriving, batch, one: SendBatch::new() }
+        Self {
+            io,
+            reads: Turn::new(wire, Way::Loose),
+            writes,
+            arriving,
+            batch,
+            with_descriptors: 0,
+            one: SendBatch::new(),
+        }
     }
 
     /// Takes from the socket what it has, as long as there is room for it on the way.
@@ -49,6 +59,7 @@ impl FaultySocket {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(received) => received?,
             }
+            self.with_descriptors += self.batch.with_descriptors();
             for (meta, bytes) in self.batch.iter() {
                 let segment = meta.segment.map_or(bytes.len().max(1), |segment| segment.get());
                 let empty = bytes.is_empty().then_some(bytes);
@@ -87,6 +98,7 @@ impl DatagramSocket for FaultySocket {
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
         ready!(self.reads.poll(cx));
         self.fetch(cx)?;
+        batch.note_descriptors(std::mem::take(&mut self.with_descriptors));
         let before = batch.len();
         while !batch.is_full() {
             let Poll::Ready(arrival) = self.arriving.poll_pop(cx) else { break };

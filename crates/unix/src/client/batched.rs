@@ -12,11 +12,12 @@ use tokio::net::UnixDatagram;
 use crate::datagram::MAX_MESSAGE;
 
 thread_local! {
-    static RECEIVER: RefCell<Receiver> = const { RefCell::new(Receiver::new(Peers::One, MAX_MESSAGE)) };
-    static SENDER: RefCell<Sender> = const { RefCell::new(Sender::new(Peers::One, MAX_MESSAGE)) };
+    static RECEIVER: RefCell<Receiver> = const { RefCell::new(Receiver::new(Peers::OneUnix, MAX_MESSAGE)) };
+    static SENDER: RefCell<Sender> = const { RefCell::new(Sender::new(Peers::OneUnix, MAX_MESSAGE)) };
 }
 
-/// One datagram; the length says whether it is longer than the slot (`recv(2)`, `MSG_TRUNC`).
+/// One datagram; the length says whether it is longer than the slot (`recv(2)`, `MSG_TRUNC`). Descriptors that came with it
+/// are closed by the system, which this call gives no room for them.
 pub(super) fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
     Ok(recv(socket.as_raw_fd(), slot, MsgFlags::MSG_TRUNC)?)
 }

@@ -8,7 +8,8 @@ use tokio::net::UnixDatagram;
 
 use crate::datagram::MAX_MESSAGE;
 
-/// One datagram. A byte beside the slot shows whether it is longer than that.
+/// One datagram. A byte beside the slot shows whether it is longer than that. Descriptors that came with it are closed by the
+/// system, which this call gives no room for them.
 pub(super) fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usize> {
     let mut more = [0];
     (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])
