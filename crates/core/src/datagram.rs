@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
 
 use crate::class::classify_datagram;
-use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch};
+use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch, Upkeep};
 
 /// A bound socket that receives messages from many peers and answers them.
 ///
@@ -56,6 +56,12 @@ pub trait DatagramSocket: Send + 'static {
     /// was full or they were damaged; behind the largest number comes 0. `None` where the system does not tell. It is asked
     /// now and then, not for each datagram. The default is `None`.
     fn drops(&self) -> Option<u32> {
+        None
+    }
+
+    /// Looks after the place that it is bound to, as [`Listener::upkeep`](crate::Listener::upkeep) does. A `poll_recv` that was
+    /// pending before must be polled again behind it. The default is `None`: there is nothing to look after.
+    fn upkeep(&mut self) -> Option<Upkeep> {
         None
     }
 

@@ -44,6 +44,7 @@ mod recv_batch;
 mod registry;
 mod send_batch;
 mod transport;
+mod upkeep;
 
 mod framing;
 
@@ -90,3 +91,4 @@ pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 pub use suggestion::did_you_mean;
 pub use tower_layer::Layer;
 pub use transport::{Bound, Transport};
+pub use upkeep::Upkeep;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 
 use crate::class::classify_accept;
-use crate::{Endpoint, ErrorClass, Link, Peer};
+use crate::{Endpoint, ErrorClass, Link, Peer, Upkeep};
 
 /// Takes connections, one at a time. Implemented by transports, called by the server's accept loop.
 ///
@@ -41,6 +41,15 @@ pub trait Listener: Send + 'static {
     /// The system's error; the listener is as it was.
     fn refuse_arrivals(&mut self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Looks after the place that it is bound to, where others can take that away, and mends what can be mended; a socket's
+    /// file may be deleted. `None`, the default: there is nothing to look after.
+    ///
+    /// The server calls it when it begins to serve, and then each half second until it drains, or until it gave `None`. It does
+    /// not wait; an `accept` that waited before must be begun anew behind it.
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        None
     }
 
     /// What an error of `accept` means.

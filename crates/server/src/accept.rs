@@ -2,7 +2,7 @@
 //!
 //! Where the endpoint has a group, each member runs one. They share the room, and the end: see `group`, `share`.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::caretaker::Caretaker;
 use crate::complaint::Complaint;
 use crate::context::QUIET;
 use crate::door::{Door, Next, turn_away};
@@ -45,7 +46,16 @@ pub(crate) async fn serve_listener(
     room: Room,
 ) -> (u64, io::Result<()>) {
     let sessions = Sessions::new(Arc::clone(&cx));
-    let mut acceptor = Acceptor { service, cx, room, sessions, pause: FIRST_PAUSE, row: 0, health: Health::default() };
+    let mut acceptor = Acceptor {
+        service,
+        cx,
+        room,
+        sessions,
+        pause: FIRST_PAUSE,
+        row: 0,
+        health: Health::default(),
+        caretaker: Caretaker::default(),
+    };
     let cx = Arc::clone(&acceptor.cx);
     let lateness = Complaint::default();
     tokio::select! {
@@ -71,6 +81,7 @@ struct Acceptor {
     pause: Duration,
     row: u32,
     health: Health,
+    caretaker: Caretaker,
 }
 
 impl Acceptor {
@@ -80,6 +91,7 @@ impl Acceptor {
         let mut door = Door { listener, member, shares, refuses, pending: None };
         let result = self.accept_until_drain(&mut door).await;
         self.health.forgotten(&self.cx);
+        self.caretaker.forgotten(&self.cx);
         door.member.share.leave();
         while let Some(arrival) = door.member.share.passed_here().await {
             self.admit(arrival).await;
@@ -102,6 +114,9 @@ impl Acceptor {
                     Ok(next) => self.take(door, next).await,
                     Err(error) => self.failed(door, error).await?,
                 },
+                () = poll_fn(|task| self.caretaker.poll_due(task)) => {
+                    self.caretaker.found(door.listener.upkeep(), &self.cx);
+                }
             }
         }
         // Those that already wait in the system's queue are served once; closing would reset them.

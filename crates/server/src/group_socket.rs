@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use swapwire_core::{Addr, Bound, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch};
+use swapwire_core::{Addr, Bound, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Upkeep};
 
 use crate::context::Drain;
 use crate::group::Member;
@@ -65,6 +65,10 @@ impl DatagramSocket for GroupSocket {
 
     fn drops(&self) -> Option<u32> {
         self.socket.as_ref().and_then(|socket| socket.drops())
+    }
+
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        self.socket.as_mut().and_then(|socket| socket.upkeep())
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

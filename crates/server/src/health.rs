@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::ServeContext;
 use crate::complaint::Complaint;
+use crate::stats::Unwell;
 
 /// After so long without one success among its failures, a listener is unhealthy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ impl Health {
         let was = std::mem::take(&mut self.unhealthy);
         self.news = false;
         if was {
-            cx.stats.set_unhealthy(&cx.endpoint, false);
+            cx.stats.set_unwell(&cx.endpoint, Unwell::NotAccepting, false);
         }
         was
     }
@@ -56,7 +57,7 @@ impl Health {
         self.failing = Some((first, now));
         if !self.unhealthy && now - first >= PATIENCE {
             (self.unhealthy, self.news) = (true, true);
-            cx.stats.set_unhealthy(&cx.endpoint, true);
+            cx.stats.set_unwell(&cx.endpoint, Unwell::NotAccepting, true);
         }
     }
 

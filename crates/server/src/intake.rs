@@ -10,6 +10,7 @@ use swapwire_core::{DatagramSocket, RecvBatch};
 use tokio::time::{Sleep, sleep};
 
 use crate::ServeContext;
+use crate::caretaker::Caretaker;
 use crate::throttle::Throttle;
 use crate::troubles::Trouble;
 
@@ -30,12 +31,13 @@ pub(crate) struct Intake {
     throttle: Option<Box<Throttle>>,
     full: u32,
     dropped: u32,
+    caretaker: Caretaker,
 }
 
 impl Intake {
     pub(crate) fn new(cx: &ServeContext) -> Self {
         let throttle = cx.limits.source_rate.map(|rate| Box::new(Throttle::new(rate)));
-        Self { errors: 0, pause: None, throttle, full: 0, dropped: 0 }
+        Self { errors: 0, pause: None, throttle, full: 0, dropped: 0, caretaker: Caretaker::default() }
     }
 
     /// Receives into an empty `batch`. It may still be empty then. Of errors without end, some hundred a second are told.
@@ -54,10 +56,10 @@ impl Intake {
         match &received {
             Poll::Ready(Ok(())) => self.errors = 0,
             Poll::Ready(Err(_)) => self.errors += 1,
-            Poll::Pending => {}
+            Poll::Pending => self.look_after(task, socket, cx),
         }
         if batch.is_full() {
-            self.note_full(socket, cx);
+            self.note_full(task, socket, cx);
         }
         if batch.with_descriptors() > 0 {
             cx.note(Trouble::Descriptors, batch.with_descriptors() as u64, None, "");
@@ -80,16 +82,36 @@ impl Intake {
     }
 
     #[cold]
-    fn note_full(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) {
+    fn note_full(&mut self, task: &mut Context<'_>, socket: &mut dyn DatagramSocket, cx: &ServeContext) {
         self.full += 1;
         if self.full >= FULL_BATCHES {
             self.full = 0;
             self.look(socket, cx);
+            // One that is never idle is looked after as well.
+            self.look_after(task, socket, cx);
         }
     }
 
+    #[inline]
+    fn look_after(&mut self, task: &mut Context<'_>, socket: &mut dyn DatagramSocket, cx: &ServeContext) {
+        if self.caretaker.poll_due(task).is_ready() && !cx.drain.has_begun() {
+            let found = socket.upkeep();
+            if found.is_some() {
+                // It may be another socket now, which has to be asked.
+                task.waker().wake_by_ref();
+            }
+            self.caretaker.found(found, cx);
+        }
+    }
+
+    /// Nothing is received any more.
+    pub(crate) fn end(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) {
+        self.look(socket, cx);
+        self.caretaker.forgotten(cx);
+    }
+
     /// Counts what the system dropped since the last look.
-    pub(crate) fn look(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) {
+    fn look(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) {
         let Some(dropped) = socket.drops() else { return };
         cx.note(Trouble::Overflow, u64::from(dropped.wrapping_sub(self.dropped)), None, "");
         self.dropped = dropped;

@@ -51,6 +51,7 @@ mod share;
 mod worker;
 
 mod accept;
+mod caretaker;
 mod deadline;
 mod door;
 mod health;

@@ -68,7 +68,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
         () = cx.abort.cancelled() => Ok(this.cut()),
     };
-    this.intake.look(&*this.socket, cx);
+    this.intake.end(&*this.socket, cx);
     ended
 }
 

@@ -38,6 +38,15 @@ pub enum SessionEnd {
     Cut,
 }
 
+/// Why an endpoint is unhealthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwell {
+    /// Its listener has only failed for long.
+    NotAccepting,
+    /// Its place does not lead to it.
+    Unreachable,
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The counters of one worker, on lines of memory of their own: nobody else counts there.
@@ -45,8 +54,8 @@ macro_rules! counters {
         #[repr(align(128))]
         pub(crate) struct Stats {
             $(pub(crate) $name: AtomicU64,)*
-            /// What cannot accept at present.
-            unhealthy: Mutex<Vec<Endpoint>>,
+            /// What does not serve newcomers at present, and why: at most two entries for each listener.
+            unhealthy: Mutex<Vec<(Endpoint, Unwell)>>,
         }
 
         /// What a server has done so far. Counters only rise.
@@ -145,20 +154,20 @@ impl Stats {
         Self::add(counter, 1);
     }
 
-    /// Says of one listener whether it has failed for long.
-    pub(crate) fn set_unhealthy(&self, endpoint: &Endpoint, is: bool) {
+    /// Says of one endpoint whether it is unwell so.
+    pub(crate) fn set_unwell(&self, endpoint: &Endpoint, kind: Unwell, is: bool) {
         let mut all = self.unhealthy.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|other| other != endpoint);
+        all.retain(|(other, why)| (other, *why) != (endpoint, kind));
         if is {
-            all.push(endpoint.clone());
+            all.push((endpoint.clone(), kind));
         }
     }
 
-    /// The endpoints whose listeners have failed for long, each once.
+    /// The endpoints that are unwell, each once.
     pub(crate) fn unhealthy(all: &[Arc<Self>]) -> Vec<Endpoint> {
         let mut found = Vec::new();
         for one in all {
-            for endpoint in one.unhealthy.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for (endpoint, _) in one.unhealthy.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 if !found.contains(endpoint) {
                     found.push(endpoint.clone());
                 }

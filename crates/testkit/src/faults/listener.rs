@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use swapwire_core::{Endpoint, ErrorClass, Incoming, Link, Listener, Side, async_trait};
+use swapwire_core::{Endpoint, ErrorClass, Incoming, Link, Listener, Side, Upkeep, async_trait};
 use tokio::time::sleep;
 
 use super::FaultKind;
@@ -48,6 +48,10 @@ impl Listener for FaultyListener {
 
     fn refuse_arrivals(&mut self) -> io::Result<()> {
         self.io.refuse_arrivals()
+    }
+
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        self.io.upkeep()
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, RecvMeta, SendBatch};
+use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, RecvMeta, SendBatch, Upkeep};
 
 use super::FaultKind;
 use super::queue::Delayed;
@@ -161,6 +161,10 @@ impl DatagramSocket for FaultySocket {
 
     fn offload(&self) -> Offload {
         self.io.offload()
+    }
+
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        self.io.upkeep()
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

@@ -1,0 +1,23 @@
+//! Looking after the place that something is bound to.
+
+/// What [`Listener::upkeep`](crate::Listener::upkeep) or [`DatagramSocket::upkeep`](crate::DatagramSocket::upkeep) found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upkeep {
+    /// Whether whoever comes now reaches it.
+    pub reachable: bool,
+    /// What has happened to the place since it was last looked after, in one line; told once, by one member of a group.
+    pub news: Option<String>,
+}
+
+impl Upkeep {
+    /// Nothing new about a place that can be reached or not.
+    pub const fn unchanged(reachable: bool) -> Self {
+        Self { reachable, news: None }
+    }
+
+    /// Something has happened, and now it can be reached or not.
+    pub fn changed(reachable: bool, news: impl Into<String>) -> Self {
+        Self { reachable, news: Some(news.into()) }
+    }
+}
