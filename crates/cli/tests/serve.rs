@@ -294,6 +294,124 @@ fn by_default_it_listens_on_this_machine_alone() {
     }
     server.stop();
     assert!(!socket.exists());
+
+    // What the environment names may be no place for a socket.
+    let deep = directory.path().join("d".repeat(100));
+    std::fs::create_dir(&deep).unwrap();
+    let here = format!("unix:{}", socket.display());
+    for (usual, why) in [(deep, "the path is "), (directory.path().join("missing"), "does not exist")] {
+        let mut command = swapwire(&["serve"]);
+        command.env("XDG_RUNTIME_DIR", &usual).env("TMPDIR", directory.path());
+        let server = Serving::spawn(3, &mut command);
+        assert_eq!(server.endpoints[2], here);
+        let said = next(&server.stderr);
+        assert!(said.starts_with("swapwire: not the usual place of the socket: bind unix:"), "{said}");
+        assert!(said.contains(why), "{said}");
+        // One that is there is the usual place: a second server does not go elsewhere.
+        let second = finish(
+            swapwire(&["serve"])
+                .env("XDG_RUNTIME_DIR", directory.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
+        assert_eq!(second.code, Some(1));
+        assert!(second.stderr.contains(&format!("bind {here}: another server is listening there")), "{second:?}");
+        server.stop();
+    }
+}
+
+/// Asks until there is an answer.
+fn until_answered(endpoint: &str) {
+    let begun = std::time::Instant::now();
+    while connect(endpoint, "hello\n").code != Some(0) {
+        assert!(begun.elapsed().as_secs() < 60, "{endpoint} cannot be reached");
+    }
+}
+
+#[test]
+fn a_socket_whose_file_goes_is_bound_again_and_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let places = [format!("unix:{}", at("s").display()), format!("unix-dgram:{}", at("d").display())];
+    for (workers, handler) in [("1", "uppercase-echo"), ("3", "uppercase-echo"), ("3", "chat")] {
+        let server = Serving::start(2, &[&places[0], &places[1], "--workers", workers, "--handler", handler]);
+        let mut open = std::os::unix::net::UnixStream::connect(at("s")).unwrap();
+        for name in ["s", "d"] {
+            std::fs::remove_file(at(name)).unwrap();
+        }
+        if handler == "chat" {
+            // It answers others alone.
+            common::bench::wait_until("the files", || at("s").exists() && at("d").exists());
+        } else {
+            places.iter().for_each(|place| until_answered(place));
+            open.write_all(b"still here").unwrap();
+            let mut answer = [0; 10];
+            open.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"STILL HERE");
+        }
+        drop(open);
+        server.signal(Signal::SIGTERM);
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(0), "{stderr:?}");
+        for place in &places {
+            let about =
+                |line: &&String| line.contains("the path was bound again") && line.contains(&format!("={place}"));
+            assert_eq!(stderr.iter().filter(about).count(), 1, "{place}: {stderr:?}");
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_path_that_somebody_took_is_given_up_and_told_once() {
+    use std::os::unix::net::UnixListener;
+    for scheme in ["unix", "unix-dgram"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let server = Serving::start(1, &[&format!("{scheme}:{}", path.display()), "--workers", "3"]);
+        // It may bind again before somebody else does.
+        let taker = loop {
+            let _ = std::fs::remove_file(&path);
+            if let Ok(taker) = UnixListener::bind(&path) {
+                break taker;
+            }
+        };
+        let told = loop {
+            let line = next(&server.stderr);
+            if line.contains("given up") {
+                break line;
+            }
+        };
+        assert!(told.contains("ERROR") && told.contains("another server is listening there"), "{told}");
+        assert!(!directory.path().join("s.lock").exists());
+        server.signal(Signal::SIGTERM);
+        let (code, stderr) = server.end();
+        assert_eq!((code, stderr.len()), (Some(0), 1), "{stderr:?}");
+        assert!(path.exists(), "it belongs to the other one");
+        drop(taker);
+    }
+}
+
+#[test]
+fn a_group_of_the_socket_file_is_looked_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("s");
+    let at = |query: &str| format!("unix:{}?{query}", path.display());
+    let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).unwrap().unwrap();
+    let server = Serving::start(1, &[&at(&format!("mode=660&group={}", group.name))]);
+    assert_eq!(connect(server.endpoint(), "hello\n").text(), "HELLO\n");
+    server.stop();
+    for (query, why) in [
+        ("mode=660&group=no-such-group", "option group=no-such-group: there is no such group; write the name of one"),
+        ("group=0", "option group=0: the mode 600 lets no group connect; write mode=660 beside it"),
+    ] {
+        let said = common::run(&["serve", &at(query)], "");
+        assert_eq!(said.code, Some(2));
+        assert!(said.line().contains(why), "{said:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -74,11 +74,16 @@ fn name(socket: &Socket) -> io::Result<Option<OwnName>> {
     bind_somewhere(socket).map(Some)
 }
 
+/// In the directory for temporary files, or where that cannot be, because its path is too long or it is missing, in `/tmp`.
 fn bind_somewhere(socket: &Socket) -> io::Result<OwnName> {
+    bind_in(socket, &std::env::temp_dir()).or_else(|_| bind_in(socket, Path::new("/tmp")))
+}
+
+fn bind_in(socket: &Socket, directory: &Path) -> io::Result<OwnName> {
     let random = RandomState::new();
     let mut result = Err(io::ErrorKind::AddrInUse.into());
     for n in 0..16 {
-        let path = std::env::temp_dir().join(format!("swapwire-{:016x}.sock", random.hash_one(n)));
+        let path = directory.join(format!("swapwire-{:016x}.sock", random.hash_one(n)));
         result = socket.bind(&SockAddr::unix(&path)?).map(|()| OwnName(path));
         if !matches!(&result, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
             break;
@@ -278,5 +283,13 @@ mod tests {
         assert!(path.exists());
         drop(name);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_takes_no_socket_is_an_error_of_the_system() {
+        let socket = new_socket(Buffers { recv: None, send: None }).unwrap();
+        assert!(bind_in(&socket, Path::new("/no/such/directory")).is_err());
+        assert!(bind_in(&socket, Path::new(&format!("/tmp/{}", "d".repeat(100)))).is_err());
+        drop(bind_in(&socket, &std::env::temp_dir()).unwrap());
     }
 }

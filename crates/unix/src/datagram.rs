@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
-    DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, classify_datagram,
+    DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, Upkeep, classify_datagram,
 };
 use tokio::net::UnixDatagram;
 
@@ -23,7 +23,8 @@ use self::plain::Moves;
 use crate::address::{resolve, to_endpoint, to_system};
 use crate::failure::Failure;
 use crate::options::{Buffers, DATAGRAM_OPTIONS, Options};
-use crate::path::{self, BoundPath, Publish};
+use crate::path::BoundPath;
+use crate::watch::Watched;
 
 /// The largest datagram of the scheme `unix-dgram`, in bytes, in both directions.
 ///
@@ -43,9 +44,15 @@ const LEAST_BUFFER: usize = 2 * MAX_MESSAGE;
 
 struct Server {
     // First: unlinked while the socket still lives, see `BoundPath`.
-    _path: Option<BoundPath>,
+    path: Option<Watched>,
     socket: Bound,
+    /// The one before, when its file had gone and the path was bound again: clients are connected to a socket, not to its path,
+    /// and take replies from that one alone. Of several, the last.
+    former: Option<Bound>,
+    /// Whether the former one is received from first: in turn.
+    former_first: bool,
     endpoint: Endpoint,
+    buffers: Buffers,
     moves: Moves,
 }
 
@@ -62,19 +69,26 @@ pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failu
     let options = Options::read(endpoint, DATAGRAM_OPTIONS, Side::Bind)?;
     let addr = resolve(endpoint)?;
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
-    let (socket, path) = open(&addr, &options)?;
-    let socket = Bound::Unregistered(OwnedFd::from(socket).into());
-    Ok(Box::new(Server { _path: path, socket, endpoint, moves: Moves::new() }))
+    let buffers = Buffers { send: options.buffers.send.or(Some(SERVER_SEND_BUFFER)), ..options.buffers };
+    let (socket, path) = open(&addr, &options, buffers)?;
+    Ok(Box::new(Server {
+        path: path.map(Watched::new),
+        socket: Bound::new(socket),
+        former: None,
+        former_first: false,
+        endpoint,
+        buffers,
+        moves: Moves::new(),
+    }))
 }
 
-fn open(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {
-    let send = options.buffers.send.unwrap_or(SERVER_SEND_BUFFER);
-    let socket = new_socket(Buffers { send: Some(send), ..options.buffers })?;
+fn open(addr: &UnixAddr, options: &Options, buffers: Buffers) -> Result<(Socket, Option<BoundPath>), Failure> {
+    let socket = new_socket(buffers)?;
     let Some(path) = addr.as_path() else {
         socket.bind(&to_system(addr)?)?;
         return Ok((socket, None));
     };
-    let (socket, path) = path::bind(socket, path, options.mode, Publish::InPlace)?;
+    let (socket, path) = BoundPath::bind(socket, path, options.access, None)?;
     Ok((socket, Some(path)))
 }
 
@@ -93,6 +107,10 @@ pub(crate) fn new_socket(mut buffers: Buffers) -> io::Result<Socket> {
 }
 
 impl Bound {
+    fn new(socket: Socket) -> Self {
+        Self::Unregistered(OwnedFd::from(socket).into())
+    }
+
     fn registered(&mut self) -> io::Result<&UnixDatagram> {
         if !matches!(self, Self::Registered(_)) {
             self.register()?;
@@ -110,6 +128,21 @@ impl Bound {
             other => *self = other,
         }
         Ok(())
+    }
+
+    #[inline]
+    fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch, moves: &mut Moves) -> Poll<io::Result<()>> {
+        let socket = self.registered()?;
+        let before = batch.len();
+        loop {
+            ready!(socket.poll_recv_ready(cx))?;
+            match moves.recv(socket, batch) {
+                // The error of this moment; what keeps failing fails again.
+                _ if batch.len() > before => return Poll::Ready(Ok(())),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                done => return Poll::Ready(done),
+            }
+        }
     }
 
     fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
@@ -131,17 +164,17 @@ impl DatagramSocket for Server {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
-        let socket = self.socket.registered()?;
-        let before = batch.len();
-        loop {
-            ready!(socket.poll_recv_ready(cx))?;
-            match self.moves.recv(socket, batch) {
-                // The error of this moment; what keeps failing fails again.
-                _ if batch.len() > before => return Poll::Ready(Ok(())),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                done => return Poll::Ready(done),
+        if let Some(former) = &mut self.former {
+            self.former_first = !self.former_first;
+            let first = if self.former_first { &mut *former } else { &mut self.socket };
+            if let Poll::Ready(done) = first.poll_recv(cx, batch, &mut self.moves) {
+                return Poll::Ready(done);
+            }
+            if !self.former_first {
+                return former.poll_recv(cx, batch, &mut self.moves);
             }
         }
+        self.socket.poll_recv(cx, batch, &mut self.moves)
     }
 
     /// Never pending: with `EAGAIN` the kernel does not tell whether it is the peer's queue or the send buffer that is
@@ -154,6 +187,12 @@ impl DatagramSocket for Server {
                 Err(io::Error::from_raw_os_error(libc::EMSGSIZE))
             } else {
                 self.moves.send(socket, batch, next)
+            };
+            let sent = match (sent, &self.former) {
+                (Err(error), Some(former)) if error.raw_os_error() == Some(libc::EPERM) => {
+                    self.moves.send(former.descriptor()?, batch, next)
+                }
+                (sent, _) => sent,
             };
             match sent {
                 Ok(count) => next += count,
@@ -170,6 +209,15 @@ impl DatagramSocket for Server {
 
     fn offload(&self) -> Offload {
         Moves::offload()
+    }
+
+    /// What waits at the socket whose file has gone is received from there, and clients that are connected to it go on.
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        let (socket, found) = self.path.as_mut()?.look(|| new_socket(self.buffers));
+        if let Some(socket) = socket {
+            self.former = Some(std::mem::replace(&mut self.socket, Bound::new(socket)));
+        }
+        Some(found)
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

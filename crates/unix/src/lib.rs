@@ -29,19 +29,30 @@
 //!
 //! # Binding to a path
 //!
-//! 1. A lock, `<path>.lock`, is held from before the bind until after the socket's file is gone. Who finds it held gets
+//! 1. A lock, `<path>.lock`, is held from before the first look until after the socket's file is gone. Who finds it held gets
 //!    `AddrInUse`. It is empty, has mode 600, and is removed at the end; one that a crash left behind does no harm.
 //! 2. What is at the path is looked at: a live socket is never stolen (`AddrInUse`), a stale one of this user is
-//!    replaced, and everything else (a file, a directory, a symbolic link, another user's socket) is refused and stays.
+//!    removed, and everything else (a file, a directory, a symbolic link, another user's socket) is refused and stays.
 //! 3. The socket gets its mode, 600 unless the option `mode` says otherwise, before it is bound, so that on Linux its
 //!    file is never open to more than was asked for. (Elsewhere the mode is set just after the bind.)
-//! 4. A stream socket is bound under a temporary name in the same directory, listens, and is then renamed into place: a
-//!    client that sees the path can connect. Tools that show the kernel's own record of the name, as `ss -xl`, show the
-//!    temporary one. A datagram socket is bound in place, because the kernel writes the name it was bound under into
-//!    every reply as the sender's address; so is a stream socket where the temporary name would be too long.
-//! 5. At the end the path is unlinked only if it still is the inode that was bound.
+//! 4. It is bound in place, so that the system knows it by its path: `/proc/net/unix`, `ss -xl`, and a client's
+//!    `getpeername`. Cleaners of temporary directories look there for what lives.
+//! 5. With the option `group`, it is born open to its owner alone, then gets the group, and then the rest of its mode.
+//! 6. A stream socket listens. Who connects between the bind and this moment is refused.
+//! 7. At the end the path is unlinked only if it still is the inode that was bound.
 //!
-//! The directory must exist and must not be writable by everybody without the sticky bit.
+//! The directory must exist and must not be writable by everybody without the sticky bit. A process that is killed between
+//! two of these steps leaves a stale socket, which the next start replaces.
+//!
+//! # When the file goes
+//!
+//! Whoever may write the directory can remove the file of a server that runs; cleaners of temporary directories do. The
+//! server has the path looked after ([`upkeep`](swapwire_core::Listener::upkeep)), and what happened is told in one line:
+//!
+//! * The file has gone: the path is bound again, by the same steps, within a second. Connections stay; who waits to be accepted
+//!   is accepted; a connected datagram client goes on with the socket that it is connected to, the last one before.
+//! * That fails, as the directory has gone too: it is tried again, and the endpoint is unhealthy until then.
+//! * Somebody else's socket, or another file, is at the path: it is given up with its lock, and the endpoint stays unhealthy.
 //!
 //! # Abstract names have no permissions
 //!
@@ -56,6 +67,13 @@
 //! and group of the process that connected, at that moment (`SO_PEERCRED`, `unix(7)`), not its supplementary groups. Who may
 //! not connect is closed without a word: its handshake fails with `PermissionDenied`, which a server counts and logs for
 //! debugging; here it is warned of once a second. Datagrams tell no credentials, so their sockets have no such rule.
+//!
+//! # Descriptors
+//!
+//! A peer can send descriptors along with its bytes (`SCM_RIGHTS`). Nobody here asks for any, and none stays open: messages are
+//! received without a buffer for them, so the system closes them. The bytes are taken as ever. Of datagrams, where
+//! `recvmmsg(2)` receives them, it is counted ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)); of
+//! streams the system does not tell.
 //!
 //! # Datagrams
 //!
@@ -85,6 +103,7 @@ mod rule;
 
 mod lock;
 mod path;
+mod watch;
 
 mod client;
 mod connect;

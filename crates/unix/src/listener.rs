@@ -3,14 +3,14 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
-use std::sync::Arc;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream as Accepted};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
-    Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr,
+    Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep,
 };
 use swapwire_socket::Stream;
 use tokio::io::Interest;
@@ -20,13 +20,18 @@ use tokio::net::UnixStream;
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
 use crate::options::{Buffers, OPTIONS, Options};
-use crate::path::{self, BoundPath, Publish};
+use crate::path::BoundPath;
 use crate::rule::Rule;
+use crate::watch::Watched;
 
 struct StreamListener {
     // First: unlinked while the socket still lives, see `BoundPath`. By the last member of a group.
-    _path: Option<Arc<BoundPath>>,
+    place: Option<Arc<Mutex<Place>>>,
     socket: Registered,
+    /// Which of the place's sockets that is.
+    generation: u64,
+    /// The one before, whose file has gone, until nobody waits there any more.
+    former: Option<UnixListener>,
     addr: UnixAddr,
     endpoint: Endpoint,
     buffers: Buffers,
@@ -36,6 +41,16 @@ struct StreamListener {
     shared: bool,
     /// Whether nobody is let in any more, by any member.
     refuses: Arc<AtomicBool>,
+}
+
+/// A path, and the socket that is bound to it, which all members of a group share.
+struct Place {
+    // First, see `BoundPath`.
+    path: Watched,
+    /// The socket that was bound when the file of the one before had gone.
+    newest: Option<UnixListener>,
+    /// How often that happened.
+    generation: u64,
 }
 
 /// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
@@ -62,6 +77,20 @@ impl Registered {
             Self::NotYet(_) => Err(io::ErrorKind::Interrupted.into()),
         }
     }
+
+    fn get_ref(&self) -> &UnixListener {
+        match self {
+            Self::NotYet(listener) => listener,
+            Self::With(listener) => listener.get_ref(),
+        }
+    }
+
+    fn into_inner(self) -> UnixListener {
+        match self {
+            Self::NotYet(listener) => listener,
+            Self::With(listener) => listener.into_inner(),
+        }
+    }
 }
 
 /// So many listeners of one socket, at least one.
@@ -70,7 +99,9 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let addr = resolve(endpoint)?;
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let (socket, path) = listen(&addr, &options)?;
-    let (socket, path) = (UnixListener::from(OwnedFd::from(socket)), path.map(Arc::new));
+    let socket = UnixListener::from(OwnedFd::from(socket));
+    let place = path.map(|path| Place { path: Watched::new(path), newest: None, generation: 0 });
+    let place = place.map(|place| Arc::new(Mutex::new(place)));
     let rule = Rule::new(&options.allowed);
     if addr.as_path().is_none() && !rule.exists() {
         tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self keeps others out");
@@ -78,8 +109,10 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let rule = Arc::new(rule);
     let refuses = Arc::default();
     let member = |socket| StreamListener {
-        _path: path.clone(),
+        place: place.clone(),
         socket: Registered::NotYet(socket),
+        generation: 0,
+        former: None,
         addr,
         endpoint: endpoint.clone(),
         buffers: options.buffers,
@@ -96,15 +129,54 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
 }
 
 fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let socket = new_socket()?;
     let Some(path) = addr.as_path() else {
         socket.bind(&to_system(addr)?)?;
         socket.listen(options.backlog)?;
         return Ok((socket, None));
     };
-    let (socket, path) = path::bind(socket, path, options.mode, Publish::Listening(options.backlog))?;
+    let (socket, path) = BoundPath::bind(socket, path, options.access, Some(options.backlog))?;
     Ok((socket, Some(path)))
+}
+
+fn new_socket() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+impl StreamListener {
+    fn incoming(&self, stream: Accepted, peer: SocketAddr) -> Incoming {
+        let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
+        let rule = Arc::clone(&self.rule);
+        Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
+            stream.set_nonblocking(true)?;
+            let stream = UnixStream::from_std(stream)?;
+            // An accepted socket does not inherit the listener's buffers.
+            buffers.apply(SockRef::from(&stream))?;
+            let peer = identify(&stream, peer)?;
+            rule.check(peer.get())?;
+            Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
+        })
+    }
+
+    /// Takes up the socket that a member has bound anew, if there is one. Those who wait at the one before are still accepted,
+    /// and only then is another one taken up.
+    fn take_up(&mut self, place: &Place) {
+        if let Some(newest) = &place.newest
+            && self.generation != place.generation
+            && self.former.is_none()
+            && let Ok(socket) = newest.try_clone()
+        {
+            let before = std::mem::replace(&mut self.socket, Registered::NotYet(socket));
+            self.former = Some(before.into_inner());
+            self.generation = place.generation;
+        }
+    }
+}
+
+fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The peer at `addr` with its credentials.
@@ -121,6 +193,13 @@ impl Listener for StreamListener {
     }
 
     async fn accept(&mut self) -> io::Result<Incoming> {
+        if let Some(former) = &self.former {
+            match former.accept() {
+                Ok((stream, peer)) => return Ok(self.incoming(stream, peer)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.former = None,
+                Err(error) => return Err(error),
+            }
+        }
         let refuses = &self.refuses;
         let accept = |socket: &UnixListener| match socket.accept() {
             // For tokio, a socket that is shut down is ready for good.
@@ -129,28 +208,40 @@ impl Listener for StreamListener {
         };
         let accepted = self.socket.polled()?.async_io(Interest::READABLE, accept).await?;
         let Some((stream, peer)) = accepted else { return std::future::pending().await };
-        let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
-        let rule = Arc::clone(&self.rule);
-        Ok(Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
-            stream.set_nonblocking(true)?;
-            let stream = UnixStream::from_std(stream)?;
-            // An accepted socket does not inherit the listener's buffers.
-            buffers.apply(SockRef::from(&stream))?;
-            let peer = identify(&stream, peer)?;
-            rule.check(peer.get())?;
-            Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
-        }))
+        Ok(self.incoming(stream, peer))
     }
 
     /// Linux only: elsewhere, what waits could not be accepted any more.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn refuse_arrivals(&mut self) -> io::Result<()> {
-        let socket = match &self.socket {
-            Registered::NotYet(listener) => SockRef::from(listener),
-            Registered::With(listener) => SockRef::from(listener.get_ref()),
-        };
+        let place = self.place.clone();
+        // As long as it is held, nobody binds anew; later they know better.
+        let place = place.as_ref().map(|place| lock(place));
+        if let Some(place) = &place {
+            self.take_up(place);
+        }
         self.refuses.store(true, Relaxed);
-        socket.shutdown(Shutdown::Read)
+        SockRef::from(self.socket.get_ref()).shutdown(Shutdown::Read)
+    }
+
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        let shared = self.place.clone()?;
+        let mut place = lock(&shared);
+        let mut found = Upkeep::unchanged(place.path.is_reachable());
+        // Who still has to take up another socket, or to accept from the one before, does that first.
+        if self.refuses.load(Relaxed) || self.former.is_some() {
+            return Some(found);
+        }
+        if self.generation == place.generation {
+            let (socket, seen) = place.path.look(new_socket);
+            found = seen;
+            if let Some(socket) = socket {
+                place.newest = Some(OwnedFd::from(socket).into());
+                place.generation += 1;
+            }
+        }
+        self.take_up(&place);
+        Some(found)
     }
 
     fn shares_queue(&self) -> bool {

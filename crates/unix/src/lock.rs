@@ -50,11 +50,16 @@ impl Lock {
         }
         Err(in_use(&path))
     }
+
+    /// Whether the file that is locked is still at its path, so that nobody else can take the lock.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.file.metadata().is_ok_and(|held| Inode::of(&held).is_at(&self.path))
+    }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if self.file.metadata().is_ok_and(|held| Inode::of(&held).is_at(&self.path)) {
+        if self.is_in_place() {
             // Nobody is left to be told, and a lock file that stays does no harm.
             let _ = fs::remove_file(&self.path);
         }

@@ -4,11 +4,18 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use nix::unistd::Group;
 use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
 
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
+const GROUP: OptionDoc = OptionDoc::new(
+    "group",
+    "name or number, default the system's choice",
+    "group of the socket's file; the mode must let it write",
+    Side::Bind,
+);
 const RECV_BUFFER: OptionDoc = OptionDoc::new(
     "recv_buffer",
     "size, default the system's",
@@ -20,6 +27,7 @@ const RECV_BUFFER: OptionDoc = OptionDoc::new(
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
     MODE,
+    GROUP,
     OptionDoc::new("allow_uid", "numbers, self, default anybody", "users that may connect", Side::Bind),
     OptionDoc::new("allow_gid", "numbers, self, default anybody", "groups that may connect", Side::Bind),
     RECV_BUFFER,
@@ -35,6 +43,7 @@ pub const OPTIONS: &[OptionDoc] = &[
 /// The options of the scheme `unix-dgram`.
 pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
     MODE,
+    GROUP,
     RECV_BUFFER,
     OptionDoc::new(
         "send_buffer",
@@ -48,10 +57,17 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) backlog: i32,
-    pub(crate) mode: u32,
+    pub(crate) access: Access,
     pub(crate) allowed: Allowed,
     pub(crate) buffers: Buffers,
     pub(crate) connect_timeout: Duration,
+}
+
+/// Who may do what with a socket's file: `chmod(1)`, `chgrp(1)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) mode: u32,
+    pub(crate) group: Option<u32>,
 }
 
 /// The sizes of a socket's buffers, in bytes, where they are not the system's choice.
@@ -70,23 +86,36 @@ pub(crate) struct Allowed {
 
 struct Mode(u32);
 
+struct GroupId(u32);
+
 struct Ids(Vec<Option<u32>>);
 
 impl Options {
     pub(crate) fn read(endpoint: &Endpoint, known: &[OptionDoc], side: Side) -> Result<Self, OptionError> {
         let options = endpoint.read_options();
         options.check(known, side)?;
-        let mode = options.get::<Mode>("mode")?;
-        if mode.is_some() && !matches!(endpoint.place(), Place::Path(_)) {
-            return Err(OptionError::Value {
-                name: "mode".to_owned(),
-                value: endpoint.option("mode").unwrap_or_default().to_owned(),
-                reason: "only a path has a mode; everybody can reach an abstract name".to_owned(),
-            });
+        let value = |name: &str, reason: &str| OptionError::Value {
+            name: name.to_owned(),
+            value: endpoint.option(name).unwrap_or_default().to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (mode, group) = (options.get::<Mode>("mode")?, options.get::<GroupId>("group")?);
+        if !matches!(endpoint.place(), Place::Path(_)) {
+            if mode.is_some() {
+                return Err(value("mode", "only a path has a mode; everybody can reach an abstract name"));
+            }
+            if group.is_some() {
+                return Err(value("group", "only a path has a group; allow_gid keeps others from an abstract name"));
+            }
+        }
+        let access = Access { mode: mode.map_or(0o600, |mode| mode.0), group: group.map(|group| group.0) };
+        if access.group.is_some() && access.mode & 0o020 == 0 {
+            let reason = format!("the mode {:03o} lets no group connect; write mode=660 beside it", access.mode);
+            return Err(value("group", &reason));
         }
         Ok(Self {
             backlog: options.get::<u32>("backlog")?.map_or(1024, |n| i32::try_from(n).unwrap_or(i32::MAX)),
-            mode: mode.map_or(0o600, |mode| mode.0),
+            access,
             allowed: Allowed {
                 uids: options.get::<Ids>("allow_uid")?.map(|ids| ids.0),
                 gids: options.get::<Ids>("allow_gid")?.map(|ids| ids.0),
@@ -94,6 +123,13 @@ impl Options {
             buffers: Buffers { recv: options.get("recv_buffer")?, send: options.get("send_buffer")? },
             connect_timeout: options.get("connect_timeout")?.unwrap_or(Duration::from_secs(5)),
         })
+    }
+}
+
+impl Access {
+    /// What the file is born with: nothing for a group that it is not to have.
+    pub(crate) fn first_mode(self) -> u32 {
+        if self.group.is_some() { self.mode & 0o700 } else { self.mode }
     }
 }
 
@@ -119,6 +155,21 @@ impl OptionValue for Mode {
     }
 }
 
+impl OptionValue for GroupId {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        if let Ok(id) = value.parse() {
+            return Ok(Self(id));
+        }
+        match Group::from_name(value) {
+            Ok(Some(group)) => Ok(Self(group.gid.as_raw())),
+            Ok(None) => {
+                Err("there is no such group; write the name of one, as in /etc/group, or its number".to_owned())
+            }
+            Err(error) => Err(format!("the system cannot look it up: {}; write its number", io::Error::from(error))),
+        }
+    }
+}
+
 impl OptionValue for Ids {
     fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
         let id = |text: &str| if text == "self" { Some(None) } else { text.parse().ok().map(Some) };
@@ -139,10 +190,10 @@ mod tests {
     #[test]
     fn options_are_typed() {
         let options = read("unix:/x?mode=0660&backlog=4294967295&send_buffer=64k").unwrap();
-        assert_eq!((options.mode, options.backlog), (0o660, i32::MAX));
+        assert_eq!((options.access, options.backlog), (Access { mode: 0o660, group: None }, i32::MAX));
         assert_eq!(options.buffers, Buffers { recv: None, send: Some(65536) });
         let options = read("unix:/x").unwrap();
-        assert_eq!((options.mode, options.backlog), (0o600, 1024));
+        assert_eq!((options.access.mode, options.backlog), (0o600, 1024));
     }
 
     #[test]
@@ -165,5 +216,27 @@ mod tests {
         }
         let error = read("unix:@x?mode=600").unwrap_err();
         assert_eq!(error, "option mode=600: only a path has a mode; everybody can reach an abstract name");
+    }
+
+    #[test]
+    fn a_group_is_a_name_or_a_number_and_may_connect() {
+        let root = Group::from_gid(0.into()).unwrap().unwrap();
+        for (name, id) in [(root.name.as_str(), 0), ("0", 0), ("4294967294", 4_294_967_294)] {
+            let access = read(&format!("unix:/x?mode=660&group={name}")).unwrap().access;
+            assert_eq!((access, access.first_mode()), (Access { mode: 0o660, group: Some(id) }, 0o600));
+        }
+        for name in ["no-such-group", "", "-1", "4294967296"] {
+            let error = read(&format!("unix:/x?mode=660&group={name}")).unwrap_err();
+            assert!(
+                error.starts_with(&format!("option group={name}: there is no such group; write the name")),
+                "{error}"
+            );
+        }
+        for mode in ["", "&mode=600", "&mode=606", "&mode=644"] {
+            let error = read(&format!("unix:/x?group=0{mode}")).unwrap_err();
+            assert!(error.ends_with(" lets no group connect; write mode=660 beside it"), "{error}");
+        }
+        let error = read("unix:@x?group=0").unwrap_err();
+        assert!(error.starts_with("option group=0: only a path has a group"), "{error}");
     }
 }

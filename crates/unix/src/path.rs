@@ -1,21 +1,18 @@
 //! Binding to a path: no live socket is stolen, no foreign file removed, no mode wider than asked.
 
 use std::fs::{self, File, Metadata};
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::address::MAX_PATH;
 use crate::failure::Failure;
 use crate::lock::Lock;
-
-/// How often a temporary name that is taken is replaced by another one.
-const NAME_ATTEMPTS: usize = 16;
+use crate::options::Access;
 
 /// A path that a socket of this process is bound to.
 ///
@@ -24,19 +21,12 @@ const NAME_ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct BoundPath {
     path: PathBuf,
+    access: Access,
+    /// Of a stream socket: what `listen(2)` takes.
+    backlog: Option<i32>,
     inode: Inode,
     // Dropped after the path was unlinked.
-    _lock: Lock,
-}
-
-/// When a socket gets its path.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Publish {
-    /// At once. For datagrams, whose receivers see the name under which the socket was bound.
-    InPlace,
-    /// When it listens, with this backlog: bound under a temporary name, then renamed. In place where that name would be
-    /// too long.
-    Listening(i32),
+    lock: Lock,
 }
 
 /// What tells one file from another while both exist.
@@ -46,30 +36,51 @@ pub(crate) struct Inode {
     number: u64,
 }
 
-/// A name that is unlinked unless the socket under it was moved away.
+/// A file that is unlinked unless its socket is ready.
 struct NewFile<'a> {
     path: &'a Path,
     keep: bool,
 }
 
-/// Binds `socket` to the absolute `path` with `mode`; the crate's documentation has the steps.
-pub(crate) fn bind(socket: Socket, path: &Path, mode: u32, publish: Publish) -> Result<(Socket, BoundPath), Failure> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    check_directory(directory)?;
-    let (socket, uid) = prepare(socket, mode)?;
-    let lock = Lock::take(path, uid)?;
-    let names = match publish {
-        Publish::Listening(_) => temporary_names(directory),
-        Publish::InPlace => None,
-    };
-    let inode = match names {
-        Some(names) => bind_and_rename(&socket, path, names, mode, uid, publish)?,
-        None => bind_in_place(&socket, path, mode, uid, publish)?,
-    };
-    Ok((socket, BoundPath { path: path.to_owned(), inode, _lock: lock }))
+impl BoundPath {
+    /// Binds `socket` to the absolute `path`, and listens if there is a backlog; the crate's documentation has the steps.
+    pub(crate) fn bind(
+        socket: Socket,
+        path: &Path,
+        access: Access,
+        backlog: Option<i32>,
+    ) -> Result<(Socket, Self), Failure> {
+        check_directory(path)?;
+        let (socket, uid) = prepare(socket, access)?;
+        let lock = Lock::take(path, uid)?;
+        let inode = place(&socket, path, access, uid, backlog)?;
+        Ok((socket, Self { path: path.to_owned(), access, backlog, inode, lock }))
+    }
+
+    /// Whether its file is where it was; also if that cannot be told.
+    pub(crate) fn is_there(&self) -> bool {
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) => Inode::of(&found) == self.inode,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
+    /// Binds another socket, as the first time. The lock is still held, unless its file has gone as well. The first socket is
+    /// to be kept until then.
+    pub(crate) fn bind_again(&mut self, socket: Socket) -> Result<Socket, Failure> {
+        check_directory(&self.path)?;
+        let (socket, uid) = prepare(socket, self.access)?;
+        if !self.lock.is_in_place() {
+            self.lock = Lock::take(&self.path, uid)?;
+        }
+        self.inode = place(&socket, &self.path, self.access, uid, self.backlog)?;
+        Ok(socket)
+    }
 }
 
-fn check_directory(directory: &Path) -> Result<(), Failure> {
+/// Looks at the directory that `path` is in.
+fn check_directory(path: &Path) -> Result<(), Failure> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
     let shown = directory.display();
     let found = match fs::metadata(directory) {
         Ok(found) => found,
@@ -89,10 +100,10 @@ fn check_directory(directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives the unbound socket its mode, which its file inherits on Linux, and tells which user it belongs to.
-fn prepare(socket: Socket, mode: u32) -> io::Result<(Socket, u32)> {
+/// Gives the unbound socket the mode that its file is born with on Linux, and tells which user it belongs to.
+fn prepare(socket: Socket, access: Access) -> io::Result<(Socket, u32)> {
     let file = File::from(OwnedFd::from(socket));
-    let changed = file.set_permissions(fs::Permissions::from_mode(mode));
+    let changed = file.set_permissions(fs::Permissions::from_mode(access.first_mode()));
     if cfg!(target_os = "linux") {
         changed?;
     }
@@ -100,55 +111,41 @@ fn prepare(socket: Socket, mode: u32) -> io::Result<(Socket, u32)> {
     Ok((Socket::from(OwnedFd::from(file)), uid))
 }
 
-/// Names of the same length in `directory`; `None` if they would be too long to bind.
-fn temporary_names(directory: &Path) -> Option<impl Iterator<Item = PathBuf>> {
-    let random = RandomState::new();
-    let name = move |n: usize| directory.join(format!(".{:08x}.tmp", random.hash_one(n) & 0xffff_ffff));
-    (name(0).as_os_str().as_bytes().len() <= MAX_PATH).then(|| (0..NAME_ATTEMPTS).map(name))
-}
-
-fn bind_and_rename(
-    socket: &Socket,
-    path: &Path,
-    names: impl Iterator<Item = PathBuf>,
-    mode: u32,
-    uid: u32,
-    publish: Publish,
-) -> Result<Inode, Failure> {
-    for name in names {
-        match socket.bind(&SockAddr::unix(&name)?) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let mut file = NewFile { path: &name, keep: false };
-        let inode = finish_mode(&name, mode)?;
-        publish.listen(socket)?;
-        stale(path, uid)?;
-        fs::rename(&name, path)?;
-        file.keep = true;
-        return Ok(inode);
-    }
-    Err(Failure::Unusable(format!("{NAME_ATTEMPTS} temporary names in a row are taken in the directory")))
-}
-
-fn bind_in_place(socket: &Socket, path: &Path, mode: u32, uid: u32, publish: Publish) -> Result<Inode, Failure> {
+/// Binds, gives the file its group and its mode, and listens; the lock is held.
+fn place(socket: &Socket, path: &Path, access: Access, uid: u32, backlog: Option<i32>) -> Result<Inode, Failure> {
     if stale(path, uid)? {
         fs::remove_file(path)?;
     }
     socket.bind(&SockAddr::unix(path)?)?;
     let mut file = NewFile { path, keep: false };
-    let inode = finish_mode(path, mode)?;
-    publish.listen(socket)?;
+    let inode = finish(path, access, uid)?;
+    if let Some(backlog) = backlog {
+        socket.listen(backlog)?;
+    }
     file.keep = true;
     Ok(inode)
 }
 
-/// Widens what the umask narrowed. Nobody else can replace the file: see `check_directory`.
-fn finish_mode(path: &Path, mode: u32) -> io::Result<Inode> {
+/// Gives the new file its group, and then the rest of its mode: that which the umask took, or which was not for the group
+/// that it was born with. Follows no link that somebody who may write the directory put there.
+fn finish(path: &Path, access: Access, uid: u32) -> Result<Inode, Failure> {
     let found = fs::symlink_metadata(path)?;
-    if found.mode() & 0o777 != mode {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    if !found.file_type().is_socket() || found.uid() != uid {
+        return Err(Failure::Taken("somebody put another file there while it was being bound".to_owned()));
+    }
+    if let Some(group) = access.group
+        && found.gid() != group
+    {
+        lchown(path, None, Some(group)).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => Failure::Unusable(format!(
+                "the system does not let user {uid} give a file to group {group}: only one of its members can, or root"
+            )),
+            _ => error.into(),
+        })?;
+    }
+    if found.mode() & 0o777 != access.mode {
+        let mode = Mode::from_bits_truncate(access.mode as _);
+        fchmodat(AT_FDCWD, path, mode, FchmodatFlags::NoFollowSymlink).map_err(io::Error::from)?;
     }
     Ok(Inode::of(&found))
 }
@@ -173,11 +170,11 @@ fn stale(path: &Path, uid: u32) -> Result<bool, Failure> {
         } else {
             "device"
         };
-        return Err(Failure::Unusable(format!("a {kind} is there, not a socket; remove it or choose another path")));
+        return Err(Failure::Taken(format!("a {kind} is there, not a socket; remove it or choose another path")));
     }
     if found.uid() != uid {
         let reason = format!("the socket there belongs to user {}, not to {uid}", found.uid());
-        return Err(Failure::Unusable(format!("{reason}; remove it or choose another path")));
+        return Err(Failure::Taken(format!("{reason}; remove it or choose another path")));
     }
     // A datagram probe finds every kind of living socket and troubles none: no connection waits to be accepted after it,
     // a full backlog does not matter, and one that does not listen yet is seen too.
@@ -191,15 +188,6 @@ fn stale(path: &Path, uid: u32) -> Result<bool, Failure> {
             Err(Failure::Io(io::Error::new(error.kind(), reason)))
         }
         Ok(()) | Err(_) => Err(Failure::InUse("another server is listening there".to_owned())),
-    }
-}
-
-impl Publish {
-    fn listen(self, socket: &Socket) -> io::Result<()> {
-        match self {
-            Self::Listening(backlog) => socket.listen(backlog),
-            Self::InPlace => Ok(()),
-        }
     }
 }
 

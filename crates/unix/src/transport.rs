@@ -18,7 +18,7 @@ const DATAGRAM: &str = "unix-dgram";
 /// of the bind.
 ///
 /// A group for workers is one bound stream socket with a descriptor for each member; the path is unlinked when the last of
-/// them goes. A datagram socket has one member.
+/// them goes. A datagram socket has one member. A path is looked after (`upkeep`); an abstract name needs none.
 ///
 /// # Errors
 /// Binding a path: [`BindError::AddrInUse`] if a server lives there or is about to; [`BindError::Unusable`] if something

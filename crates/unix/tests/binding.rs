@@ -41,6 +41,76 @@ async fn a_bound_path_is_the_sockets_own_and_goes_with_it() {
     }
 }
 
+/// Who looks a path up there takes a socket without one for dead: `ss(8)`, `lsof(8)`, and cleaners of temporary directories.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_knows_the_path_and_no_other_name() {
+    for scheme in SCHEMES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _bound = bind(&endpoint(scheme, &path)).await.unwrap();
+        let known = fs::read_to_string("/proc/net/unix").unwrap();
+        let known: Vec<_> = known.lines().filter_map(|line| line.split_whitespace().nth(7)).collect();
+        let ours: Vec<_> = known.into_iter().filter(|name| name.starts_with(dir.path().to_str().unwrap())).collect();
+        assert_eq!(ours, [path.to_str().unwrap()]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let _listener = listen(&endpoint("unix", &path)).await;
+    assert_eq!(UnixStream::connect(&path).unwrap().peer_addr().unwrap().as_pathname(), Some(path.as_path()));
+}
+
+#[tokio::test]
+async fn a_file_gets_its_group_and_then_its_mode() {
+    let own = nix::unistd::getegid().as_raw();
+    let groups = nix::unistd::getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
+    let other = if nix::unistd::geteuid().is_root() { Some(54321) } else { groups.into_iter().find(|id| *id != own) };
+    if other.is_none() {
+        eprintln!("skipped: this user can give a file to no other group");
+    }
+    for scheme in SCHEMES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        for group in [Some(own), other].into_iter().flatten() {
+            let place = endpoint(scheme, &path).with_option("mode", 620).with_option("group", group);
+            let bound = bind(&place).await.unwrap();
+            assert_eq!(bound.local(), endpoint(scheme, &path));
+            let found = fs::symlink_metadata(&path).unwrap();
+            assert_eq!((found.gid(), found.mode() & 0o7777), (group, 0o620));
+            connect(&bound.local()).await.unwrap();
+        }
+    }
+}
+
+/// As another user, in a thread of its own: `setfsuid(2)`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_group_that_one_is_not_in_is_refused_and_nothing_stays() {
+    const NOBODY: u32 = 65_534;
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let path = dir.path().join("s");
+    let attempt = || {
+        nix::unistd::setfsgid(NOBODY.into());
+        nix::unistd::setfsuid(NOBODY.into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for scheme in SCHEMES {
+            let place = endpoint(scheme, &path).with_option("mode", 660);
+            let error = runtime.block_on(bind(&place.clone().with_option("group", 0))).unwrap_err();
+            let wanted =
+                "the system does not let user 65534 give a file to group 0: only one of its members can, or root";
+            assert!(error.to_string().ends_with(wanted), "{error}");
+            assert!(names(dir.path()).is_empty());
+            runtime.block_on(bind(&place.with_option("group", NOBODY))).unwrap();
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(attempt).join().unwrap());
+}
+
 #[tokio::test]
 async fn a_stale_socket_is_replaced() {
     for scheme in SCHEMES {
@@ -185,7 +255,7 @@ async fn a_path_that_is_too_long_says_how_long() {
 }
 
 #[tokio::test]
-async fn a_path_that_leaves_no_room_for_a_temporary_name_works() {
+async fn the_longest_path_can_be_bound() {
     let dir = tempfile::tempdir().unwrap();
     let room = MAX_PATH - dir.path().as_os_str().len() - 1 - 2;
     let deep = dir.path().join("d".repeat(room));

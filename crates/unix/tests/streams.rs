@@ -161,7 +161,8 @@ async fn misplaced_and_unknown_options_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let place = endpoint("unix", &dir.path().join("s"));
     let error = bind(&place.clone().with_option("nodelay", true)).await.unwrap_err();
-    let wanted = "unknown option \"nodelay\"; known: backlog, mode, allow_uid, allow_gid, recv_buffer, send_buffer";
+    let wanted =
+        "unknown option \"nodelay\"; known: backlog, mode, group, allow_uid, allow_gid, recv_buffer, send_buffer";
     assert!(error.to_string().ends_with(wanted), "{error}");
     let error = connect(&place.with_option("mode", 600)).await.unwrap_err();
     assert!(error.to_string().ends_with("option \"mode\" is for binding only"), "{error}");
