@@ -67,7 +67,8 @@ pub(crate) enum Command {
 pub(crate) struct ServeArgs {
     /// Where to listen, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one
     ///
-    /// Without any: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR or the temporary directory.
+    /// Without any: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR, the temporary directory or /tmp,
+    /// the first that takes a socket.
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 

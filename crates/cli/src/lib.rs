@@ -14,6 +14,7 @@ mod cli;
 mod connect;
 mod cpus;
 mod descriptors;
+mod directories;
 mod exit;
 mod help;
 mod list;

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::memory::Memory;
 use super::process::Process;
-use crate::cpus;
-use crate::exit::Failure;
+use crate::exit::{self, Failure, complain};
+use crate::{cpus, directories};
 
 /// Which wires are measured when none is named, as far as this system has them.
 pub(super) const USUAL: [&str; 5] = ["tcp", "udp", "unix", "unix-dgram", "mem"];
@@ -75,8 +75,37 @@ fn place(scheme: &str, at: usize, directory: &Path) -> Option<Place> {
 pub(super) struct Servers {
     processes: Vec<Process>,
     memory: Option<Memory>,
-    /// Of the Unix sockets.
-    _directory: TempDir,
+    /// Of the Unix sockets, if there are any.
+    _directory: Option<TempDir>,
+}
+
+/// A new directory for sockets, in the best place where one can be bound. Says which places were passed over.
+fn directory() -> Result<TempDir, Failure> {
+    let mut passed_over = Vec::new();
+    for parent in directories::temporary() {
+        let made = tempfile::Builder::new().prefix("swapwire-bench-").tempdir_in(&parent);
+        match made.and_then(|made| takes_sockets(made.path()).map(|()| made)) {
+            Ok(made) => {
+                passed_over.into_iter().for_each(complain);
+                return Ok(made);
+            }
+            Err(error) => passed_over.push(format!("no place for sockets: {}: {error}", parent.display())),
+        }
+    }
+    Err(Failure::several(exit::FAILURE, passed_over))
+}
+
+/// Whether a socket with the longest name of those that servers get can be bound there.
+#[cfg(unix)]
+fn takes_sockets(directory: &Path) -> io::Result<()> {
+    let path = directory.join(format!("{}.sock", u16::MAX));
+    std::os::unix::net::UnixListener::bind(&path)?;
+    std::fs::remove_file(path)
+}
+
+#[cfg(not(unix))]
+fn takes_sockets(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 impl Servers {
@@ -87,15 +116,14 @@ impl Servers {
     /// One of them could not be started; none is left.
     pub(super) fn start(spec: &Spec, registry: &Registry) -> Result<(Self, Vec<(Endpoint, ServerKind)>), Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::failed(format_args!("{what}: {error}"));
-        let directory = tempfile::Builder::new()
-            .prefix("swapwire-bench-")
-            .tempdir()
-            .map_err(|error| failed("make a directory for sockets", &error))?;
+        let needs_directory = spec.schemes.iter().any(|scheme| scheme.starts_with("unix"));
+        let directory = if needs_directory { Some(directory()?) } else { None };
+        let parent = directory.as_ref().map_or(Path::new("/"), |directory| directory.path()).to_owned();
         let mut servers = Self { processes: Vec::new(), memory: None, _directory: directory };
         let mut places = Vec::new();
         let mut in_memory = Vec::new();
         for (at, scheme) in spec.schemes.iter().enumerate() {
-            let place = place(scheme, at, servers._directory.path())
+            let place = place(scheme, at, &parent)
                 .ok_or_else(|| Failure::usage(format_args!("no server can be started on {scheme}")))?;
             let endpoint = Endpoint::new(scheme.as_str(), place)
                 .map_err(|error| failed(&format!("start a server on {scheme}"), &error))?;

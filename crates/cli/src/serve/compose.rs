@@ -1,14 +1,14 @@
 //! From arguments to a bound server.
 
-use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use swapwire::core::Place;
+use swapwire::core::{EndpointError, Place};
 use swapwire::{Endpoint, ErrorClass, Framing, Limits, Server, WhenFull};
 
 use crate::cli::ServeArgs;
-use crate::exit::{self, Failure};
+use crate::directories;
+use crate::exit::{self, Failure, complain};
 
 /// As many workers as there are processors, but no more than this: the server takes no more (`ServerBuilder::workers`).
 const MOST_BY_DEFAULT: usize = 1024;
@@ -31,7 +31,7 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
         return Err(Failure::several(exit::USAGE, problems));
     };
     if endpoints.is_empty() {
-        endpoints = default_endpoints()?;
+        endpoints = default_endpoints().await?;
     }
 
     let mut limits = Limits::default();
@@ -71,14 +71,33 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
 }
 
 /// Loopback and a socket of this user's alone: nothing that another host could reach.
-fn default_endpoints() -> Result<Vec<Endpoint>, Failure> {
+async fn default_endpoints() -> Result<Vec<Endpoint>, Failure> {
+    let wrong = |error| Failure::usage(format_args!("serve: {error}"));
     let host = |scheme| Endpoint::new(scheme, Place::Host { host: "127.0.0.1".to_owned(), port: 8888 });
-    let mut endpoints = vec![host("tcp"), host("udp")];
+    let mut endpoints = vec![host("tcp").map_err(wrong)?, host("udp").map_err(wrong)?];
     if cfg!(unix) {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        // The specification says that a relative one is to be ignored.
-        let directory = runtime.filter(|path| path.is_absolute()).unwrap_or_else(std::env::temp_dir);
-        endpoints.push(Endpoint::new("unix", Place::Path(directory.join("swapwire.sock"))));
+        endpoints.push(default_socket().await.map_err(wrong)?);
     }
-    endpoints.into_iter().collect::<Result<_, _>>().map_err(|error| Failure::usage(format_args!("serve: {error}")))
+    Ok(endpoints)
+}
+
+/// The first place that a socket can be bound to, or where a server is already; the first of all if there is none, so that
+/// binding tells why. Says which places were passed over.
+async fn default_socket() -> Result<Endpoint, EndpointError> {
+    let registry = swapwire::default_registry();
+    let mut passed_over = Vec::new();
+    let places = directories::of_sockets().into_iter().map(|directory| Place::Path(directory.join("swapwire.sock")));
+    let places: Vec<_> = places.map(|place| Endpoint::new("unix", place)).collect::<Result<_, _>>()?;
+    for place in &places {
+        match registry.bind(place).await {
+            Err(error) if !error.is_addr_in_use() => passed_over.push(error),
+            _ => {
+                for error in passed_over {
+                    complain(format_args!("not the usual place of the socket: {error}"));
+                }
+                return Ok(place.clone());
+            }
+        }
+    }
+    Ok(places[0].clone())
 }
