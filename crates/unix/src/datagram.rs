@@ -158,23 +158,35 @@ fn lost() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the socket could not be registered and is closed")
 }
 
+impl Server {
+    /// Receives from the socket before, as long as there is one that works.
+    fn poll_former(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<()> {
+        let Some(former) = &mut self.former else { return Poll::Pending };
+        let received = ready!(former.poll_recv(cx, batch, &mut self.moves));
+        if received.is_ok() {
+            return Poll::Ready(());
+        }
+        self.former = None;
+        Poll::Pending
+    }
+}
+
 impl DatagramSocket for Server {
     fn local(&self) -> Endpoint {
         self.endpoint.clone()
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
-        if let Some(former) = &mut self.former {
+        if self.former.is_some() {
             self.former_first = !self.former_first;
-            let first = if self.former_first { &mut *former } else { &mut self.socket };
-            if let Poll::Ready(done) = first.poll_recv(cx, batch, &mut self.moves) {
-                return Poll::Ready(done);
-            }
-            if !self.former_first {
-                return former.poll_recv(cx, batch, &mut self.moves);
+            if self.former_first && self.poll_former(cx, batch).is_ready() {
+                return Poll::Ready(Ok(()));
             }
         }
-        self.socket.poll_recv(cx, batch, &mut self.moves)
+        match self.socket.poll_recv(cx, batch, &mut self.moves) {
+            Poll::Pending => self.poll_former(cx, batch).map(Ok),
+            done => done,
+        }
     }
 
     /// Never pending: with `EAGAIN` the kernel does not tell whether it is the peer's queue or the send buffer that is

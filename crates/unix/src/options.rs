@@ -157,7 +157,10 @@ impl OptionValue for Mode {
 
 impl OptionValue for GroupId {
     fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
-        if let Ok(id) = value.parse() {
+        // The largest number is nobody's: to `chown(2)` it means no change.
+        if let Ok(id) = value.parse()
+            && id != u32::MAX
+        {
             return Ok(Self(id));
         }
         match Group::from_name(value) {
@@ -225,7 +228,7 @@ mod tests {
             let access = read(&format!("unix:/x?mode=660&group={name}")).unwrap().access;
             assert_eq!((access, access.first_mode()), (Access { mode: 0o660, group: Some(id) }, 0o600));
         }
-        for name in ["no-such-group", "", "-1", "4294967296"] {
+        for name in ["no-such-group", "", "-1", "4294967295", "4294967296"] {
             let error = read(&format!("unix:/x?mode=660&group={name}")).unwrap_err();
             assert!(
                 error.starts_with(&format!("option group={name}: there is no such group; write the name")),

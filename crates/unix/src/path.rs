@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -39,6 +40,7 @@ pub(crate) struct Inode {
 /// A file that is unlinked unless its socket is ready.
 struct NewFile<'a> {
     path: &'a Path,
+    inode: Inode,
     keep: bool,
 }
 
@@ -117,25 +119,33 @@ fn place(socket: &Socket, path: &Path, access: Access, uid: u32, backlog: Option
         fs::remove_file(path)?;
     }
     socket.bind(&SockAddr::unix(path)?)?;
-    let mut file = NewFile { path, keep: false };
-    let inode = finish(path, access, uid)?;
+    let found = fs::symlink_metadata(path)?;
+    if !found.file_type().is_socket() {
+        return Err(replaced());
+    }
+    let mut file = NewFile { path, inode: Inode::of(&found), keep: false };
+    finish(path, &found, access, uid)?;
     if let Some(backlog) = backlog {
         socket.listen(backlog)?;
     }
     file.keep = true;
-    Ok(inode)
+    Ok(file.inode)
+}
+
+/// By somebody who may write the directory.
+fn replaced() -> Failure {
+    Failure::Taken("somebody put another file there while it was being bound".to_owned())
 }
 
 /// Gives the new file its group, and then the rest of its mode: that which the umask took, or which was not for the group
-/// that it was born with. Follows no link that somebody who may write the directory put there.
-fn finish(path: &Path, access: Access, uid: u32) -> Result<Inode, Failure> {
-    let found = fs::symlink_metadata(path)?;
-    if !found.file_type().is_socket() || found.uid() != uid {
-        return Err(Failure::Taken("somebody put another file there while it was being bound".to_owned()));
+/// that it was born with. Follows no link that somebody put there meanwhile.
+fn finish(path: &Path, found: &Metadata, access: Access, uid: u32) -> Result<(), Failure> {
+    let group = access.group.filter(|group| *group != found.gid());
+    let widens = found.mode() & 0o777 != access.mode;
+    if (group.is_some() || widens) && found.uid() != uid {
+        return Err(replaced());
     }
-    if let Some(group) = access.group
-        && found.gid() != group
-    {
+    if let Some(group) = group {
         lchown(path, None, Some(group)).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => Failure::Unusable(format!(
                 "the system does not let user {uid} give a file to group {group}: only one of its members can, or root"
@@ -143,11 +153,15 @@ fn finish(path: &Path, access: Access, uid: u32) -> Result<Inode, Failure> {
             _ => error.into(),
         })?;
     }
-    if found.mode() & 0o777 != access.mode {
+    if widens {
         let mode = Mode::from_bits_truncate(access.mode as _);
-        fchmodat(AT_FDCWD, path, mode, FchmodatFlags::NoFollowSymlink).map_err(io::Error::from)?;
+        match fchmodat(AT_FDCWD, path, mode, FchmodatFlags::NoFollowSymlink) {
+            // An old C library cannot (`glibc` before 2.32).
+            Err(Errno::EOPNOTSUPP) => fs::set_permissions(path, fs::Permissions::from_mode(access.mode))?,
+            changed => changed.map_err(io::Error::from)?,
+        }
     }
-    Ok(Inode::of(&found))
+    Ok(())
 }
 
 /// Whether a stale socket of user `uid` is at `path`; `false` if nothing is there, an error if anything else is.
@@ -213,7 +227,7 @@ impl Drop for BoundPath {
 
 impl Drop for NewFile<'_> {
     fn drop(&mut self) {
-        if !self.keep {
+        if !self.keep && self.inode.is_at(self.path) {
             let _ = fs::remove_file(self.path);
         }
     }
