@@ -40,7 +40,7 @@ pub fn options(data: &[u8]) {
         _ => {
             let known = if which == 4 { unix::DATAGRAM_OPTIONS } else { unix::OPTIONS };
             if let Some(options) = read(unix::Options::read(&endpoint, known, side)) {
-                assert!(options.mode <= 0o777 && options.backlog >= 0);
+                assert!(options.access.mode <= 0o777 && options.backlog >= 0);
             }
         }
         #[cfg(not(unix))]
