@@ -249,19 +249,24 @@ pub(crate) fn settle(
 #[cold]
 fn failed(error: Option<HandlerError>, peer: Option<&Peer>, bound: Bound, cx: &ServeContext) {
     let peer = peer.map(Peer::addr);
-    let Some(error) = error else {
+    // To show and to drop an error is the handler's code as well.
+    let told = error.and_then(|error| unless_it_panics(|| tell_error(error, peer, bound, cx)));
+    if told.is_none() {
         Stats::one(&cx.stats.panics);
-        return cx.tell(Trouble::Panic, peer, "");
-    };
+        cx.tell(Trouble::Panic, peer, "");
+    }
+}
+
+fn tell_error(error: HandlerError, peer: Option<&Addr>, bound: Bound, cx: &ServeContext) {
     let error = error.into_inner();
     match reply_error(&*error) {
         Some(ReplyError::NoReturnAddress) => cx.note(Trouble::NoAddress, 1, peer, ""),
         Some(ReplyError::Full { len, limit }) if bound.refused(*limit) => {
-            cx.note(Trouble::Withheld, 1, peer, format_args!("{len} bytes more than fit into {limit}"));
+            cx.note(Trouble::Withheld, 1, peer, format_args!("{len} bytes, where this call may reply {limit} in all"));
         }
         _ => {
-            Stats::one(&cx.stats.handler_errors);
             cx.tell(Trouble::HandlerError, peer, error);
+            Stats::one(&cx.stats.handler_errors);
         }
     }
 }

@@ -177,6 +177,51 @@ async fn what_is_above_max_reply_is_an_error_of_the_handler() {
     }
 }
 
+/// Fails with an error that cannot be shown.
+struct Unspeakable {
+    at_once: bool,
+}
+
+#[derive(Debug)]
+struct Unshown;
+
+impl std::fmt::Display for Unshown {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("as asked")
+    }
+}
+
+impl std::error::Error for Unshown {}
+
+impl Handler for Unspeakable {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+        match request.message() {
+            b"fail" => Err(Unshown.into()),
+            message => Ok(reply.send(message)?),
+        }
+    }
+
+    fn ready_at_once(&self) -> bool {
+        self.at_once
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_it_is_told_costs_one_datagram() {
+    for at_once in [true, false] {
+        let (log, _heard) = Log::hear();
+        let wire = Forged::default();
+        let server = start(&wire, EXPOSED, Unspeakable { at_once }, Limits::default()).await;
+        for message in ["a", "fail", "b"] {
+            wire.send(PEER, message);
+        }
+        assert_eq!(lengths(&wire).await, [1, 1]);
+        assert_eq!((server.snapshot().panics, server.snapshot().handler_errors), (1, 0));
+        assert!(log.line().starts_with("handler panicked; "));
+        assert!(server.stop().await.is_clean());
+    }
+}
+
 /// Sends `messages`, of which the last is the trouble, and gives the line about it.
 async fn line_of<K>(wire: &Forged, handler: impl IntoService<K>, limits: Limits, messages: &[(&str, &str)]) -> String {
     let (log, _heard) = Log::hear();
