@@ -9,7 +9,7 @@ use std::net::{TcpListener, UdpSocket};
 use common::{Net, Places, ask, port, tell, within};
 use swapwire::handlers::Echo;
 use swapwire::{
-    Addr, ConnectError, Endpoint, ErrorClass, HandlerError, Reply, Request, Running, Session, SessionConfig,
+    Addr, ConnectError, Endpoint, ErrorClass, HandlerError, Reply, Request, Running, SendError, Session, SessionConfig,
     SessionHandler, async_trait, connect_with, handler_fn,
 };
 
@@ -164,5 +164,76 @@ async fn a_session_on_a_wildcard_socket_knows_the_address_that_was_asked() {
         let mut session = net.connect(&format!("udp://{host}:{port}").parse().unwrap()).await;
         let said = ask(&mut session, "who").await;
         assert!(said.ends_with(&format!("-> {host}:{port}")), "{said}");
+    }
+}
+
+/// Replies as many bytes as it may, for a message that says how many it wants.
+fn amplifier() -> impl swapwire::Handler {
+    handler_fn(|request: Request<'_>, reply: &mut Reply| {
+        let len: usize = std::str::from_utf8(request.message())?.parse()?;
+        Ok(reply.send(&vec![b'!'; len])?)
+    })
+}
+
+/// The same, in a session.
+struct Amplifier;
+
+#[async_trait]
+impl SessionHandler for Amplifier {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        while let Some(message) = session.recv().await? {
+            let len: usize = std::str::from_utf8(&message)?.parse()?;
+            session.send(vec![b'!'; len]).await?;
+            // What is withheld is no reason to end.
+            if !matches!(session.flush().await, Ok(()) | Err(SendError::Unproven { .. })) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_long_reply_is_withheld_unless_the_socket_is_on_loopback() {
+    for (endpoint, withheld) in [
+        ("udp://127.0.0.1:0", 0),
+        ("udp://localhost:0", 0),
+        ("udp://[::1]:0", 0),
+        ("udp://[::ffff:127.0.0.1]:0", 0),
+        ("udp://0.0.0.0:0", 1),
+        ("udp://[::]:0", 1),
+    ] {
+        for sessions in [false, true] {
+            let net = Net::new();
+            let builder = swapwire::Server::builder().registry(net.registry.clone()).listen(endpoint);
+            let builder = if sessions { builder.handler(Amplifier) } else { builder.handler(amplifier()) };
+            let server = match builder.bind().await {
+                Ok(server) => server.start(),
+                Err(error) if endpoint.contains("::") => {
+                    eprintln!("SKIPPED: {endpoint}: {error}");
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            let local =
+                server.local_endpoints()[0].to_string().replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
+            let mut session = net.connect(&local.parse().unwrap()).await;
+            let expected = if withheld > 0 {
+                tell(&mut session, "1000").await;
+                64
+            } else {
+                assert_eq!(ask(&mut session, "1000").await.len(), 1000, "{endpoint}, sessions {sessions}");
+                1000
+            };
+            // It goes on.
+            assert_eq!(
+                ask(&mut session, &expected.to_string()).await.len(),
+                expected,
+                "{endpoint}, sessions {sessions}"
+            );
+            drop(session);
+            let report = server.stop().await;
+            assert_eq!(report.stats.withheld_replies, withheld, "{endpoint}, sessions {sessions}: {report}");
+        }
     }
 }
