@@ -147,7 +147,10 @@ pub struct Round {
     pub elapsed_s: f64,
     /// Requests begun; in an open loop: due.
     pub requests: u64,
-    /// Of those, answered rightly and in time.
+    /// Requests that were begun before, as a warm-up; nothing else in a round is about them.
+    #[serde(default)]
+    pub warmup_requests: u64,
+    /// Of `requests`, answered rightly and in time.
     pub answered: u64,
     /// Right replies that arrived; throughput is this over `elapsed_s`.
     pub messages: u64,

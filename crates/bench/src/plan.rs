@@ -60,7 +60,8 @@ impl Load {
 pub enum Goal {
     /// After so long.
     Time(Duration),
-    /// After so many requests on all connections together.
+    /// After so many requests on all connections together, neither more nor less. Without a [warm-up](Conditions::warmup)
+    /// nothing else is sent.
     Requests(u64),
 }
 
@@ -73,7 +74,7 @@ pub struct Conditions {
     pub expect: Expect,
     /// When a round ends.
     pub goal: Goal,
-    /// Full load before the measured part.
+    /// Full load before the measured part; 0: nothing is sent until all connections are open and the measured part begins.
     pub warmup: Duration,
     /// Over which the connections of a round are opened.
     pub ramp: Duration,

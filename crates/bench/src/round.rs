@@ -95,6 +95,7 @@ fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registr
             Goal::Requests(requests) => Some(requests),
             Goal::Time(_) => None,
         },
+        warmup: !conditions.warmup.is_zero(),
         ramp: conditions.ramp,
         timeout: conditions.timeout.unwrap_or(timeout),
         reconnect_every: conditions.reconnect_every,
@@ -232,12 +233,15 @@ impl Conductor<'_> {
         server_cpu: Option<Duration>,
         run_began: Instant,
     ) -> Result<Round, Failure> {
+        let first = findings.iter().filter_map(|finding| finding.tally.first).min();
         let last = findings.iter().filter_map(|finding| finding.tally.last).max();
-        let end = window.end.or(last).unwrap_or(window.begin);
+        // Where requests end it, they begin it too: a timer rings up to a millisecond late.
+        let begin = window.end.map_or(first, |_| None).unwrap_or(window.begin);
+        let end = window.end.or(last).unwrap_or(begin);
         let step = findings.iter().map(|finding| finding.tally.step()).max().unwrap_or(job.step);
         let mut round = Round {
-            at_s: window.begin.saturating_duration_since(run_began).as_secs_f64(),
-            elapsed_s: (end - window.begin).as_secs_f64(),
+            at_s: begin.saturating_duration_since(run_began).as_secs_f64(),
+            elapsed_s: end.saturating_duration_since(begin).as_secs_f64(),
             timeline_step_s: step.as_secs_f64(),
             ..Round::default()
         };

@@ -45,6 +45,10 @@ pub(crate) struct Begun {
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) requests: u64,
+    /// Begun before the measured part.
+    pub(crate) warmup_requests: u64,
+    /// When the first measured request was begun, or due.
+    pub(crate) first: Option<Instant>,
     pub(crate) answered: u64,
     pub(crate) messages: u64,
     pub(crate) bytes_sent: u64,
@@ -69,6 +73,8 @@ impl Tally {
     pub(crate) fn new(step: Duration) -> Self {
         Self {
             requests: 0,
+            warmup_requests: 0,
+            first: None,
             answered: 0,
             messages: 0,
             bytes_sent: 0,
@@ -135,6 +141,7 @@ impl Tally {
     /// Adds the counts of another thread to `round`.
     pub(crate) fn add_to(mut self, round: &mut Round) {
         round.requests += self.requests;
+        round.warmup_requests += self.warmup_requests;
         round.answered += self.answered;
         round.messages += self.messages;
         round.bytes_sent += self.bytes_sent;

@@ -40,6 +40,7 @@ fn round() -> Round {
         at_s: 0.25,
         elapsed_s: 0.5,
         requests: 10,
+        warmup_requests: 2,
         answered: 4,
         messages: 4,
         bytes_sent: 640,

@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::net::TcpStream;
+use std::sync::atomic::Ordering::SeqCst;
 
 use common::bench::{Foreign, bench, read};
 use common::{Serving, run};
@@ -173,4 +174,26 @@ fn a_file_that_cannot_be_written_does_not_hinder_the_others() {
     let said = bench(&["mem", "-d", "24h", "--json", "/no/such/directory/run.json"]);
     let line = "swapwire: write /no/such/directory/run.json: No such file or directory";
     assert_eq!((said.code, said.line()), (Some(1), line));
+}
+
+#[test]
+fn the_server_gets_as_many_requests_as_were_asked_for() {
+    let server = Foreign::echo();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (requests, connections, threads) in [("10", "3", "2"), ("401", "40", "2"), ("1", "20", "2"), ("7", "64", "1")] {
+        let before = server.bytes.load(SeqCst);
+        let load = ["-n", requests, "-c", connections, "-t", threads, "--warmup", "0", "--expect", "echo", "--quiet"];
+        let outputs = [&server.endpoint, "--json", file.path().to_str().unwrap()];
+        let said = bench(&[&load[..], &outputs].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let round = read(file.path()).cells[0].rounds[0].clone();
+        assert_eq!((round.requests.to_string().as_str(), round.warmup_requests), (requests, 0));
+        let came = (server.bytes.load(SeqCst) - before) / 64;
+        assert_eq!(came, 2 * round.requests, "two rounds of {requests} on {connections} connections");
+    }
+    let before = server.bytes.load(SeqCst);
+    let said = bench(&[&server.endpoint, "--expect", "echo", "--json", file.path().to_str().unwrap()]);
+    let warmup: u64 = read(file.path()).cells[0].rounds.iter().map(|round| round.warmup_requests).sum();
+    assert_eq!((server.bytes.load(SeqCst) - before) / 64, 2 * 500 + warmup, "{said:?}");
+    assert!(said.text().contains(" of warm-up (") && warmup > 0, "{said:?}");
 }

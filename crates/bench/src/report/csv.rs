@@ -39,6 +39,7 @@ fn fields(run: &Run, measured: &Measured<'_>) -> Vec<(String, String)> {
     add("at_s", round.at_s.to_string());
     add("elapsed_s", round.elapsed_s.to_string());
     add("requests", round.requests.to_string());
+    add("warmup_requests", round.warmup_requests.to_string());
     add("answered", round.answered.to_string());
     add("messages", round.messages.to_string());
     add("messages_per_s", optional((round.elapsed_s > 0.0).then(|| round.messages as f64 / round.elapsed_s)));

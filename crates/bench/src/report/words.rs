@@ -148,7 +148,7 @@ pub(super) fn seconds(seconds: f64) -> String {
     TIME.chosen(seconds * 1e9)
 }
 
-/// `7 rounds of 1 s after 200 ms of warm-up`; of a search, its probes.
+/// `7 rounds of 1 s after 200 ms of warm-up (12k requests, in no number below)`; of a search, its probes.
 pub(super) fn rounds(run: &Run) -> String {
     let settings = &run.settings;
     let count = match settings.rounds {
@@ -161,7 +161,16 @@ pub(super) fn rounds(run: &Run) -> String {
         (None, Some(requests)) => format!(" of {} requests", COUNT.chosen(requests as f64)),
         (None, None) => String::new(),
     };
-    format!("{count}{each} after {} of warm-up", seconds(settings.warmup_s))
+    let probes = run.found.iter().flat_map(|found| &found.probes).map(|probe| &probe.round);
+    let rounds = run.cells.iter().flat_map(|cell| &cell.rounds).chain(probes);
+    let warmup = match rounds.map(|round| round.warmup_requests).sum::<u64>() {
+        0 => String::new(),
+        requests => format!(" ({} requests, in no number below)", COUNT.whole(requests)),
+    };
+    match settings.warmup_s {
+        0.0 => format!("{count}{each} without a warm-up"),
+        time => format!("{count}{each} after {} of warm-up{warmup}", seconds(time)),
+    }
 }
 
 /// `Linux 6.1, AMD EPYC, 2 processors`.

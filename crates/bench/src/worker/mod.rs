@@ -68,7 +68,11 @@ pub(crate) async fn work(
     opened: impl FnOnce(),
 ) -> Result<Finding, Option<String>> {
     let count = share(job.connections as u64, thread, job.threads) as usize;
-    let requests = job.requests.map(|requests| share(requests, thread, job.threads));
+    // Connections take turns: a thread has as many requests as its connections would have.
+    let requests = job.requests.map(|requests| {
+        let (each, rest) = (requests / job.connections as u64, requests % job.connections as u64);
+        each * count as u64 + share(rest, thread, job.threads)
+    });
     let shared = Arc::new(Shared::new(&job, count, requests));
     let mut tasks = JoinSet::new();
     let begun = Instant::now();
@@ -139,6 +143,10 @@ async fn measured(job: &Job, shared: &Shared, window: Window, tasks: &mut JoinSe
     let sample = || usage::thread_cpu().map(|cpu| (cpu, shared.lock().ledger.tally.replies, Instant::now()));
     sleep_until(window.begin).await;
     let before = sample();
+    if !job.warmup {
+        // Until now they had nothing to do.
+        shared.wake_all();
+    }
     match window.end {
         Some(end) => sleep_until(end).await,
         None => shared.exhausted.notified().await,

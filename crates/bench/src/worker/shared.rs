@@ -34,6 +34,8 @@ pub(crate) struct Job {
     pub(crate) rate: Option<f64>,
     /// Measured requests; `None`: the round ends at a time.
     pub(crate) requests: Option<u64>,
+    /// Whether there is load before the measured part; otherwise nothing is sent until it begins.
+    pub(crate) warmup: bool,
     pub(crate) ramp: Duration,
     pub(crate) timeout: Duration,
     pub(crate) reconnect_every: Option<u64>,

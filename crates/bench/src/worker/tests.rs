@@ -24,6 +24,7 @@ fn job(endpoint: &str, registry: &Registry) -> Job {
         pipeline: 1024,
         rate: None,
         requests: None,
+        warmup: true,
         ramp: Duration::ZERO,
         timeout: Duration::from_secs(5),
         reconnect_every: None,
@@ -38,13 +39,14 @@ fn job(endpoint: &str, registry: &Registry) -> Job {
     }
 }
 
-/// One thread's round of `seconds`, after a warm-up of 100 ms.
+/// One thread's round of `seconds`, after a warm-up of 100 ms, if there is one.
 async fn run(job: Job, seconds: u64) -> Result<Round, Option<String>> {
     let (phase, receiver) = tokio::sync::watch::channel(Phase::Opening);
+    let warmup = Duration::from_millis(if job.warmup { 100 } else { 0 });
     let goal = job.requests.is_none().then(|| Duration::from_secs(seconds));
     let opened = || {
         let epoch = Instant::now() + Duration::from_millis(1);
-        let begin = epoch + Duration::from_millis(100);
+        let begin = epoch + warmup;
         phase.send_replace(Phase::Running(Window { epoch, begin, end: goal.map(|goal| begin + goal) }));
     };
     let finding = work(Arc::new(job), 0, receiver, opened).await?;
@@ -56,10 +58,11 @@ async fn run(job: Job, seconds: u64) -> Result<Round, Option<String>> {
     Ok(round)
 }
 
-/// An echo over byte streams that waits before each reply; it is told how many requests came before.
-async fn echo(registry: &Registry, wait: impl Fn(u64) -> Duration + Clone + Send + Sync + 'static) {
+/// An echo over byte streams that waits before each reply; it is told how many requests came before. Gives how many came.
+async fn echo(registry: &Registry, wait: impl Fn(u64) -> Duration + Clone + Send + Sync + 'static) -> Arc<AtomicU64> {
     let Bound::Listener(mut listener) = registry.bind(&"mem:echo".parse().unwrap()).await.unwrap() else { panic!() };
-    let count = Arc::new(AtomicU64::new(0));
+    let counted = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&counted);
     tokio::spawn(async move {
         while let Ok(incoming) = listener.accept().await {
             let (wait, count) = (wait.clone(), Arc::clone(&count));
@@ -73,6 +76,7 @@ async fn echo(registry: &Registry, wait: impl Fn(u64) -> Duration + Clone + Send
             });
         }
     });
+    counted
 }
 
 fn near(measured: u64, truth: Duration, what: &str) {
@@ -150,6 +154,46 @@ async fn so_many_requests_are_sent_as_were_asked_for() {
         let firsts = round.first_reply.count();
         assert!((60..=100).contains(&firsts), "about every tenth is a first one: {firsts}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_warm_up_a_server_gets_what_was_asked_for_and_nothing_else() {
+    let registry = Registry::new().with(MemNetwork::new());
+    let streams = echo(&registry, |_| Duration::from_millis(1)).await;
+    let packets = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&packets);
+    datagrams(&registry, move |_| {
+        count.fetch_add(1, Relaxed);
+        Fate::Answer
+    })
+    .await;
+    for (endpoint, came) in [("mem:echo", &streams), ("mem-dgram:echo", &packets)] {
+        for (requests, connections, pipeline) in [(10, 3, 1), (201, 200, 1), (1, 20, 1), (7, 64, 4), (50, 50, 2)] {
+            for (rate, reconnect_every) in [(None, None), (Some(2000.0), None), (None, Some(2))] {
+                let asked = Job {
+                    requests: Some(requests),
+                    connections,
+                    pipeline,
+                    rate,
+                    reconnect_every,
+                    ..job(endpoint, &registry)
+                };
+                let before = came.load(Relaxed);
+                let round = run(Job { warmup: false, ..asked }, 0).await.unwrap();
+                assert_eq!(
+                    came.load(Relaxed) - before,
+                    requests,
+                    "{endpoint} {connections} {rate:?} {reconnect_every:?}"
+                );
+                assert_eq!((round.requests, round.answered, round.warmup_requests), (requests, requests, 0));
+            }
+        }
+    }
+    // With one, the others are told apart.
+    let before = streams.load(Relaxed);
+    let round = run(Job { requests: Some(10), connections: 3, ..job("mem:echo", &registry) }, 0).await.unwrap();
+    assert!(round.warmup_requests > 10, "{}", round.warmup_requests);
+    assert_eq!((round.requests, streams.load(Relaxed) - before), (10, 10 + round.warmup_requests));
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,8 @@ impl Turn {
         }
         let at = match (self.schedule, ledger.window) {
             (None, window) => {
-                if window.is_some_and(|window| window.end.is_some_and(|end| now >= end)) {
+                let early = window.is_none_or(|window| now < window.begin);
+                if early && !self.job.warmup || window.is_some_and(|window| window.end.is_some_and(|end| now >= end)) {
                     return None;
                 }
                 now
@@ -80,8 +81,12 @@ impl Turn {
         }
         let asked = Asked { slot, number: self.number, size: self.job.sizes.draw(&mut self.random) };
         if measured {
-            ledger.tally.requests += 1;
-            ledger.tally.bytes_sent += asked.size as u64;
+            let tally = &mut ledger.tally;
+            tally.requests += 1;
+            tally.bytes_sent += asked.size as u64;
+            tally.first = Some(tally.first.map_or(at, |first| first.min(at)));
+        } else {
+            ledger.tally.warmup_requests += 1;
         }
         let first = self.begun_here == 0;
         self.number += 1;

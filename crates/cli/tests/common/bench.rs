@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub(crate) fn wait_until(what: &str, is: impl Fn() -> bool) {
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub(crate) endpoint: String,
+    /// Bytes that came, on all connections together.
+    pub(crate) bytes: Arc<AtomicU64>,
     ended: Arc<AtomicBool>,
 }
 
@@ -71,16 +73,19 @@ impl Foreign {
         let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
         let ended = Arc::new(AtomicBool::new(false));
         let is_ended = Arc::clone(&ended);
+        let bytes = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&bytes);
         thread::spawn(move || {
             for (number, stream) in listener.incoming().flatten().enumerate() {
                 if number >= connections || is_ended.load(SeqCst) {
                     return;
                 }
                 accepted(number + 1);
-                thread::spawn(move || echo(stream));
+                let count = Arc::clone(&count);
+                thread::spawn(move || echo(stream, &count));
             }
         });
-        Self { endpoint, ended }
+        Self { endpoint, bytes, ended }
     }
 }
 
@@ -92,9 +97,10 @@ impl Drop for Foreign {
     }
 }
 
-fn echo(mut stream: TcpStream) {
+fn echo(mut stream: TcpStream, count: &AtomicU64) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(read @ 1..) = stream.read(&mut bytes) {
+        count.fetch_add(read as u64, SeqCst);
         if stream.write_all(&bytes[..read]).is_err() {
             return;
         }
