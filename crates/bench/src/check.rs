@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use swapwire_core::{Capabilities, Place, Registry};
+use swapwire_core::{Capabilities, Place, Registry, Transport};
 
-use crate::{Goal, Load, Plan, PlanError, Target};
+use crate::{Goal, Load, Plan, PlanError, Sizes, Target};
 
 /// Threads at most.
 const THREADS: usize = 1024;
@@ -22,6 +22,7 @@ impl Plan {
             match registry.transport(&target.endpoint) {
                 Ok(transport) => {
                     let capabilities = transport.capabilities(target.endpoint.scheme());
+                    problems.extend(self.unsourced(target, transport));
                     for load in &self.loads {
                         problems.extend(self.misfits(target, load, &capabilities));
                     }
@@ -38,6 +39,7 @@ impl Plan {
         let conditions = &self.conditions;
         let zero_time = conditions.goal == Goal::Time(Duration::ZERO);
         let loads = &self.loads;
+        let length = conditions.message.as_ref().map(|message| Sizes::Fixed(message.bytes().len()));
         [
             (self.targets.is_empty(), "no target: name an endpoint"),
             (loads.is_empty(), "no load: name a size"),
@@ -55,6 +57,10 @@ impl Plan {
                 "a pipeline of more than 65536 requests on a connection",
             ),
             (
+                length.is_some_and(|length| loads.iter().any(|load| load.sizes != length)),
+                "a message of one's own has a size of its own",
+            ),
+            (
                 loads.iter().filter_map(|load| load.rate).any(|rate| !rate.is_finite() || rate <= 0.0),
                 "a rate must be more than 0 requests per second",
             ),
@@ -63,6 +69,15 @@ impl Plan {
         .filter(|(wrong, _)| *wrong)
         .map(|(_, problem)| problem.to_owned())
         .collect()
+    }
+
+    /// Whether connections of this wire can come from an address.
+    fn unsourced(&self, target: &Target, transport: &dyn Transport) -> Option<String> {
+        let mut options = transport.options(target.endpoint.scheme()).iter();
+        let has = self.conditions.sources.is_empty() || options.any(|option| option.name == "source");
+        (!has).then(|| {
+            format!("{}: its connections come from no address (--source); tcp and udp have some", target.endpoint)
+        })
     }
 
     /// What this wire cannot carry.
@@ -92,10 +107,13 @@ impl Plan {
                 ));
             }
         }
-        for size in [load.sizes.min(), load.sizes.max()] {
+        let made_up = || [load.sizes.min(), load.sizes.max()].map(|size| vec![b'x'; size]).to_vec();
+        let requests = conditions.message.as_ref().map_or_else(made_up, |message| vec![message.bytes().to_vec()]);
+        for request in requests {
             let (mut encoder, mut frame) = (conditions.framing.encoder(usize::MAX), Vec::new());
             encoder.begin(&mut frame);
-            frame.resize(frame.len() + size, b'x');
+            frame.extend_from_slice(&request);
+            let size = request.len();
             if let Err(error) = encoder.finish(&mut frame, 0) {
                 problem(format!("framing {} with requests of {size} bytes: {error}", conditions.framing));
             }

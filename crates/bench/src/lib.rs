@@ -16,6 +16,7 @@ mod check;
 mod compare;
 mod evaluate;
 mod expect;
+mod message;
 mod model;
 mod payload;
 mod plan;
@@ -35,6 +36,7 @@ mod worker;
 
 pub use compare::{Change, CompareError, Comparison, Row, Rule, RuleParseError, Verdict, compare};
 pub use expect::{Expect, ExpectParseError};
+pub use message::{Message, MessageError};
 pub use model::{
     Cell, Faults, Found, LoadInfo, Machine, Probe, Ratio, Round, Run, SCHEMA, Settings, Summary, TargetInfo, Usage,
     Value,

@@ -78,6 +78,9 @@ pub struct Settings {
     pub reconnect_every: Option<u64>,
     /// How byte streams are cut into messages.
     pub framing: String,
+    /// What every request holds, with escapes, or `file:PATH`; `None`: letters and digits.
+    #[serde(default)]
+    pub message: Option<String>,
     /// What counts as a right reply.
     pub expect: String,
     /// The handler, where the run started the server itself.
@@ -89,6 +92,9 @@ pub struct Settings {
     pub pin: Vec<usize>,
     /// Whether the generator polls instead of sleeping.
     pub spin: bool,
+    /// Addresses that connections come from, in turn; empty: the system chooses.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// Where its random numbers begin.
     pub seed: u64,
 }

@@ -1,6 +1,6 @@
 //! What requests hold, and whether replies are right.
 
-use crate::Expect;
+use crate::{Expect, Message};
 
 /// A request begins with a tag: four hexadecimal digits of a slot and twelve of a number, which upper case leaves alone. A
 /// shorter request has the last digits of the number alone.
@@ -10,12 +10,13 @@ const SLOT: usize = 4;
 /// Requests that are shorter do not tell their slot.
 pub(crate) const IDENTIFIED: usize = 8;
 
-/// The bytes of all requests, but for their tags. Memory: twice the largest request.
+/// The bytes of all requests, but for their tags; those of one's own have none. Memory: twice the largest request.
 #[derive(Debug)]
 pub(crate) struct Payload {
     request: Box<[u8]>,
     reply: Box<[u8]>,
     expect: Expect,
+    tagged: bool,
 }
 
 /// What a reply is to be compared with.
@@ -30,17 +31,35 @@ impl Payload {
     /// Requests of at most `largest` bytes: letters and digits, so that they are one line and one word.
     pub(crate) fn new(expect: Expect, largest: usize, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let request: Box<[u8]> = std::iter::repeat_with(|| random.alphanumeric() as u8).take(largest).collect();
+        let request = std::iter::repeat_with(|| random.alphanumeric() as u8).take(largest).collect();
+        Self { tagged: true, ..Self::around(expect, request) }
+    }
+
+    /// Requests that are all the same.
+    pub(crate) fn of(message: &Message, expect: Expect) -> Self {
+        Self::around(expect, message.bytes().into())
+    }
+
+    fn around(expect: Expect, request: Box<[u8]>) -> Self {
         let reply = match expect {
             Expect::Uppercase => request.to_ascii_uppercase().into(),
             _ => request.clone(),
         };
-        Self { request, reply, expect }
+        Self { request, reply, expect, tagged: false }
+    }
+
+    /// Whether a reply tells which request it answers, on a wire that may lose some.
+    pub(crate) fn identifies(&self) -> bool {
+        self.tagged && self.expect.identifies()
+    }
+
+    fn tag(&self, asked: Asked) -> ([u8; TAG], usize) {
+        if self.tagged { tag(asked) } else { ([0; TAG], 0) }
     }
 
     /// Appends the request to `out`.
     pub(crate) fn write(&self, asked: Asked, out: &mut Vec<u8>) {
-        let (tag, len) = tag(asked);
+        let (tag, len) = self.tag(asked);
         out.extend_from_slice(&tag[..len]);
         out.extend_from_slice(&self.request[len..asked.size]);
     }
@@ -68,7 +87,7 @@ impl Payload {
         if !self.expect.identifies() {
             return true;
         }
-        let (tag, len) = tag(asked);
+        let (tag, len) = self.tag(asked);
         let split = len.saturating_sub(offset).min(part.len());
         let (head, body) = part.split_at(split);
         let from = offset + split;
@@ -165,6 +184,18 @@ mod tests {
         let request = request(&payload, asked);
         assert!(payload.is_right(asked, &request));
         assert!(!payload.is_right(asked, &request.to_ascii_uppercase()));
+    }
+
+    #[test]
+    fn a_message_of_ones_own_is_sent_as_it_is() {
+        let message: Message = "ping\\r\\n".parse().unwrap();
+        let asked = Asked { slot: 1, number: 2, size: 6 };
+        for (expect, reply) in [(Expect::Echo, b"ping\r\n"), (Expect::Uppercase, b"PING\r\n")] {
+            let payload = Payload::of(&message, expect);
+            assert_eq!(request(&payload, asked), b"ping\r\n");
+            assert!(payload.is_right(asked, reply) && !payload.is_right(asked, b"pong\r\n"));
+            assert!(payload.fits(asked, 2, &reply[2..]) && !payload.identifies());
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What is to be measured.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use swapwire_core::{Endpoint, Framing};
 
-use crate::{Expect, LoadInfo, Sizes};
+use crate::{Expect, LoadInfo, Message, Sizes};
 
 /// Who is measured.
 #[derive(Clone, Debug)]
@@ -70,6 +71,9 @@ pub enum Goal {
 pub struct Conditions {
     /// How byte streams are cut into messages; wires with boundaries ignore it.
     pub framing: Framing,
+    /// What every request holds; its length is the [size](Load::sizes) of all loads. `None`: letters and digits that tell
+    /// requests apart.
+    pub message: Option<Message>,
     /// What counts as a right reply.
     pub expect: Expect,
     /// When a round ends.
@@ -89,6 +93,9 @@ pub struct Conditions {
     pub pin: Vec<usize>,
     /// Poll instead of sleeping: quicker to notice a reply, at the price of a whole processor for each thread.
     pub spin: bool,
+    /// Addresses of this machine that connections come from, in turn; empty: the system chooses. For wires with the option
+    /// `source`.
+    pub sources: Vec<IpAddr>,
     /// Where the random numbers begin.
     pub seed: u64,
 }
@@ -98,6 +105,7 @@ impl Default for Conditions {
     fn default() -> Self {
         Self {
             framing: Framing::Chunks,
+            message: None,
             expect: Expect::Uppercase,
             goal: Goal::Time(Duration::from_secs(1)),
             warmup: Duration::from_millis(200),
@@ -107,6 +115,7 @@ impl Default for Conditions {
             threads: 1,
             pin: Vec::new(),
             spin: false,
+            sources: Vec::new(),
             seed: 1,
         }
     }

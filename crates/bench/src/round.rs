@@ -1,5 +1,6 @@
 //! One target under one load, once.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -82,10 +83,20 @@ fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registr
     let boundaries = capabilities.is_some_and(|capabilities| capabilities.boundaries());
     let lossy = capabilities.is_some_and(|capabilities| !capabilities.reliable);
     let timeout = if lossy { Duration::from_secs(1) } else { Duration::from_secs(5) };
+    let payload = match &conditions.message {
+        Some(message) => Payload::of(message, conditions.expect.clone()),
+        None => Payload::new(conditions.expect.clone(), load.sizes.max(), conditions.seed),
+    };
+    let from = |source: &IpAddr| target.endpoint.clone().with_option("source", source);
+    let mut endpoints: Vec<_> = conditions.sources.iter().map(from).collect();
+    if endpoints.is_empty() {
+        endpoints.push(target.endpoint.clone());
+    }
     Job {
         registry: registry.clone(),
-        endpoint: target.endpoint.clone(),
-        payload: Payload::new(conditions.expect.clone(), load.sizes.max(), conditions.seed),
+        endpoints,
+        identified: boundaries && payload.identifies() && load.sizes.min() >= IDENTIFIED,
+        payload,
         sizes: load.sizes.clone(),
         framing: conditions.framing.clone(),
         connections: load.connections,
@@ -99,7 +110,6 @@ fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registr
         ramp: conditions.ramp,
         timeout: conditions.timeout.unwrap_or(timeout),
         reconnect_every: conditions.reconnect_every,
-        identified: boundaries && conditions.expect.identifies() && load.sizes.min() >= IDENTIFIED,
         threads: conditions.threads.clamp(1, load.connections),
         spin: conditions.spin,
         fine_timer: true,

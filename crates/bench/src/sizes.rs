@@ -8,7 +8,7 @@ use std::sync::Arc;
 use swapwire_core::OptionValue;
 
 /// The largest request: 64 MiB.
-const LARGEST: usize = 64 << 20;
+pub(crate) const LARGEST: usize = 64 << 20;
 /// Sizes that a file may hold.
 const MOST: usize = 1 << 20;
 

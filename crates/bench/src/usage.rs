@@ -111,6 +111,38 @@ impl Yardstick {
     }
 }
 
+/// Local ports of this machine, or of the network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LocalPorts {
+    /// From which the system chooses (`ip(7)`, `ip_local_port_range`).
+    pub(crate) range: (u64, u64),
+    /// How many those are.
+    pub(crate) all: u64,
+    /// Sockets of IPv4, open or in `TIME_WAIT`; not all of them have ports of the range.
+    pub(crate) used: u64,
+    /// Those in `TIME_WAIT`.
+    pub(crate) waiting: u64,
+}
+
+/// How many local ports there are and are used (`proc(5)`, `/proc/net/sockstat`).
+pub(crate) fn local_ports() -> Option<LocalPorts> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    ports_of(&range, &std::fs::read_to_string("/proc/net/sockstat").ok()?)
+}
+
+fn ports_of(range: &str, sockets: &str) -> Option<LocalPorts> {
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    let count = |protocol: &str, what: &str| {
+        let mut words = sockets.lines().find_map(|line| line.strip_prefix(protocol))?.split_whitespace();
+        words.find(|word| *word == what)?;
+        words.next()?.parse::<u64>().ok()
+    };
+    let waiting = count("TCP:", "tw")?;
+    let used = waiting + count("TCP:", "inuse")? + count("UDP:", "inuse")?;
+    Some(LocalPorts { range: (first, last), all: (last + 1).checked_sub(first)?, used, waiting })
+}
+
 /// This machine.
 pub(crate) fn machine() -> Machine {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -126,6 +158,16 @@ pub(crate) fn machine() -> Machine {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn local_ports_are_counted() {
+        let sockets = "sockets: used 9\nTCP: inuse 5 orphan 0 tw 190 alloc 7 mem 1\nUDP: inuse 2 mem 0\n";
+        let ports = LocalPorts { range: (40_000, 40_199), all: 200, used: 197, waiting: 190 };
+        assert_eq!(ports_of("40000\t40199\n", sockets), Some(ports));
+        assert_eq!(ports_of("x", sockets), None);
+        assert_eq!(ports_of("1 2", "TCP: inuse"), None);
+        assert!(local_ports().is_some_and(|ports| ports.all > 0), "{:?}", local_ports());
+    }
 
     #[test]
     fn what_is_used_is_seen() {

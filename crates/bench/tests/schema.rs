@@ -96,11 +96,13 @@ fn full() -> Run {
             timeout_s: Some(1.0),
             reconnect_every: Some(100),
             framing: "chunks".to_owned(),
+            message: Some("PING\\r\\n".to_owned()),
             expect: "uppercase".to_owned(),
             handler: Some("uppercase".to_owned()),
             threads: 1,
             pin: vec![0],
             spin: false,
+            sources: vec!["127.0.0.2".to_owned()],
             seed: 1,
         },
         targets: vec![TargetInfo {

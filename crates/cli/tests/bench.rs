@@ -197,3 +197,56 @@ fn the_server_gets_as_many_requests_as_were_asked_for() {
     assert_eq!((server.bytes.load(SeqCst) - before) / 64, 2 * 500 + warmup, "{said:?}");
     assert!(said.text().contains(" of warm-up (") && warmup > 0, "{said:?}");
 }
+
+#[test]
+fn a_server_of_ones_own_gets_the_requests_that_it_knows() {
+    let server = Foreign::answering(|line| if line == b"PING\r\n" { b"+PONG\r\n" } else { b"-ERR\r\n" });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    fs::write(file.path(), "PING\r").unwrap();
+    let json = tempfile::NamedTempFile::new().unwrap();
+    for flags in [
+        &["--framing", "delimiter:\\r\\n", "--message", "PING"][..],
+        &["--framing", "lines", "--message", "PING\\r", "--pipeline", "4"],
+        &["--framing", "lines", "--message-file", path],
+        &["--message", "PING\\r\\n"],
+    ] {
+        let said = bench(
+            &[&[&server.endpoint, "--expect", "regex:^\\+PONG", "--json", json.path().to_str().unwrap()], flags]
+                .concat(),
+        );
+        assert_eq!(said.code, Some(0), "{flags:?}: {said:?}");
+        let run = read(json.path());
+        let message =
+            if flags.contains(&"--message-file") { format!("file:{path}") } else { flags[flags.len() - 1].to_owned() };
+        assert!(
+            run.settings.message.is_some_and(|said| flags.contains(&said.as_str()) || said == message),
+            "{flags:?}"
+        );
+        assert!(run.cells[0].rounds.iter().all(|round| round.answered == 500), "{flags:?}");
+    }
+    let wrong = bench(&[&server.endpoint, "--framing", "lines", "--message", "PONG", "--expect", "regex:^\\+PONG"]);
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("wrong replies"), "{wrong:?}");
+    // Servers of its own get it too, on every wire.
+    for wire in ["tcp", "udp", "unix-dgram", "mem-seq"] {
+        let said = bench(&[wire, "--message", "hello\\x00", "--quiet"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+}
+
+#[test]
+fn connections_come_from_the_addresses_in_turn() {
+    let (peers, peer) = std::sync::mpsc::sync_channel(100);
+    let server =
+        Foreign::watched_by(move |_, stream| drop(peers.try_send(stream.peer_addr().unwrap().ip().to_string())));
+    let flags = ["--expect", "echo", "-c", "2", "-n", "12", "--reconnect-every", "2", "--rounds", "1", "--warmup", "0"];
+    let said = bench(&[&[&server.endpoint, "--source", "127.0.0.2,127.0.0.3,127.0.0.4"][..], &flags].concat());
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let came: Vec<_> = peer.try_iter().collect();
+    for source in ["127.0.0.2", "127.0.0.3", "127.0.0.4"] {
+        assert!(came.iter().filter(|peer| *peer == source).count() >= 2, "{came:?}");
+    }
+    assert!(!came.contains(&"127.0.0.1".to_owned()), "{came:?}");
+    let said = bench(&[&server.endpoint, "--source", "192.0.2.1", "--quiet"]);
+    assert!(said.code == Some(1) && said.stderr.contains("source=192.0.2.1 is no address of this machine"), "{said:?}");
+}

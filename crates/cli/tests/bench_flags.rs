@@ -24,7 +24,7 @@ fn refused(args: &[&str], lines: &[&str]) {
 fn contradictions() {
     for (args, line) in [
         (&["mem", "-n", "10", "--duration", "1s"][..], "--requests and --duration: a round has one end"),
-        (&["mem", "--find-max"], "--find-max: say with --slo what is to hold, as p99=5ms"),
+        (&["mem", "--find-max"], "--find-max needs --slo: what is to hold, as --slo p99=5ms"),
         (&["mem", "--find-max", "--slo", "p99=5ms", "--rate", "1k,2k"], "--find-max: one --rate at most"),
         (&["mem", "--find-max", "--slo", "p99=5ms", "-n", "10"], "--find-max: a rate is tried for a --duration"),
         (&["mem", "--find-max", "--slo", "p99=5ms", "--rounds", "3"], "--find-max: a rate is tried as often as needed"),
@@ -44,6 +44,12 @@ fn contradictions() {
         (&["mem", "-d", "0"], "a duration of 0 measures nothing"),
         (&["mem", "--timeout", "0"], "a timeout of 0 loses every request"),
         (&["mem", "-c", "2", "-t", "3"], "--threads 3: more than the 2 connections they would share"),
+        (&["mem", "--message", "a", "--message-file", "b"], "--message and --message-file: requests hold one of them"),
+        (&["mem", "--message", "a", "--size", "64"], "--size: a message of one's own has a size of its own"),
+        (&["tcp://127.0.0.1:1", "--message", "a"], "--message: say with --expect what a right reply is, as echo"),
+        (&["tcp", "--message", "a\\nb", "--framing", "lines"], "tcp: framing lines with requests of 3 bytes: "),
+        (&["tcp", "--message", ""], "tcp: a request of 0 bytes cannot be seen on a byte stream; choose a framing"),
+        (&["mem", "--source", "127.0.0.2"], "mem: its connections come from no address (--source); tcp and udp have"),
         (&["mem", "--json", "-", "--csv", "/dev/stdout"], "write /dev/stdout: two outputs cannot go to one file"),
     ] {
         refused(args, &[line]);
@@ -62,6 +68,9 @@ fn what_does_not_exist() {
         (&["mem", "--server-pin", "0-"], "--server-pin 0-: write processors as 1 or 0,2-3"),
         (&["tcp://127.0.0.1:1", "--server-pid", "4194999"], "--server-pid 4194999: there is no such process"),
         (&["mem", "--size", "file:/no/such"], "--size \"file:/no/such\": size \"file:/no/such\": read /no/such: "),
+        (&["mem", "--message", "a\\q"], "--message: message \"a\\\\q\": escapes are \\n, \\r, \\t"),
+        (&["mem", "--message-file", "/no/such"], "--message-file: message \"/no/such\": read it: No such file"),
+        (&["tcp", "--source", "here"], "--source \"here\": write an IP address of this machine, as 127.0.0.2"),
         (&["mem", "--framing", "words"], "framing \"words\": write chunks, lines,"),
         (&["mem", "--expect", "upper"], "expect \"upper\": write uppercase, echo, any, bytes:N or regex:PATTERN"),
         (&["mem", "--slo", "fast"], "objective \"fast\": "),

@@ -11,7 +11,7 @@ mod text;
 pub use codec::{ByteItems, CodecFactory, FrameIo, MessageCodec, TextItems};
 pub use decode::{Decoded, FrameDecoder};
 pub use encode::FrameEncoder;
-pub use text::FramingParseError;
+pub use text::{FramingParseError, unescape};
 
 /// How a byte stream is cut into messages. Belongs to the composition of a server or client, not to the handler, and is
 /// ignored where the wire has boundaries of its own, but for the [ends of lines](Self::Lines).

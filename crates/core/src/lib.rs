@@ -73,7 +73,7 @@ pub use endpoint::{Endpoint, EndpointError, Place};
 pub use error::{BindError, BoxError, ConnectError, RecvError, RegistryError, SendError, TrySendError};
 pub use framing::{
     ByteItems, CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError,
-    MessageCodec, TextItems,
+    MessageCodec, TextItems, unescape,
 };
 pub use handler::{Handler, HandlerError, HandlerExt, Input, Request, SessionHandler};
 pub use handler_fn::{AsyncHandlerFn, HandlerFn, handler_fn, handler_fn_async};

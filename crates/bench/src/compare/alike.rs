@@ -14,11 +14,12 @@ pub(super) fn differences(before: &Run, after: &Run) -> Vec<String> {
         .collect()
 }
 
-fn conditions(run: &Run) -> [(&'static str, String); 9] {
+fn conditions(run: &Run) -> [(&'static str, String); 10] {
     let settings = &run.settings;
     let pin = settings.pin.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     [
         ("expect", settings.expect.clone()),
+        ("message", or_none(settings.message.as_ref())),
         ("framing", settings.framing.clone()),
         ("timeout", or_none(settings.timeout_s.map(|seconds| format!("{seconds} s")).as_ref())),
         ("reconnect-every", or_none(settings.reconnect_every.as_ref())),

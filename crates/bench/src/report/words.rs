@@ -158,6 +158,7 @@ pub(super) fn rounds(run: &Run) -> String {
     };
     let each = match (settings.duration_s, settings.requests) {
         (Some(duration), _) => format!(" of {}", seconds(duration)),
+        (None, Some(1)) => " of 1 request".to_owned(),
         (None, Some(requests)) => format!(" of {} requests", COUNT.chosen(requests as f64)),
         (None, None) => String::new(),
     };

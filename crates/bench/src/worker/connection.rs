@@ -4,16 +4,18 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swapwire_core::Link;
+use swapwire_core::{Endpoint, Link};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::bytes::{Bytes, End};
 use super::messages::Messages;
+use super::ports;
 use super::shared::{Job, Shared};
 use super::turn::Turn;
+use crate::usage::local_ports;
 
 /// Failures in a row after which the target counts as dead.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: usize = 5;
 /// Before the second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(10);
 /// For opening a connection, however short replies may take: a handshake of TCP repeats itself after a second.
@@ -26,21 +28,26 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
     }
     let mut turn = Turn::new(Arc::clone(&job), index);
     let (mut opened, mut failures) = (false, 0);
-    loop {
-        let kind = match open(&job, &shared).await {
+    for turn_of_address in index.. {
+        let endpoint = &job.endpoints[turn_of_address % job.endpoints.len()];
+        let Unopened { kind, why } = match open(&job, endpoint, &shared).await {
             Ok(link) => {
                 opening_done(&shared, std::mem::replace(&mut opened, true));
                 turn.renew();
                 match drive(link, &mut turn, &shared, place).await {
                     End::Done => break,
-                    End::UsedUp => continue,
+                    End::UsedUp => {
+                        failures = 0;
+                        continue;
+                    }
                     End::Broken(kind) => {
                         failures = if turn.was_answered() { 0 } else { failures };
-                        kind
+                        Unopened { why: format!("{endpoint}: {kind}"), kind }
                     }
                 }
             }
-            Err(error) if !opened => return shared.fail(error),
+            // Every address gets its chance.
+            Err(error) if !opened && failures + 1 >= job.endpoints.len() => return shared.fail(error.why),
             Err(error) => error,
         };
         failures += 1;
@@ -52,11 +59,11 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
         if over {
             break;
         }
-        if failures >= ATTEMPTS {
-            return shared.fail(format!("{}: {kind}, {failures} times in a row", job.endpoint));
+        if failures >= ATTEMPTS.max(job.endpoints.len()) {
+            return shared.fail(format!("{why}; {failures} times in a row"));
         }
         if failures > 1 {
-            sleep(PAUSE * 2_u32.pow(failures - 2)).await;
+            sleep(PAUSE * (1 << (failures - 2).min(ATTEMPTS))).await;
         }
     }
     let ledger = &mut shared.lock().ledger;
@@ -65,17 +72,30 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
     ledger.tally.faults.unsent += unsent;
 }
 
-/// Opens the connection and records how long that took. An error is a line.
-async fn open(job: &Job, shared: &Shared) -> Result<Link, String> {
+/// Why there is no connection, or no more.
+struct Unopened {
+    /// As it is counted.
+    kind: String,
+    /// A line that tells all of it.
+    why: String,
+}
+
+/// Opens the connection and records how long that took.
+async fn open(job: &Job, endpoint: &Endpoint, shared: &Shared) -> Result<Link, Unopened> {
     let begun = Instant::now();
     let patience = job.timeout.max(PATIENCE);
-    match timeout(patience, job.registry.connect(&job.endpoint)).await {
+    let line = |why: String| Unopened { kind: why.clone(), why };
+    match timeout(patience, job.registry.connect(endpoint)).await {
         Ok(Ok(link)) => {
             shared.lock().ledger.tally.connect.record(begun.elapsed());
             Ok(link)
         }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("connect {}: no answer within {patience:?}", job.endpoint)),
+        Ok(Err(error)) if ports::are_used_up(&error, local_ports()) => Err(Unopened {
+            kind: ports::OUT_OF_PORTS.to_owned(),
+            why: format!("connect {endpoint}: {}", ports::explained(job.reconnect_every.is_some())),
+        }),
+        Ok(Err(error)) => Err(line(error.to_string())),
+        Err(_) => Err(line(format!("connect {endpoint}: no answer within {patience:?}"))),
     }
 }
 

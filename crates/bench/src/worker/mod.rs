@@ -7,6 +7,7 @@ mod cut;
 mod flights;
 mod messages;
 mod pacer;
+pub(crate) mod ports;
 mod shared;
 mod turn;
 

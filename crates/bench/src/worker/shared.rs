@@ -25,7 +25,8 @@ const TELL: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) registry: Registry,
-    pub(crate) endpoint: Endpoint,
+    /// The target, from each of the addresses that connections come from; at least one.
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) payload: Payload,
     pub(crate) sizes: Sizes,
     pub(crate) framing: Framing,

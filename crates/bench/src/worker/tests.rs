@@ -16,7 +16,7 @@ const SIZE: usize = 64;
 fn job(endpoint: &str, registry: &Registry) -> Job {
     Job {
         registry: registry.clone(),
-        endpoint: endpoint.parse().unwrap(),
+        endpoints: vec![endpoint.parse().unwrap()],
         payload: Payload::new(Expect::Echo, SIZE, 1),
         sizes: Sizes::Fixed(SIZE),
         framing: swapwire_core::Framing::Chunks,
@@ -211,7 +211,7 @@ async fn a_server_that_ends_is_an_error_and_not_a_hang() {
         sleep(Duration::from_millis(300)).await;
     });
     let error = run(job("mem:dies", &registry), 1).await.unwrap_err().unwrap();
-    assert!(error.starts_with("mem:dies: ") && error.ends_with("times in a row"), "{error}");
+    assert!(error.starts_with("connect mem:dies: ") && error.ends_with("times in a row"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

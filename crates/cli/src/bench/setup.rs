@@ -1,11 +1,12 @@
 //! From arguments to a plan, or to every mistake in them.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use swapwire::{Endpoint, Framing, Registry, RegistryError};
-use swapwire_bench::{Conditions, Expect, Goal, Load, Plan, PlanError, ServerKind, Sizes, Slo, Target};
+use swapwire_bench::{Conditions, Expect, Goal, Load, Message, Plan, PlanError, ServerKind, Sizes, Slo, Target};
 
 use super::servers::{self, Spec};
 use crate::cli::BenchArgs;
@@ -73,7 +74,8 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
     let mut problems = Problems::default();
     contradictions(args, &mut problems);
     let slo = args.slo.as_ref().and_then(|text| problems.take(text.parse::<Slo>()));
-    let loads = loads(args, &mut problems);
+    let message = message(args, &mut problems);
+    let loads = loads(args, message.as_ref(), &mut problems);
     let connections = loads.iter().map(|load| load.connections).max().unwrap_or(1);
     let pin = problems.flag("--pin", args.pin.as_deref(), cpus::parse).unwrap_or_default();
     let processors = available_parallelism().map_or(1, usize::from);
@@ -110,8 +112,10 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
         (None, None) => Some(Framing::Chunks),
     };
     let (Some(expect), Some(framing)) = (expect, framing) else { return Err(problems.0) };
+    let sources = args.source.as_ref().map(|text| list("--source", text, &mut problems.0, address)).unwrap_or_default();
     let conditions = Conditions {
         framing,
+        message,
         expect,
         goal: args.requests.map_or_else(|| Goal::Time(args.duration.unwrap_or(DURATION)), Goal::Requests),
         warmup: args.warmup,
@@ -121,6 +125,7 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
         threads,
         pin,
         spin: args.spin,
+        sources,
         seed: args.seed,
     };
     let plan = Plan { targets, loads, conditions, rounds: args.rounds.unwrap_or(ROUNDS) };
@@ -159,7 +164,17 @@ fn contradictions(args: &BenchArgs, problems: &mut Problems) {
     let placed = args.endpoints.iter().any(|text| !is_scheme(text));
     let bare = args.endpoints.iter().any(|text| is_scheme(text));
     problems.when(args.requests.is_some() && args.duration.is_some(), "--requests and --duration: a round has one end");
-    problems.when(args.find_max && args.slo.is_none(), "--find-max: say with --slo what is to hold, as p99=5ms");
+    problems.when(args.find_max && args.slo.is_none(), "--find-max needs --slo: what is to hold, as --slo p99=5ms");
+    let own_message = args.message.is_some() || args.message_file.is_some();
+    problems.when(
+        args.message.is_some() && args.message_file.is_some(),
+        "--message and --message-file: requests hold one of them",
+    );
+    problems.when(own_message && args.size.is_some(), "--size: a message of one's own has a size of its own");
+    problems.when(
+        own_message && !starts && args.expect.is_none(),
+        "--message: say with --expect what a right reply is, as echo, any or regex:PATTERN",
+    );
     problems.when(
         args.find_max && args.rounds.is_some(),
         "--find-max: a rate is tried as often as needed, without --rounds",
@@ -205,9 +220,12 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// The matrix.
-fn loads(args: &BenchArgs, problems: &mut Problems) -> Vec<Load> {
+fn loads(args: &BenchArgs, message: Option<&Message>, problems: &mut Problems) -> Vec<Load> {
     let problems = &mut problems.0;
-    let sizes = list("--size", &args.size, problems, |text| text.parse::<Sizes>().map_err(|error| error.to_string()));
+    let sizes = match (message, args.size.as_deref().unwrap_or("64")) {
+        (Some(message), _) => vec![Sizes::Fixed(message.bytes().len())],
+        (None, text) => list("--size", text, problems, |text| text.parse::<Sizes>().map_err(|error| error.to_string())),
+    };
     let connections = list("--connections", &args.connections, problems, count::<usize>);
     let rates = match &args.rate {
         Some(text) => list("--rate", text, problems, rate).into_iter().map(Some).collect(),
@@ -232,6 +250,19 @@ fn loads(args: &BenchArgs, problems: &mut Problems) -> Vec<Load> {
         }
     }
     loads
+}
+
+/// What requests hold, if that is said.
+fn message(args: &BenchArgs, problems: &mut Problems) -> Option<Message> {
+    match (&args.message, &args.message_file) {
+        (Some(text), _) => problems.take(text.parse().map_err(|error| format!("--message: {error}"))),
+        (None, Some(path)) => problems.take(Message::read(path).map_err(|error| format!("--message-file: {error}"))),
+        (None, None) => None,
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an IP address of this machine, as 127.0.0.2".to_owned())
 }
 
 /// The servers to start.

@@ -44,6 +44,7 @@ impl Work {
                 let all = each.as_secs_f64() * (targets.len() * loads.len() * rounds) as f64;
                 format!("{time:?}, about {:.0} s in all", all.max(1.0))
             }
+            Goal::Requests(1) => "1 request".to_owned(),
             Goal::Requests(count) => format!("{count} requests"),
             _ => "unknown length".to_owned(),
         };

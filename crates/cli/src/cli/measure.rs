@@ -45,9 +45,19 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FRAMING", help_heading = "Servers")]
     pub(crate) framing: Option<String>,
 
-    /// Bytes of a request: 64, 64..1k (evenly between them) or file:PATH (a size on each line); several with commas
-    #[arg(long, value_name = "SIZE", default_value = "64", help_heading = "Load")]
-    pub(crate) size: String,
+    /// Bytes of a request: 64, 64..1k (evenly between them) or file:PATH (a size on each line); several with commas.
+    /// Default: 64
+    #[arg(long, value_name = "SIZE", help_heading = "Load")]
+    pub(crate) size: Option<String>,
+
+    /// What every request holds, with \n, \r, \t, \0, \\ and \x0f as in C. Default: letters and digits that tell requests
+    /// apart
+    #[arg(long, value_name = "TEXT", help_heading = "Load")]
+    pub(crate) message: Option<String>,
+
+    /// The same from a file, byte by byte
+    #[arg(long, value_name = "PATH", help_heading = "Load")]
+    pub(crate) message_file: Option<PathBuf>,
 
     /// Connections, or peers of a datagram socket; several with commas
     #[arg(short, long, value_name = "N", default_value = "64", help_heading = "Load")]
@@ -78,7 +88,8 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "TIME", value_parser = time, help_heading = "Rounds")]
     pub(crate) duration: Option<Duration>,
 
-    /// End the measured part of a round after so many requests, instead of a time
+    /// Send exactly so many requests in the measured part of each round, on all connections together, instead of measuring
+    /// for a time; with --warmup 0 nothing else is sent
     #[arg(short = 'n', long, value_name = "N", value_parser = count::<u64>, help_heading = "Rounds")]
     pub(crate) requests: Option<u64>,
 
@@ -111,6 +122,10 @@ pub(crate) struct BenchArgs {
     /// Poll instead of sleeping: each thread takes a whole processor
     #[arg(long, help_heading = "Generator")]
     pub(crate) spin: bool,
+
+    /// Come from these addresses of this machine in turn, as 127.0.0.2,127.0.0.3 (tcp, udp): each has local ports of its own
+    #[arg(long, value_name = "ADDR", help_heading = "Generator")]
+    pub(crate) source: Option<String>,
 
     /// Where the random numbers begin, for contents and sizes
     #[arg(long, value_name = "N", default_value = "1", help_heading = "Generator")]

@@ -1,7 +1,7 @@
 //! For the tests of `bench`: short runs, their JSON, and servers that are not ours.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -68,7 +68,25 @@ impl Foreign {
         Self::start(usize::MAX, accepted)
     }
 
+    /// Echoes for ever, and shows the number and the stream of each new connection.
+    pub(crate) fn watched_by(accepted: impl FnMut(usize, &TcpStream) + Send + 'static) -> Self {
+        Self::serve(usize::MAX, accepted, echo)
+    }
+
+    /// Answers each line.
+    pub(crate) fn answering(answer: fn(&[u8]) -> &'static [u8]) -> Self {
+        Self::serve(usize::MAX, |_, _| (), move |stream, _| answer_lines(&stream, answer))
+    }
+
     fn start(connections: usize, mut accepted: impl FnMut(usize) + Send + 'static) -> Self {
+        Self::serve(connections, move |number, _| accepted(number), echo)
+    }
+
+    fn serve(
+        connections: usize,
+        mut accepted: impl FnMut(usize, &TcpStream) + Send + 'static,
+        handle: impl Fn(TcpStream, &AtomicU64) + Copy + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
         let ended = Arc::new(AtomicBool::new(false));
@@ -80,9 +98,9 @@ impl Foreign {
                 if number >= connections || is_ended.load(SeqCst) {
                     return;
                 }
-                accepted(number + 1);
+                accepted(number + 1, &stream);
                 let count = Arc::clone(&count);
-                thread::spawn(move || echo(stream, &count));
+                thread::spawn(move || handle(stream, &count));
             }
         });
         Self { endpoint, bytes, ended }
@@ -94,6 +112,16 @@ impl Drop for Foreign {
         self.ended.store(true, SeqCst);
         // So that it looks.
         let _ = TcpStream::connect(self.endpoint.trim_start_matches("tcp://"));
+    }
+}
+
+fn answer_lines(mut stream: &TcpStream, answer: fn(&[u8]) -> &'static [u8]) {
+    let (mut reader, mut line) = (BufReader::new(stream), Vec::new());
+    while let Ok(1..) = reader.read_until(b'\n', &mut line) {
+        if stream.write_all(answer(&line)).is_err() {
+            return;
+        }
+        line.clear();
     }
 }
 

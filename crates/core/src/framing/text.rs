@@ -71,7 +71,9 @@ impl FromStr for Framing {
     }
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
+/// The bytes of a text in which a backslash begins an escape: `\n`, `\r`, `\t`, `\0`, `\\`, `\"`, `\'`, and `\x` with two
+/// hexadecimal digits. `None` if one is none of these. What [`slice::escape_ascii`] writes is read again.
+pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
