@@ -23,6 +23,9 @@ pub struct Run {
     pub started_unix_s: u64,
     /// How long all of it took.
     pub elapsed_s: f64,
+    /// How the run was asked for: a command and its arguments; empty if not by one.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// Where the generator ran.
     pub machine: Machine,
     /// What was asked for.
@@ -109,6 +112,9 @@ pub struct TargetInfo {
     /// `elsewhere`, `process` (its CPU and memory are known) or `same-process` (they are known together with the
     /// generator's).
     pub server: String,
+    /// The shape of its wire: `byte stream`, `message stream` or `datagram`; empty in files of earlier versions.
+    #[serde(default)]
+    pub wire: String,
     /// Whether its wire may lose, repeat and reorder messages.
     pub datagrams: bool,
 }

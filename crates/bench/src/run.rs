@@ -165,6 +165,7 @@ fn info(target: &Target, registry: &Registry) -> TargetInfo {
             ServerKind::SameProcess => "same-process",
         }
         .to_owned(),
+        wire: capabilities.as_ref().map_or_else(String::new, |capabilities| capabilities.shape.to_string()),
         datagrams: capabilities.is_some_and(|capabilities| !capabilities.reliable),
     }
 }

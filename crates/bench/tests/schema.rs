@@ -84,6 +84,7 @@ fn full() -> Run {
     Run {
         schema: SCHEMA,
         tool: "swapwire 0.1.0".to_owned(),
+        command: vec!["swapwire".to_owned(), "bench".to_owned()],
         started_unix_s: 1_795_380_855,
         elapsed_s: 1.5,
         machine: Machine { os: "Linux 6.1.0".to_owned(), cpu: "AMD EPYC 7B13".to_owned(), cpus: 2 },
@@ -109,6 +110,7 @@ fn full() -> Run {
             name: "udp".to_owned(),
             endpoint: "udp://127.0.0.1:4000".to_owned(),
             server: "process".to_owned(),
+            wire: "datagram".to_owned(),
             datagrams: true,
         }],
         cells: vec![Cell { target: 0, load: load.clone(), rounds: vec![round()], summary: Some(summary) }],

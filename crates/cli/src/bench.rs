@@ -49,6 +49,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
         }
         let mut run = work.measure(servers, Progress::new(quiet), &mut signals).await?;
         run.settings.handler = spec.map(|spec| spec.handler);
+        run.command = command();
+        // The warnings depend on whose servers they were.
+        run.evaluate();
         let end = apart(move || conclude(run, slo.as_ref(), outputs, quiet))?;
         tokio::select! {
             code = end => code.unwrap_or_else(|_| Err(Failure::failed("bench: the report panicked"))),
@@ -58,6 +61,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
     })
 }
 
+/// This command, as it can be called again.
+fn command() -> Vec<String> {
+    let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["swapwire".to_owned()].into_iter().chain(given).collect()
+}
+
 /// The table, the files, and what went wrong.
 fn conclude(run: Run, slo: Option<&Slo>, outputs: Outputs, quiet: bool) -> Result<u8, Failure> {
     let mut troubles = judge::troubles(&run);
@@ -65,7 +74,7 @@ fn conclude(run: Run, slo: Option<&Slo>, outputs: Outputs, quiet: bool) -> Resul
         troubles.extend(outputs.print(|color| report::text(&run, color)));
     }
     let missed = slo.map(|slo| judge::missed(&run, slo)).unwrap_or_default();
-    troubles.extend(outputs.write(&[("this run".to_owned(), run)]));
+    troubles.extend(outputs.write(&[(String::new(), run)]));
     match (troubles.is_empty(), missed.is_empty()) {
         (true, true) => Ok(exit::OK),
         (true, false) => Err(Failure::several(exit::MISSED, missed)),

@@ -1,5 +1,6 @@
 //! The findings in plain sentences.
 
+use super::warnings::is_full;
 use crate::{Cell, Found, LoadInfo, Ratio, Run, evaluate::words};
 
 /// Searches speak for themselves; otherwise each load in turn: the others against the first target, the best first. Where
@@ -28,9 +29,16 @@ fn about(run: &Run, load: &LoadInfo) -> Vec<String> {
     ratios.into_iter().map(|ratio| compared(run, ratio)).collect()
 }
 
+/// What a finding about these targets says beside the load.
+fn marked(run: &Run, load: &LoadInfo, targets: &[usize]) -> &'static str {
+    let mut cells = run.cells.iter().filter(|cell| cell.load == *load && targets.contains(&cell.target));
+    if cells.any(|cell| is_full(run, cell)) { " (on a full machine, which client and server shared)" } else { "" }
+}
+
 fn compared(run: &Run, ratio: &Ratio) -> String {
     let (this, first) = (words::target(run, ratio.target), words::target(run, ratio.over));
-    let (load, times) = (words::load(&ratio.load), words::ratio(&ratio.value));
+    let full = marked(run, &ratio.load, &[ratio.target, ratio.over]);
+    let (load, times) = (words::load(&ratio.load) + full, words::ratio(&ratio.value));
     let value = &ratio.value;
     // An interval of no width is one that is not known, for want of rounds.
     let same = value.low < value.high && value.low <= 1.0 && 1.0 <= value.high;
@@ -55,7 +63,7 @@ fn alone(run: &Run, cell: &Cell) -> Option<String> {
         "{} handles {} messages per second at {}",
         words::target(run, cell.target),
         words::rate(&summary.messages_per_s),
-        words::load(&cell.load)
+        words::load(&cell.load) + marked(run, &cell.load, &[cell.target])
     );
     if let (Some(p50), Some(p99)) = (p50, p99) {
         text += &format!(": half of the replies come within {p50}, 99 % within {p99}");

@@ -58,6 +58,7 @@ pub(crate) fn run(rate: Option<f64>, cells: &[(&str, Vec<Round>)]) -> Run {
             .iter()
             .map(|(name, _)| TargetInfo {
                 name: (*name).to_owned(),
+                endpoint: "tcp://192.0.2.7:9000".to_owned(),
                 server: "process".to_owned(),
                 ..TargetInfo::default()
             })
@@ -67,10 +68,6 @@ pub(crate) fn run(rate: Option<f64>, cells: &[(&str, Vec<Round>)]) -> Run {
             .enumerate()
             .map(|(target, (_, rounds))| Cell { target, load: load(rate), rounds: rounds.clone(), summary: None })
             .collect(),
-        ratios: Vec::new(),
-        found: Vec::new(),
-        warnings: Vec::new(),
-        partial: Vec::new(),
-        conclusion: Vec::new(),
+        ..Run::default()
     }
 }

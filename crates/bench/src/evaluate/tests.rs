@@ -119,19 +119,26 @@ fn searches_conclude_with_what_was_found() {
             "tcp does not hold p99<=5ms at 64 B, 64 connections even at 1,000 per second (limited by the objective)",
         ]
     );
-    assert!(warning(&run, "THE CLIENT WAS THE BOTTLENECK: tcp").is_some(), "{:?}", run.warnings);
+    assert!(warning(&run, "THE CLIENT WAS THE BOTTLENECK: the server may hold more").is_some(), "{:?}", run.warnings);
+}
+
+/// A run of one target whose generator and server were so busy.
+fn busy(client: f64, server: f64, kind: &str, cpus: usize) -> Run {
+    let mut rounds = rounds(&[1000, 1000, 1000]);
+    for round in &mut rounds {
+        round.client.busy = Some(client);
+        round.server.as_mut().unwrap().cpu_s = server;
+    }
+    let mut run = run(None, &[("tcp", rounds)]);
+    (run.targets[0].server, run.machine.cpus) = (kind.to_owned(), cpus);
+    run
 }
 
 #[test]
 fn a_busy_client_is_called_the_bottleneck_unless_the_server_was_busier() {
     let with = |client: f64, server: f64, kind: &str, cpus: usize, spin: bool| {
-        let mut rounds = rounds(&[1000, 1000, 1000]);
-        for round in &mut rounds {
-            round.client.busy = Some(client);
-            round.server.as_mut().unwrap().cpu_s = server;
-        }
-        let mut run = run(None, &[("tcp", rounds)]);
-        (run.targets[0].server, run.machine.cpus, run.settings.spin) = (kind.to_owned(), cpus, spin);
+        let mut run = busy(client, server, kind, cpus);
+        run.settings.spin = spin;
         evaluated(run).warnings.first().map(|line| line.split(':').next().unwrap().to_owned())
     };
     let bottleneck = Some("THE CLIENT WAS THE BOTTLENECK".to_owned());
@@ -142,6 +149,66 @@ fn a_busy_client_is_called_the_bottleneck_unless_the_server_was_busier() {
     assert_eq!(with(0.98, 0.95, "process", 2, false), Some("THE MACHINE WAS FULL".to_owned()));
     assert_eq!(with(0.98, 1.0, "same-process", 2, false), bottleneck, "its CPU time says nothing");
     assert_eq!(with(1.0, 0.1, "process", 8, true), None, "a client that polls is always busy");
+}
+
+#[test]
+fn a_warning_says_nothing_that_cannot_be_done() {
+    let warned = |change: fn(&mut Run), kind: &str, server: f64| {
+        let mut run = busy(0.98, server, kind, 2);
+        change(&mut run);
+        evaluated(run).warnings.remove(0)
+    };
+    let elsewhere = |_: &mut Run| ();
+    let own = |run: &mut Run| run.settings.handler = Some("echo".to_owned());
+    let local = |run: &mut Run| run.targets[0].endpoint = "unix:/run/x.sock".to_owned();
+    let machine = "another machine";
+    assert!(
+        warned(elsewhere, "process", 0.95).contains(machine) && warned(elsewhere, "elsewhere", 0.1).contains(machine)
+    );
+    for (change, why) in [(own as fn(&mut Run), "it is served by the run"), (local, "it ends at this machine")] {
+        assert!(!warned(change, "process", 0.95).contains(machine), "{why}");
+        assert!(!warned(change, "elsewhere", 0.1).contains(machine), "{why}");
+    }
+    assert!(warned(elsewhere, "elsewhere", 0.1).contains("--threads"));
+    let all = |run: &mut Run| (run.settings.threads, run.settings.pin) = (2, vec![0, 1]);
+    let one = |run: &mut Run| run.cells[0].load.connections = 1;
+    for (change, why) in [(all as fn(&mut Run), "no processor is left"), (one, "one connection has one thread")] {
+        assert!(!warned(change, "elsewhere", 0.1).contains("--threads"), "{why}");
+    }
+    assert!(!warned(all, "elsewhere", 0.1).contains("--pin"), "they are");
+    let mut few = run(None, &[("tcp", rounds(&[5; 5]))]);
+    few.settings.requests = Some(5);
+    let few = evaluated(few).warnings.remove(0);
+    assert!(few.contains("--requests") && !few.contains("--duration"), "{few}");
+}
+
+#[test]
+fn each_cause_is_one_line_with_its_cells_and_a_full_machine_marks_its_findings() {
+    let mut run = busy(0.98, 0.95, "process", 2);
+    run.settings.handler = Some("echo".to_owned());
+    for (at, name) in [(1, "unix"), (2, "udp")] {
+        run.targets.push(crate::TargetInfo { name: name.to_owned(), ..run.targets[0].clone() });
+        run.cells.push(crate::Cell { target: at, ..run.cells[0].clone() });
+    }
+    run.cells[2].rounds.iter_mut().for_each(|round| round.server.as_mut().unwrap().cpu_s = 0.1);
+    let run = evaluated(run);
+    assert_eq!(
+        run.warnings,
+        [
+            "THE MACHINE WAS FULL: client and server took its 2 processors from each other, and the numbers are those of both, \
+             good to compare wires with each other, and no limit of a server alone: tcp at 64 B, 64 connections (1 thread of \
+             the generator busy 98 %, the server 0.95 processors); unix at 64 B, 64 connections (1 thread of the generator \
+             busy 98 %, the server 0.95 processors)",
+            "THE CLIENT WAS THE BOTTLENECK: the generator had no time to spare, and the server may do more; give the generator \
+             more --threads, or --pin its threads: udp at 64 B, 64 connections (1 thread of the generator busy 98 %)",
+        ]
+    );
+    let marked = |line: &String| line.ends_with(" (on a full machine, which client and server shared)");
+    assert!(run.conclusion.len() == 2 && run.conclusion.iter().all(marked), "{:?}", run.conclusion);
+    let alone = evaluated(busy(0.98, 0.95, "process", 2)).conclusion.remove(0);
+    assert!(alone.contains("64 connections (on a full machine, which client and server shared): half of"), "{alone}");
+    let calm = evaluated(busy(0.5, 0.5, "process", 2)).conclusion.remove(0);
+    assert!(!calm.contains("full machine"), "{calm}");
 }
 
 #[test]
@@ -156,10 +223,11 @@ fn a_late_generator_is_told_from_an_overloaded_server() {
     assert_eq!(with(50, 1000, 1000), "", "5 % of the latency is no bottleneck");
     assert_eq!(with(3000, 100_000, 1000), "", "nor are 3 ms of 100");
     let late = with(900, 1000, 1000);
-    assert!(late.starts_with("THE CLIENT WAS THE BOTTLENECK: tcp at 64 B, 64 connections, 1,000 per second"), "{late}");
+    assert!(late.starts_with("THE CLIENT WAS THE BOTTLENECK: the generator was late"), "{late}");
+    assert!(late.contains(": tcp at 64 B, 64 connections, 1,000 per second (late by 9"), "{late}");
     assert!(late.contains("--spin") && !late.contains("were answered"), "{late}");
-    assert!(with(900, 1000, 900).contains("and 900 per second were answered"));
-    assert!(with(50, 90_000, 900).starts_with("overload: tcp"));
+    assert!(with(900, 1000, 900).contains("; 900 per second were answered)"));
+    assert!(with(50, 90_000, 900).starts_with("overload: "));
 }
 
 #[test]
@@ -167,15 +235,18 @@ fn what_went_wrong_is_said() {
     let mut all = rounds(&[2000, 2000, 2000]);
     all[1].faults = Faults { wrong: 3, lost: 100, late: 40, broken: 97, ..Faults::default() };
     all[1].faults.errors.insert("connect: connection refused".to_owned(), 2);
+    all[1].faults.errors.insert(crate::worker::ports::OUT_OF_PORTS.to_owned(), 7);
     all[1].answered = 1800;
     let run = evaluated(run(None, &[("tcp", all)]));
     assert_eq!(
         run.warnings,
         [
-            "wrong replies: tcp at 64 B, 64 connections: 3 of 6,000, where echo was expected (--expect)",
-            "loss: tcp at 64 B, 64 connections: 3.3 % of 6,000 requests: 100 without a reply within the timeout, 97 on \
-             connections that broke, 40 were answered later (--timeout)",
-            "errors: tcp at 64 B, 64 connections: connect: connection refused (2)",
+            "wrong replies, where echo was expected (--expect): tcp at 64 B, 64 connections (3 of 6,000)",
+            "loss: requests without a right reply in time: tcp at 64 B, 64 connections (3.3 % of 6,000 requests: 100 without a \
+             reply within the timeout, 97 on connections that broke, 40 answered later (--timeout))",
+            "NO LOCAL PORTS LEFT on the client's machine, which is no fault of the server: come from more addresses (--source), \
+             or open fewer connections anew (--reconnect-every): tcp at 64 B, 64 connections (7 times)",
+            "errors: tcp at 64 B, 64 connections (connect: connection refused × 2)",
         ]
     );
 }
@@ -183,17 +254,14 @@ fn what_went_wrong_is_said() {
 #[test]
 fn rounds_that_do_not_agree_are_doubted() {
     let noisy = evaluated(run(None, &[("tcp", rounds(&[1000, 1400, 800, 1100, 1300]))]));
-    assert!(
-        warning(&noisy, "noisy over 5 rounds: tcp at 64 B, 64 connections: messages per second ±").is_some(),
-        "{:?}",
-        noisy.warnings
-    );
+    let line = warning(&noisy, "noisy: ask for more rounds (--rounds), longer ones (--duration)").unwrap_or_default();
+    assert!(line.contains(": tcp at 64 B, 64 connections (messages per second ±"), "{:?}", noisy.warnings);
     assert!(warning(&noisy, "drift").is_none());
     let drifting = evaluated(run(None, &[("tcp", rounds(&[700, 1000, 1010, 990, 1005]))]));
     let line = warning(&drifting, "drift").unwrap_or_default();
-    assert!(line.contains("700 per second in the first round, 1,001 per second in the later ones"), "{line}");
+    assert!(line.ends_with("tcp at 64 B, 64 connections (700 per second, then 1,001 per second)"), "{line}");
     let few = evaluated(run(None, &[("tcp", rounds(&[5]))]));
-    assert!(warning(&few, "1 round cannot tell").is_some() && warning(&few, "few messages: tcp").is_some());
+    assert!(warning(&few, "1 round cannot tell").is_some() && warning(&few, "few messages in a round").is_some());
     let calm = evaluated(run(None, &[("tcp", rounds(&[1000, 1010, 990, 1005, 995]))]));
     assert!(calm.warnings.is_empty(), "{:?}", calm.warnings);
 }

@@ -29,9 +29,14 @@ struct Section {
     /// Unique on the page.
     id: String,
     file: String,
+    title: String,
     when: String,
+    /// Where it comes from.
+    origin: Vec<(&'static str, String)>,
     facts: Vec<(&'static str, String)>,
     targets: Vec<TargetLine>,
+    /// The first plot, which stands before everything that needs more words.
+    lead: Option<Lead>,
     warnings: Vec<String>,
     partial: Vec<String>,
     conclusion: Vec<String>,
@@ -49,9 +54,17 @@ struct TargetLine {
     name: String,
     endpoint: String,
     server: &'static str,
-    datagrams: bool,
+    wire: String,
     /// What it is drawn with.
     sample: String,
+}
+
+#[derive(Serialize)]
+struct Lead {
+    title: String,
+    /// Whether it is of an open loop, whose rate is given and whose latency tells.
+    open: bool,
+    drawing: String,
 }
 
 /// A drawing; none if there is nothing to draw.
@@ -79,6 +92,7 @@ struct LoadSection {
 
 #[derive(Serialize)]
 struct CostSection {
+    id: String,
     title: String,
     throughput: Drawing,
     cpu: Drawing,
@@ -99,8 +113,10 @@ struct FoundSection {
 pub fn html(runs: &[(String, Run)]) -> String {
     let sections: Vec<_> = runs.iter().enumerate().map(|(at, (file, run))| section(at + 1, file, run)).collect();
     let title = match sections.as_slice() {
-        [one] => format!("swapwire bench: {}", one.file),
-        more => format!("swapwire bench: {} runs", more.len()),
+        [one] => format!("{}, {}", one.title, one.when),
+        more => {
+            format!("{} runs: {}", more.len(), more.iter().map(|run| run.file.as_str()).collect::<Vec<_>>().join(", "))
+        }
     };
     let page = Page { style: include_str!("page.css"), title, runs: sections };
     #[allow(clippy::expect_used, reason = "the template is a constant that tests fill in")]
@@ -121,20 +137,31 @@ fn section(number: usize, file: &str, run: &Run) -> Section {
     let clean = |lines: &[String]| lines.iter().map(|line| words::clean(line)).collect();
     let id = format!("run{number}");
     let groups = by_load(run);
-    let loads =
+    let mut loads: Vec<_> =
         groups.iter().enumerate().map(|(at, group)| load(format!("{id}-load{}", at + 1), run, group, &names)).collect();
+    let lead = loads.first_mut().and_then(|load| {
+        let drawing = if load.open { load.spectrum.clone() } else { load.throughput.take() }?;
+        Some(Lead { title: load.title.clone(), open: load.open, drawing })
+    });
     let shared = run.targets.iter().zip(&names).filter(|(target, _)| target.server == "same-process");
     Section {
         file: words::clean(file),
+        title: words::title(run),
         when: words::date(run.started_unix_s),
+        origin: words::origin(run),
         facts: words::facts(run),
         targets: (0..run.targets.len()).map(|target| target_line(run, target, &names)).collect(),
+        lead,
         warnings: clean(&run.warnings),
         partial: clean(&run.partial),
         conclusion: clean(&run.conclusion),
         glance: (groups.len() > 1).then(|| tables::glance(run, &names)),
         loads,
-        costs: by_size(run).iter().map(|family| cost(run, family, &names)).collect(),
+        costs: by_size(run)
+            .iter()
+            .enumerate()
+            .map(|(at, family)| cost(format!("{id}-cost{}", at + 1), run, family, &names))
+            .collect(),
         found: (!run.found.is_empty()).then(|| found(format!("{id}-found"), run, &names)),
         shared: shared.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", "),
         id,
@@ -147,7 +174,7 @@ fn target_line(run: &Run, at: usize, names: &[String]) -> TargetLine {
         name: names[at].clone(),
         endpoint: words::clean(&target.endpoint),
         server: words::server(target),
-        datagrams: target.datagrams,
+        wire: words::wire(target),
         sample: plots::sample(at, &names[at]),
     }
 }
@@ -195,7 +222,7 @@ fn load(id: String, run: &Run, group: &Group<'_>, names: &[String]) -> LoadSecti
 }
 
 /// Loads that differ in size alone.
-fn cost(run: &Run, family: &[Group<'_>], names: &[String]) -> CostSection {
+fn cost(id: String, run: &Run, family: &[Group<'_>], names: &[String]) -> CostSection {
     let loads: Vec<_> = family.iter().map(|group| group.load).collect();
     let draw = |title: &str, what: &str, unit: Unit, of: fn(&Summary) -> Option<Value>| {
         let series = |target| {
@@ -207,6 +234,7 @@ fn cost(run: &Run, family: &[Group<'_>], names: &[String]) -> CostSection {
     let rate: fn(&Summary) -> Option<Value> = |summary| Some(summary.messages_per_s);
     let cpu: fn(&Summary) -> Option<Value> = |summary| summary.server_cpu_ns;
     CostSection {
+        id,
         title: words::without_size(loads[0]),
         throughput: draw("Throughput by message size", "messages/s", COUNT, rate),
         cpu: draw("Server CPU per message by message size", "server CPU per message", TIME, cpu),

@@ -50,7 +50,18 @@ pub fn markdown(run: &Run) -> String {
 fn about(run: &Run, names: &[String]) -> String {
     let fact = |(name, fact): (&str, String)| format!("* {name}: {}\n", escape(&fact));
     let target = |(name, target): (&String, &crate::TargetInfo)| {
-        format!("* {}: {}, server {}\n", escape(name), escape(&words::clean(&target.endpoint)), words::server(target))
+        format!(
+            "* {}: {} ({}), server {}\n",
+            escape(name),
+            escape(&words::clean(&target.endpoint)),
+            words::wire(target),
+            words::server(target)
+        )
     };
-    words::facts(run).into_iter().map(fact).chain(names.iter().zip(&run.targets).map(target)).collect()
+    words::origin(run)
+        .into_iter()
+        .chain(words::facts(run))
+        .map(fact)
+        .chain(names.iter().zip(&run.targets).map(target))
+        .collect()
 }

@@ -23,7 +23,8 @@ pub fn text(run: &Run, color: bool) -> String {
     };
     let names = words::short_names(run, NAME);
     let about = format!("{}: {}, on {}", words::clean(&run.tool), words::rounds(run), words::machine(run));
-    let mut parts = vec![words::wrap(&about, WIDTH, 0) + "\n"];
+    let command = words::command(run).map(|command| words::wrap(&command, WIDTH, 2) + "\n").unwrap_or_default();
+    let mut parts = vec![words::wrap(&about, WIDTH, 0) + "\n" + &command];
     for group in by_load(run) {
         let title = bold(words::wrap(&words::load(group.load), WIDTH, 0));
         let table = tables::summary(run, &group, &names).text(bold);

@@ -4,6 +4,7 @@ use swapwire_core::needs_escape;
 
 use crate::{Faults, LoadInfo, Run, TargetInfo};
 
+use super::loads::by_load;
 use super::units::{COUNT, TIGHT, TIME, percent};
 
 /// Without what a terminal or a page would obey, and as wide as before.
@@ -44,6 +45,51 @@ pub(super) fn server(target: &TargetInfo) -> &'static str {
         "same-process" => "in the generator's own process",
         _ => "elsewhere: its CPU and memory are not known",
     }
+}
+
+/// The shape of a target's wire, and what it may do.
+pub(super) fn wire(target: &TargetInfo) -> String {
+    let shape = match target.wire.as_str() {
+        "" if target.datagrams => "datagrams",
+        "datagram" => "datagrams",
+        shape => shape,
+    };
+    let does = if target.datagrams { "may lose, repeat and reorder" } else { "loses nothing" };
+    if shape.is_empty() { does.to_owned() } else { format!("{}: {does}", clean(shape)) }
+}
+
+/// What the run is about, in a line that tells it from others: `tcp, unix: 64 B, 64 connections, closed loop`.
+pub(super) fn title(run: &Run) -> String {
+    const MOST: usize = 5;
+    let mut names = short_names(run, 40);
+    if names.len() > MOST {
+        let more = names.len() - (MOST - 1);
+        names.truncate(MOST - 1);
+        names.push(format!("{more} more"));
+    }
+    let loads: Vec<_> = by_load(run).iter().map(|group| load(group.load)).collect();
+    let what = match (run.found.first(), loads.as_slice()) {
+        (Some(found), _) => format!("highest rates at {}", clean(&found.slo)),
+        (None, [one]) => one.clone(),
+        (None, several) => format!("{} loads", several.len()),
+    };
+    format!("{}: {what}", names.join(", "))
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// How the run was asked for; nothing if that is not known.
+pub(super) fn command(run: &Run) -> Option<String> {
+    let words: Vec<_> = run.command.iter().map(|word| clean(&quoted(word))).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// `64 B`, `64 B to 1 KiB`, `sizes of PATH`.
@@ -194,7 +240,14 @@ pub(super) fn date(unix_s: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
-/// What was asked for and where it ran, as pairs of a name and what it is.
+/// Where a run comes from, as pairs of a name and what it is.
+pub(super) fn origin(run: &Run) -> Vec<(&'static str, String)> {
+    let begun = format!("{}, took {}", date(run.started_unix_s), seconds(run.elapsed_s));
+    let known = [("Tool", clean(&run.tool)), ("Begun", begun), ("Machine of the generator", machine(run))];
+    command(run).map(|command| ("Command", command)).into_iter().chain(known).collect()
+}
+
+/// What was asked for, as pairs of a name and what it is.
 pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let settings = &run.settings;
     let generator = [
@@ -208,15 +261,21 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
         None => "1 s on wires that may lose messages, 5 s on others".to_owned(),
     };
     let mut facts = vec![
-        ("Tool", clean(&run.tool)),
-        ("Begun", format!("{}, took {}", date(run.started_unix_s), seconds(run.elapsed_s))),
-        ("Machine of the generator", machine(run)),
         ("Measured", rounds(run)),
         ("Generator", generator.into_iter().flatten().collect::<Vec<_>>().join(", ")),
-        ("Framing on byte streams", clean(&settings.framing)),
         ("A right reply", clean(&settings.expect)),
         ("A reply counts as lost after", timeout),
     ];
+    let streams = run.targets.iter().any(|target| matches!(target.wire.as_str(), "" | "byte stream"));
+    if streams {
+        facts.push(("Framing on byte streams", clean(&settings.framing)));
+    }
+    if let Some(message) = &settings.message {
+        facts.push(("Every request holds", shorten(&clean(message), 200)));
+    }
+    if !settings.sources.is_empty() {
+        facts.push(("Connections come from", clean(&settings.sources.join(", "))));
+    }
     if let Some(handler) = &settings.handler {
         facts.push(("Handler of the servers", clean(handler)));
     }
@@ -232,25 +291,6 @@ pub(super) fn facts(run: &Run) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Machine, SCHEMA, Settings};
-
-    fn empty() -> Run {
-        Run {
-            schema: SCHEMA,
-            tool: String::new(),
-            started_unix_s: 0,
-            elapsed_s: 0.0,
-            machine: Machine::default(),
-            settings: Settings::default(),
-            targets: Vec::new(),
-            cells: Vec::new(),
-            ratios: Vec::new(),
-            found: Vec::new(),
-            warnings: Vec::new(),
-            partial: Vec::new(),
-            conclusion: Vec::new(),
-        }
-    }
 
     #[test]
     fn lines_are_as_long_as_they_may_be() {
@@ -287,10 +327,35 @@ mod tests {
     }
 
     #[test]
+    fn a_title_tells_runs_apart_and_a_command_can_be_called_again() {
+        let mut run =
+            Run { targets: vec![TargetInfo { name: "tcp".to_owned(), ..TargetInfo::default() }], ..Run::default() };
+        let load = |size: &str| LoadInfo { size: size.to_owned(), connections: 64, pipeline: 1, rate_per_s: None };
+        run.cells = vec![crate::Cell { load: load("64"), ..crate::Cell::default() }];
+        assert_eq!(title(&run).replace(TIGHT, " "), "tcp: 64 B, 64 connections, closed loop");
+        run.cells.push(crate::Cell { load: load("128"), ..crate::Cell::default() });
+        run.targets = vec![run.targets[0].clone(); 7];
+        assert_eq!(title(&run), "1:tcp, 2:tcp, 3:tcp, 4:tcp, 3 more: 2 loads");
+        assert_eq!(command(&run), None);
+        run.command = ["swapwire", "bench", "tcp://[::1]:7", "", "it's\u{1b}"].map(str::to_owned).to_vec();
+        assert_eq!(command(&run).unwrap(), "swapwire bench 'tcp://[::1]:7' '' 'it'\\''s\u{fffd}'");
+    }
+
+    #[test]
+    fn a_socket_of_datagrams_is_no_stream() {
+        let target = |wire: &str, datagrams| TargetInfo { wire: wire.to_owned(), datagrams, ..TargetInfo::default() };
+        assert_eq!(wire(&target("byte stream", false)), "byte stream: loses nothing");
+        assert_eq!(wire(&target("datagram", false)), "datagrams: loses nothing");
+        assert_eq!(wire(&target("datagram", true)), "datagrams: may lose, repeat and reorder");
+        assert_eq!(wire(&target("", true)), "datagrams: may lose, repeat and reorder");
+        assert_eq!(wire(&target("", false)), "loses nothing", "a file of an earlier version does not tell");
+    }
+
+    #[test]
     fn long_names_stay_apart() {
         let target = |name: &str| TargetInfo { name: name.to_owned(), ..TargetInfo::default() };
         let names = ["tcp", "tcp://one.example.com/aaaaaaaa:4000", "tcp://one.example.org/bbbbbbbb:4000"];
-        let run = Run { targets: names.map(target).to_vec(), ..empty() };
+        let run = Run { targets: names.map(target).to_vec(), ..Run::default() };
         let short = short_names(&run, 12);
         assert_eq!(short[0], "tcp");
         assert_ne!(short[1], short[2]);

@@ -120,11 +120,13 @@ pub(crate) fn run(targets: usize, loads: &[LoadInfo], rounds: usize) -> Run {
         name: (*name).to_owned(),
         endpoint: (*endpoint).to_owned(),
         server: if *name == "mem" { "same-process" } else { "process" }.to_owned(),
-        datagrams: name.contains("dgram") || *name == "udp",
+        wire: if name.contains("dgram") || *name == "udp" { "datagram" } else { "byte stream" }.to_owned(),
+        datagrams: *name == "udp",
     };
     let mut run = Run {
         schema: SCHEMA,
         tool: "swapwire 0.1.0".to_owned(),
+        command: ["swapwire", "bench", "--message", "it's"].map(str::to_owned).to_vec(),
         started_unix_s: 1_795_380_855,
         elapsed_s: at_s,
         machine: Machine { os: "Linux 6.1.0".to_owned(), cpu: "AMD EPYC 7B13".to_owned(), cpus: 2 },

@@ -58,7 +58,11 @@ fn every_drawing_has_a_title_and_its_numbers_in_words() {
     let run = run(5, &["64", "1024", "16384"].map(load), 7);
     let page = page("drawings.html", &[("run.json", run.clone())]);
     let drawings: Vec<_> = page.split("<svg ").skip(1).map(|part| part.split("</svg>").next().unwrap()).collect();
-    assert_eq!(drawings.len(), 5 + 3 * 4 + 2, "a sample for each target, four plots for each load, two by size");
+    assert_eq!(
+        drawings.len(),
+        5 + 3 * 4 + 2,
+        "a sample for each target, four plots for each load, of which the first stands at the top, two by size"
+    );
     for drawing in drawings {
         assert!(drawing.starts_with("role=\"img\" aria-label=\""), "{drawing}");
         assert!(drawing.contains("<title>") && drawing.contains("<desc>"), "{drawing}");
@@ -91,8 +95,12 @@ fn names_never_become_markup() {
     let words = words(&page);
     assert!(words.contains("&lt;b&gt;the generator&lt;"), "a warning is shown");
     assert!(words.contains("stopped after 3 of 7 rounds"), "so is what is missing");
-    let (warning, table) = (page.find("the generator").unwrap(), page.find("<table").unwrap());
-    assert!(warning < table, "before any number");
+    let place = |what: &str| page.find(what).unwrap();
+    assert!(
+        place("&lt;i&gt;udp") < place("<svg ") && place("<svg ") < place("the generator"),
+        "findings and a plot first"
+    );
+    assert!(place("the generator") < place("<table"), "before any table");
 }
 
 #[test]
@@ -114,6 +122,53 @@ fn one_target_twelve_cells_and_no_reply_at_all_make_pages_too() {
     assert!(!silent.contains("NaN"), "{silent}");
     assert!(words(&silent).contains("timeout × 640"), "{silent}");
     well_formed(&page("empty.html", &[("empty.json", run(2, &[load("64")], 0))]));
+}
+
+#[test]
+fn a_page_tells_where_its_run_comes_from_and_from_four_loads_on_what_it_holds() {
+    let contents = "aria-label=\"Contents\"";
+    let three = page("three.html", &[("", run(2, &["64", "1024", "16384"].map(load), 3))]);
+    assert!(!three.contains(contents));
+    assert!(three.contains("<title>swapwire bench: tcp, udp: 3 loads, 2026-11-22 20:54 UTC</title>"), "{three}");
+    for said in ["swapwire bench --message ", "swapwire 0.1.0", "Linux 6.1.0, AMD EPYC 7B13, 2 processors"] {
+        assert!(words(&three).replace('\u{a0}', " ").contains(said), "{said}");
+    }
+    let four = page("four.html", &[("", run(5, &["64", "256", "1024", "16384"].map(load), 3))]);
+    well_formed(&four);
+    assert!(four.contains(contents));
+    let targets: Vec<_> = four.split("href=\"#").skip(1).map(|part| part.split('"').next().unwrap()).collect();
+    assert_eq!(targets.len(), 5, "four loads and what they cost by size");
+    assert!(targets.iter().all(|target| four.contains(&format!("<h2 id=\"{target}\">"))), "{targets:?}");
+    assert!(!words(&four).contains("stream: may") && words(&four).contains("datagrams: loses nothing"));
+}
+
+#[test]
+fn plots_say_their_numbers_without_a_script() {
+    let sizes = [("64", "64 B"), ("1024", "1 KiB"), ("16384", "16 KiB")];
+    let run = run(2, &sizes.map(|(size, _)| load(size)), 3);
+    let page = page("numbers.html", &[("", run.clone())]).replace('\u{a0}', " ");
+    let texts = |title: &str| {
+        let drawing = page.split(&format!("<title>{title}")).nth(1).unwrap().split("</svg>").next().unwrap();
+        let texts =
+            drawing.split("<text ").skip(1).map(|text| text.split(['>', '<']).nth(1).unwrap().trim().to_owned());
+        texts.collect::<Vec<_>>()
+    };
+    let three_digits =
+        |number: f64| format!("{number:.*}", if number < 9.995 { 2 } else { usize::from(number < 99.95) });
+    for cell in &run.cells {
+        let summary = cell.summary.as_ref().unwrap();
+        let size = sizes.iter().find(|(size, _)| *size == cell.load.size).unwrap().1;
+        let rate = three_digits(summary.messages_per_s.median / 1e3);
+        let over_time = texts(&format!("Throughput over time, {size}, 64 connections"));
+        assert!(over_time.contains(&format!("{rate}k/s")), "{rate} in {over_time:?}");
+        let by_size = texts("Throughput by message size");
+        assert!(by_size.iter().any(|text| text.ends_with(&format!("{rate}k"))), "{rate} in {by_size:?}");
+        let p99 = three_digits(summary.latency.percentile(99.0) as f64 / 1e6);
+        let spectrum = texts(&format!("Latency spectrum, {size}, 64 connections"));
+        assert!(spectrum.contains(&format!("{p99} ms")), "{p99} in {spectrum:?}");
+    }
+    let searched = html(&[(String::new(), found())]);
+    assert!(searched.contains("tcp 90k/s"), "{searched}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Rounds that do not agree.
 
-use super::Seen;
+use super::{Doubt, Seen};
 use crate::{
     Round, Value,
     evaluate::words,
@@ -12,8 +12,12 @@ const NOISY: f64 = 0.1;
 /// Fewer rounds cannot tell the first from the others.
 const FEWEST: usize = 4;
 
+pub(super) fn of(seen: &Seen<'_>) -> impl Iterator<Item = Doubt> {
+    drift(seen).into_iter().chain(noise(seen))
+}
+
 /// How far its numbers move, where that is too far.
-pub(super) fn noise(seen: &Seen<'_>) -> Option<String> {
+fn noise(seen: &Seen<'_>) -> Option<Doubt> {
     let summary = seen.summary;
     let latency = |name: &str| summary.latency_ns.get(name).copied();
     let measures = if seen.cell.load.rate_per_s.is_some() {
@@ -28,7 +32,10 @@ pub(super) fn noise(seen: &Seen<'_>) -> Option<String> {
             (share > NOISY).then(|| format!("{what} ± {}", words::percent(share)))
         })
         .collect();
-    (!noisy.is_empty()).then(|| format!("{}: {}", seen.name, noisy.join(", ")))
+    (!noisy.is_empty()).then(|| Doubt {
+        cause: format!("noisy: ask for more rounds (--rounds), {}, or a quieter machine", seen.longer()),
+        here: noisy.join(", "),
+    })
 }
 
 fn half_share(value: &Value) -> Option<f64> {
@@ -37,7 +44,7 @@ fn half_share(value: &Value) -> Option<f64> {
 
 /// Whether the first round was outside the 99 % prediction interval of the later ones, and by something that matters: its
 /// rate in a closed loop, its median latency in an open one.
-pub(super) fn drift(seen: &Seen<'_>) -> Option<String> {
+fn drift(seen: &Seen<'_>) -> Option<Doubt> {
     let open = seen.cell.load.rate_per_s.is_some();
     let measure = |round: &Round| if open { round.latency_at(50.0) } else { round.messages_per_s() };
     let numbers: Vec<_> = seen.cell.rounds.iter().map(measure).collect::<Option<_>>()?;
@@ -48,11 +55,9 @@ pub(super) fn drift(seen: &Seen<'_>) -> Option<String> {
     (off > NOISY * usual && off > usually).then(|| {
         let say = |number| if open { words::time(number) } else { format!("{} per second", words::count(number)) };
         let what = if open { " in the median" } else { "" };
-        format!(
-            "drift: {}: {}{what} in the first round, {} in the later ones; try a longer --warmup",
-            seen.name,
-            say(*first),
-            say(usual)
-        )
+        Doubt {
+            cause: "drift: the first round differs from the later ones; try a longer --warmup".to_owned(),
+            here: format!("{}{what}, then {}", say(*first), say(usual)),
+        }
     })
 }

@@ -49,24 +49,39 @@ pub(in super::super) fn cost(cost: &Cost<'_>, loads: &[&LoadInfo], names: &[Stri
         .collect();
     let (first, last) =
         marks.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (at, _)| (low.min(*at), high.max(*at)));
+    // The number of a line's end stands at its name.
+    let mut labels = names.to_vec();
+    for (index, known) in &lines {
+        if let (Some(label), Some((_, value))) = (labels.get_mut(*index), known.last()) {
+            *label = format!("{label} {}", cost.unit.show(value.median));
+        }
+    }
     let around = ((last - first) * 0.06).max(0.1);
     let frame = Frame {
-        x: Axis::marked((first - around, last + around), marks, (64.0, size.0 - room(names))),
+        x: Axis::marked((first - around, last + around), marks, (64.0, size.0 - room(&labels))),
         y: Axis::log((least, most), cost.unit, (size.1 - 50.0, 36.0)),
     };
     let described = format!("A line for each target: {} over the size of a message.", cost.what);
     Some(svg(size, cost.title, &described, |pen| {
         frame.draw(pen, "size of a message", cost.what);
-        let mut ends = Vec::new();
+        let (mut ends, mut values) = (Vec::new(), Vec::new());
         for (index, known) in &lines {
             pen.line(known.iter().map(|(at, value)| frame.at((*at, value.median))), Role::Dashed(*index), 2.0);
             for (at, value) in known {
                 pen.line([frame.at((*at, value.low)), frame.at((*at, value.high))], Role::Ink, 1.5);
                 pen.marker(frame.at((*at, value.median)), *index);
             }
-            ends.extend(
-                known.last().map(|(at, value)| (*index, frame.at((*at, value.median)), names[*index].as_str())),
-            );
+            let place = |(at, value): &(f64, Value)| (*index, frame.at((*at, value.median)));
+            let Some((last, others)) = known.split_last() else { continue };
+            let number = |(at, value): &(f64, Value)| (*at, (place(&(*at, *value)), cost.unit.show(value.median)));
+            values.extend(others.iter().map(number));
+            let (series, at) = place(last);
+            ends.push((series, at, labels[*index].clone()));
+        }
+        for (at, _) in &frame.x.ticks {
+            let here = values.iter().filter(|(place, _)| place == at);
+            let here: Vec<_> = here.map(|(_, ((series, at), text))| (*series, *at, text.clone())).collect();
+            frame.values(pen, &here);
         }
         frame.names(pen, &ends);
     }))

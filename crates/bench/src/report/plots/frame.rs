@@ -3,8 +3,8 @@
 use super::super::units::Unit;
 use super::pen::{Align, LETTER_WIDTH, Pen, Role};
 
-/// Pixels of a drawing that has the page's width.
-pub(super) const WIDTH: f64 = 900.0;
+/// Pixels of a drawing that has the page's width: few enough for its letters to be read on a narrow one.
+pub(super) const WIDTH: f64 = 640.0;
 /// Pixels between two lines of text.
 pub(super) const LINE: f64 = 17.0;
 
@@ -110,7 +110,7 @@ impl Frame {
     }
 
     /// The names of lines at the right of the frame, each as near to its line's end as the others let it be.
-    pub(super) fn names(&self, pen: &Pen<'_>, ends: &[(usize, (f64, f64), &str)]) {
+    pub(super) fn names(&self, pen: &Pen<'_>, ends: &[(usize, (f64, f64), String)]) {
         let (bottom, top) = self.y.pixels;
         let wanted: Vec<_> = ends.iter().map(|(_, (_, y), _)| *y).collect();
         for ((series, (x, y), name), height) in ends.iter().zip(spread(&wanted, LINE, (top, bottom))) {
@@ -118,6 +118,18 @@ impl Frame {
             pen.line([(*x + 5.0, *y), (begin, height)], Role::Faint, 0.5);
             pen.marker((begin + 5.0, height), *series);
             pen.text((begin + 14.0, height), Align::Left, name, Role::Ink);
+        }
+    }
+
+    /// What points are worth, at their right, each with the marker of its series and as near to its point as the others let it
+    /// be.
+    pub(super) fn values(&self, pen: &Pen<'_>, points: &[(usize, (f64, f64), String)]) {
+        let (bottom, top) = self.y.pixels;
+        let wanted: Vec<_> = points.iter().map(|(_, (_, y), _)| *y).collect();
+        for ((series, (x, y), value), height) in points.iter().zip(spread(&wanted, LINE * 0.9, (top, bottom))) {
+            pen.line([(*x, *y), (x + 8.0, height)], Role::Faint, 0.5);
+            pen.marker((x + 12.0, height), *series);
+            pen.text((x + 19.0, height), Align::Left, value, Role::Ink);
         }
     }
 }

@@ -11,7 +11,7 @@ pub(super) const COLORS: usize = 7;
 /// Dash patterns, before they repeat: another number than that of the colours, so that 35 series are told apart.
 const DASHES: [&str; 5] = ["", "28 12", "8 10", "36 10 8 10", "18 8"];
 /// How much larger than drawn a drawing may be shown.
-const STRETCH: f64 = 1.15;
+const STRETCH: f64 = 1.35;
 /// Size of letters in pixels.
 const LETTER: f64 = 13.0;
 /// About the width of a letter, in the wider of the usual fonts.

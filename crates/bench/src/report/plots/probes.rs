@@ -31,12 +31,20 @@ pub(in super::super) fn probes(title: &str, found: &[&Found], names: &[String]) 
     let times =
         points().map(|point| (point.1, point.1)).reduce(|(low, high), (time, _)| (low.min(time), high.max(time)))?;
     let size = (WIDTH, 300f64.max(LINE * lines.len() as f64 + 90.0));
+    let mut labels = names.to_vec();
+    for found in found {
+        if let Some(label) = labels.get_mut(found.target) {
+            let rate =
+                found.load.rate_per_s.map_or_else(|| "none".to_owned(), |rate| format!("{}/s", COUNT.chosen(rate)));
+            *label = format!("{label} {rate}");
+        }
+    }
     let frame = Frame {
-        x: Axis::log(rates, COUNT, (64.0, size.0 - room(names))),
+        x: Axis::log(rates, COUNT, (64.0, size.0 - room(&labels))),
         y: Axis::log(times, TIME, (size.1 - 50.0, 36.0)),
     };
     let described = "A line for each target through the rates that were tried: the 99th percentile of the latency at each. A \
-                     cross is a rate at which the objective did not hold.";
+                     cross is a rate at which the objective did not hold. The highest rate that held stands at the name.";
     Some(svg(size, title, described, |pen| {
         frame.draw(pen, "requests/s asked for", "p99 latency");
         let mut ends = Vec::new();
@@ -50,7 +58,7 @@ pub(in super::super) fn probes(title: &str, found: &[&Found], names: &[String]) 
                 }
             }
             ends.extend(
-                points.last().map(|(rate, time, _)| (*index, frame.at((*rate, *time)), names[*index].as_str())),
+                points.last().map(|(rate, time, _)| (*index, frame.at((*rate, *time)), labels[*index].clone())),
             );
         }
         frame.names(pen, &ends);

@@ -16,6 +16,8 @@ const MARKS: [(f64, &str); 7] = [
     (99.99, "99.99 %"),
     (99.999, "99.999 %"),
 ];
+/// Percentiles whose times stand beside their lines.
+const LABELLED: [f64; 2] = [50.0, 99.0];
 /// Points of a line in each tenth of what remains.
 const POINTS: f64 = 24.0;
 
@@ -52,8 +54,8 @@ pub(in super::super) fn spectrum(title: &str, series: &[(usize, &Spectrum)], nam
         ),
         y: Axis::log((least, most_nanos), TIME, (size.1 - 50.0, 36.0)),
     };
-    let described =
-        "A line for each target: at each percentage of replies, the latency that so many of them did not exceed.";
+    let described = "A line for each target: at each percentage of replies, the latency that so many of them did not exceed. The times at 50 % \
+         and 99 % are written beside the lines.";
     Some(svg(size, title, described, |pen| {
         frame.draw(pen, "this share of the replies …", "… took no longer than");
         let mut ends = Vec::new();
@@ -64,7 +66,15 @@ pub(in super::super) fn spectrum(title: &str, series: &[(usize, &Spectrum)], nam
                     pen.marker(frame.at(*point), *index);
                 }
             }
-            ends.extend(points.last().map(|point| (*index, frame.at(*point), names[*index].as_str())));
+            ends.extend(points.last().map(|point| (*index, frame.at(*point), names[*index].clone())));
+        }
+        for percent in LABELLED {
+            let value = |(index, spectrum): &&(usize, &Spectrum)| {
+                let nanos = spectrum.percentile(percent).max(1) as f64;
+                (nines(percent) <= end(spectrum.count()) + 1e-9)
+                    .then(|| (*index, frame.at((nines(percent), nanos)), TIME.show(nanos)))
+            };
+            frame.values(pen, &some.iter().filter_map(value).collect::<Vec<_>>());
         }
         frame.names(pen, &ends);
     }))

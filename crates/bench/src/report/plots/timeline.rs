@@ -3,8 +3,8 @@
 use crate::{Cell, Round};
 
 use super::super::units::COUNT;
-use super::frame::{Axis, Frame, WIDTH, room};
-use super::pen::{Role, svg};
+use super::frame::{Axis, Frame, LINE, WIDTH, room};
+use super::pen::{Align, Role, svg};
 
 /// Pixels of a strip, and between two.
 const HEIGHT: f64 = 46.0;
@@ -35,7 +35,8 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
     let strip = |cell: &&Cell| {
         let lines: Vec<_> = cell.rounds.iter().map(|round| rates(round, POINTS / rounds)).collect();
         let most = lines.iter().flatten().map(|(_, rate)| *rate).reduce(f64::max)?;
-        (cell.target < names.len()).then_some((cell.target, lines, most))
+        let rate = COUNT.show(cell.summary.as_ref()?.messages_per_s.median);
+        (cell.target < names.len()).then(|| (cell.target, lines, most, format!("{rate}/s")))
     };
     let strips: Vec<_> = cells.iter().filter_map(strip).collect();
     if strips.is_empty() {
@@ -45,9 +46,9 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
     let every = rounds.div_ceil(14);
     let marks: Vec<_> = (0..rounds).step_by(every).map(|round| (round as f64 + 0.5, (round + 1).to_string())).collect();
     let described = "A strip for each target, and a line in it for each round: messages per second within the round. A round of \
-                     one target was measured just before the same round of the next.";
+                     one target was measured just before the same round of the next. The median stands at the name.";
     Some(svg(size, title, described, |pen| {
-        for (at, (index, lines, most)) in strips.iter().enumerate() {
+        for (at, (index, lines, most, rate)) in strips.iter().enumerate() {
             let top = 36.0 + (HEIGHT + GAP) * at as f64;
             let last = at + 1 == strips.len();
             let frame = Frame {
@@ -59,14 +60,15 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
                 y: Axis::linear(*most, COUNT, 2.0, (top + HEIGHT, top)),
             };
             frame.draw(pen, if last { "round" } else { "" }, if at == 0 { "messages/s" } else { "" });
-            let mut end = None;
             for (round, points) in lines.iter().enumerate() {
                 // A gap between rounds: other targets were measured meanwhile.
                 let place = |(part, rate): &(f64, f64)| frame.at((round as f64 + 0.04 + part * 0.92, *rate));
                 pen.line(points.iter().map(place), Role::Dashed(*index), 1.5);
-                end = points.last().map(place).or(end);
             }
-            frame.names(pen, &end.map(|end| (*index, end, names[*index].as_str())).into_iter().collect::<Vec<_>>());
+            let right = size.0 - room(names) + 14.0;
+            pen.marker((right + 5.0, top + 12.0), *index);
+            pen.text((right + 14.0, top + 12.0), Align::Left, &names[*index], Role::Ink);
+            pen.text((right + 14.0, top + 12.0 + LINE), Align::Left, rate, Role::Ink);
         }
     }))
 }
