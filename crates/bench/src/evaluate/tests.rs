@@ -196,11 +196,11 @@ fn each_cause_is_one_line_with_its_cells_and_a_full_machine_marks_its_findings()
         run.warnings,
         [
             "THE MACHINE WAS FULL: client and server took its 2 processors from each other, and the numbers are those of both, \
-             good to compare wires with each other, and no limit of a server alone: tcp at 64 B, 64 connections (1 thread of \
-             the generator busy 98 %, the server 0.95 processors); unix at 64 B, 64 connections (1 thread of the generator \
-             busy 98 %, the server 0.95 processors)",
+             good to compare wires with each other, and no limit of a server alone; at 64 B, 64 connections: tcp (1 thread of \
+             the generator busy 98 %, the server 0.95 processors), unix (1 thread of the generator busy 98 %, the server 0.95 \
+             processors)",
             "THE CLIENT WAS THE BOTTLENECK: the generator had no time to spare, and the server may do more; give the generator \
-             more --threads, or --pin its threads: udp at 64 B, 64 connections (1 thread of the generator busy 98 %)",
+             more --threads, or --pin its threads; at 64 B, 64 connections: udp (1 thread of the generator busy 98 %)",
         ]
     );
     let marked = |line: &String| line.ends_with(" (on a full machine, which client and server shared)");
@@ -224,7 +224,7 @@ fn a_late_generator_is_told_from_an_overloaded_server() {
     assert_eq!(with(3000, 100_000, 1000), "", "nor are 3 ms of 100");
     let late = with(900, 1000, 1000);
     assert!(late.starts_with("THE CLIENT WAS THE BOTTLENECK: the generator was late"), "{late}");
-    assert!(late.contains(": tcp at 64 B, 64 connections, 1,000 per second (late by 9"), "{late}");
+    assert!(late.contains("; at 64 B, 64 connections, 1,000 per second: tcp (late by 9"), "{late}");
     assert!(late.contains("--spin") && !late.contains("were answered"), "{late}");
     assert!(with(900, 1000, 900).contains("; 900 per second were answered)"));
     assert!(with(50, 90_000, 900).starts_with("overload: "));
@@ -241,12 +241,12 @@ fn what_went_wrong_is_said() {
     assert_eq!(
         run.warnings,
         [
-            "wrong replies, where echo was expected (--expect): tcp at 64 B, 64 connections (3 of 6,000)",
-            "loss: requests without a right reply in time: tcp at 64 B, 64 connections (3.3 % of 6,000 requests: 100 without a \
+            "wrong replies, where echo was expected (--expect); at 64 B, 64 connections: tcp (3 of 6,000)",
+            "loss: requests without a right reply in time; at 64 B, 64 connections: tcp (3.3 % of 6,000 requests: 100 without a \
              reply within the timeout, 97 on connections that broke, 40 answered later (--timeout))",
             "NO LOCAL PORTS LEFT on the client's machine, which is no fault of the server: come from more addresses (--source), \
-             or open fewer connections anew (--reconnect-every): tcp at 64 B, 64 connections (7 times)",
-            "errors: tcp at 64 B, 64 connections (connect: connection refused × 2)",
+             or open fewer connections anew (--reconnect-every); at 64 B, 64 connections: tcp (7 times)",
+            "errors; at 64 B, 64 connections: tcp (connect: connection refused × 2)",
         ]
     );
 }
@@ -255,11 +255,11 @@ fn what_went_wrong_is_said() {
 fn rounds_that_do_not_agree_are_doubted() {
     let noisy = evaluated(run(None, &[("tcp", rounds(&[1000, 1400, 800, 1100, 1300]))]));
     let line = warning(&noisy, "noisy: ask for more rounds (--rounds), longer ones (--duration)").unwrap_or_default();
-    assert!(line.contains(": tcp at 64 B, 64 connections (messages per second ±"), "{:?}", noisy.warnings);
+    assert!(line.contains("; at 64 B, 64 connections: tcp (messages per second ±"), "{:?}", noisy.warnings);
     assert!(warning(&noisy, "drift").is_none());
     let drifting = evaluated(run(None, &[("tcp", rounds(&[700, 1000, 1010, 990, 1005]))]));
     let line = warning(&drifting, "drift").unwrap_or_default();
-    assert!(line.ends_with("tcp at 64 B, 64 connections (700 per second, then 1,001 per second)"), "{line}");
+    assert!(line.ends_with("at 64 B, 64 connections: tcp (700 per second, then 1,001 per second)"), "{line}");
     let few = evaluated(run(None, &[("tcp", rounds(&[5]))]));
     assert!(warning(&few, "1 round cannot tell").is_some() && warning(&few, "few messages in a round").is_some());
     let calm = evaluated(run(None, &[("tcp", rounds(&[1000, 1010, 990, 1005, 995]))]));

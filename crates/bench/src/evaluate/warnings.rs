@@ -15,14 +15,15 @@ pub(super) fn of(run: &Run) -> Vec<String> {
         let Some(summary) = &cell.summary else { continue };
         let seen = Seen { run, cell, summary };
         let all = bottleneck::of(&seen).into_iter().chain(faults::of(&seen)).chain(spread::of(&seen));
-        let name = words::cell(run, cell);
-        all.for_each(|doubt| causes.add(doubt.cause, format!("{name} ({})", doubt.here)));
+        let (load, target) = (words::load(&cell.load), words::target(run, cell.target));
+        all.for_each(|doubt| causes.add(doubt.cause, &load, format!("{target} ({})", doubt.here)));
     }
     for found in run.found.iter().filter(|found| found.limited_by == "client") {
         let cures = bottleneck::cures(run, found.target, found.load.connections);
         causes.add(
             format!("THE CLIENT WAS THE BOTTLENECK: the server may hold more than was found{cures}"),
-            format!("{} at {}", words::target(run, found.target), words::without_rate(&found.load)),
+            &words::without_rate(&found.load),
+            words::target(run, found.target),
         );
     }
     let rounds = run.cells.iter().map(|cell| cell.rounds.len()).max().unwrap_or(0);
@@ -30,21 +31,33 @@ pub(super) fn of(run: &Run) -> Vec<String> {
         let plural = words::plural(rounds as u64);
         format!("{rounds} round{plural} cannot tell how sure a number is: ask for 5 or more (--rounds)")
     });
-    let line = |(cause, cells): (String, Vec<String>)| format!("{cause}: {}", cells.join("; "));
-    few.into_iter().chain(causes.0.into_iter().map(line)).collect()
+    few.into_iter().chain(causes.lines()).collect()
 }
 
-/// Each cause once, in the order in which it was met, with where it was.
+/// Each cause once, in the order in which it was met, with the loads under which it was, and the targets under each.
 #[derive(Default)]
-struct Causes(Vec<(String, Vec<String>)>);
+struct Causes(Vec<(String, Vec<(String, Vec<String>)>)>);
 
 impl Causes {
-    fn add(&mut self, cause: String, cell: String) {
-        match self.0.iter_mut().find(|(known, _)| *known == cause) {
-            Some((_, cells)) => cells.push(cell),
-            None => self.0.push((cause, vec![cell])),
-        }
+    fn add(&mut self, cause: String, load: &str, target: String) {
+        let loads = of_key(&mut self.0, &cause);
+        of_key(loads, load).push(target);
     }
+
+    /// `cause; at one load: target, target; at another load: target`.
+    fn lines(self) -> impl Iterator<Item = String> {
+        let under = |(load, targets): (String, Vec<String>)| format!("; at {load}: {}", targets.join(", "));
+        self.0.into_iter().map(move |(cause, loads)| cause + &loads.into_iter().map(under).collect::<String>())
+    }
+}
+
+/// The list of `key`, which is added at the end if it is not there.
+fn of_key<'a, T>(all: &'a mut Vec<(String, Vec<T>)>, key: &str) -> &'a mut Vec<T> {
+    let at = all.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
+        all.push((key.to_owned(), Vec::new()));
+        all.len() - 1
+    });
+    &mut all[at].1
 }
 
 /// What makes a cell's numbers doubtful.

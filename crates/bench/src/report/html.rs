@@ -62,8 +62,8 @@ struct TargetLine {
 #[derive(Serialize)]
 struct Lead {
     title: String,
-    /// Whether it is of an open loop, whose rate is given and whose latency tells.
-    open: bool,
+    /// `closed`: throughput; `open`: latency, since the rate was given; `found`: the rates that were tried.
+    kind: &'static str,
     drawing: String,
 }
 
@@ -139,10 +139,16 @@ fn section(number: usize, file: &str, run: &Run) -> Section {
     let groups = by_load(run);
     let mut loads: Vec<_> =
         groups.iter().enumerate().map(|(at, group)| load(format!("{id}-load{}", at + 1), run, group, &names)).collect();
-    let lead = loads.first_mut().and_then(|load| {
-        let drawing = if load.open { load.spectrum.clone() } else { load.throughput.take() }?;
-        Some(Lead { title: load.title.clone(), open: load.open, drawing })
-    });
+    let mut found = (!run.found.is_empty()).then(|| found(format!("{id}-found"), run, &names));
+    // Moved, not copied.
+    let lead = match (&mut found, loads.first_mut()) {
+        (Some(found), _) => found.plots.first_mut().and_then(Option::take).map(|drawing| ("found", drawing)),
+        (None, Some(load)) if load.open => load.spectrum.take().map(|drawing| ("open", drawing)),
+        (None, Some(load)) => load.throughput.take().map(|drawing| ("closed", drawing)),
+        (None, None) => None,
+    };
+    let first = loads.first().map_or_else(String::new, |load| load.title.clone());
+    let lead = lead.map(|(kind, drawing)| Lead { title: first, kind, drawing });
     let shared = run.targets.iter().zip(&names).filter(|(target, _)| target.server == "same-process");
     Section {
         file: words::clean(file),
@@ -162,7 +168,7 @@ fn section(number: usize, file: &str, run: &Run) -> Section {
             .enumerate()
             .map(|(at, family)| cost(format!("{id}-cost{}", at + 1), run, family, &names))
             .collect(),
-        found: (!run.found.is_empty()).then(|| found(format!("{id}-found"), run, &names)),
+        found,
         shared: shared.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", "),
         id,
     }

@@ -4,7 +4,7 @@ use crate::{LoadInfo, Value};
 
 use super::super::units::Unit;
 use super::super::words;
-use super::frame::{Axis, Frame, LINE, room};
+use super::frame::{Axis, Frame, LINE, VALUE, room, width};
 use super::pen::{Role, svg};
 
 /// What is drawn over the size.
@@ -78,10 +78,16 @@ pub(in super::super) fn cost(cost: &Cost<'_>, loads: &[&LoadInfo], names: &[Stri
             let (series, at) = place(last);
             ends.push((series, at, labels[*index].clone()));
         }
+        // From the left, where the numbers of one size do not reach the next.
+        let mut free = f64::NEG_INFINITY;
         for (at, _) in &frame.x.ticks {
             let here = values.iter().filter(|(place, _)| place == at);
             let here: Vec<_> = here.map(|(_, ((series, at), text))| (*series, *at, text.clone())).collect();
-            frame.values(pen, &here);
+            let texts: Vec<_> = here.iter().map(|(.., text)| text.clone()).collect();
+            if frame.x.at(*at) > free && !here.is_empty() {
+                frame.values(pen, &here);
+                free = frame.x.at(*at) + VALUE + width(&texts);
+            }
         }
         frame.names(pen, &ends);
     }))

@@ -5,6 +5,8 @@ use super::pen::{Align, LETTER_WIDTH, Pen, Role};
 
 /// Pixels of a drawing that has the page's width: few enough for its letters to be read on a narrow one.
 pub(super) const WIDTH: f64 = 640.0;
+/// Pixels from a point to the text of its value.
+pub(super) const VALUE: f64 = 19.0;
 /// Pixels between two lines of text.
 pub(super) const LINE: f64 = 17.0;
 
@@ -129,7 +131,7 @@ impl Frame {
         for ((series, (x, y), value), height) in points.iter().zip(spread(&wanted, LINE * 0.9, (top, bottom))) {
             pen.line([(*x, *y), (x + 8.0, height)], Role::Faint, 0.5);
             pen.marker((x + 12.0, height), *series);
-            pen.text((x + 19.0, height), Align::Left, value, Role::Ink);
+            pen.text((x + VALUE, height), Align::Left, value, Role::Ink);
         }
     }
 }
