@@ -280,7 +280,7 @@ impl Conductor<'_> {
         if round.requests == 0 && round.messages == 0 {
             return Err(Failure::Empty);
         }
-        if round.messages == 0 && round.faults.wrong == 0 {
+        if round.messages == 0 && round.answered == 0 && round.faults.wrong == 0 {
             return Err(Failure::Target(silence(self.target, &round)));
         }
         Ok(round)

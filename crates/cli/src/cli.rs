@@ -37,7 +37,7 @@ pub(crate) enum Command {
     #[command(after_long_help = help::CONNECT)]
     Connect(ConnectArgs),
     /// Measure servers under load, side by side
-    #[command(after_long_help = help::BENCH)]
+    #[command(before_help = help::BENCH_SHORT, after_long_help = help::BENCH, help_template = EXAMPLES_FIRST)]
     Bench(Box<BenchArgs>),
     /// Compare two runs of `bench`
     #[command(after_long_help = help::COMPARE)]

@@ -71,10 +71,19 @@ Exit codes:
   1  no connection, it broke, the peer ended before the input did, a message was too long, or no reply came at all
   2  called wrongly";
 
+pub(crate) const BENCH_SHORT: &str = "\
+Examples:
+  swapwire bench
+  swapwire bench tcp unix --size 64,1k,16k --html wires.html
+  swapwire bench tcp://127.0.0.1:8888 --expect echo -c 16 -n 10k --warmup 0
+  swapwire bench tcp://127.0.0.1:8888 --message 'PING\\r' --framing lines --expect 'regex:^PING'
+  swapwire bench tcp --find-max --slo p99=5ms
+Ctrl-C keeps what was measured; --help tells what the figures mean.";
+
 pub(crate) const BENCH: &str = "\
 Without arguments it starts a server on tcp, udp, unix, unix-dgram and mem, and measures all of them side by side in \
 about 35 s. Targets need not be swapwire: what answers each request with a reply will do, if --expect and --framing say \
-how a right reply looks.
+how a right reply looks, and --message what to ask.
 
 Load models:
   closed loop  (the default) each connection keeps --pipeline requests under way and sends the next when a reply has \
@@ -96,6 +105,7 @@ The first request of each connection is counted apart, as the first reply
   connect      opening a connection
   lost         no reply within --timeout; late: it came after that. On a stream the connection is then given up
   duplicated, reordered  replies that came again, or after that of a later request; where contents tell (uppercase, echo)
+  warm-up      requests before the measured part, in no figure; with --warmup 0 a server gets those of -n and no others
   unsent       an open loop could not send in time, because --pipeline requests were under way or the wire was full
   lag          how late the generator itself was; more than the latencies, and it is the generator that was measured
   client CPU, server CPU  processor time for each right reply; the server's where its process is known (started here, \
@@ -112,6 +122,7 @@ Examples:
   swapwire bench tcp unix -c 512 --server-workers 2
   swapwire bench tcp://127.0.0.1:8888 unix:/run/echo.sock --expect echo
   swapwire bench tcp://127.0.0.1:8888 --rate 10k,50k --slo p99=5ms -d 10s
+  swapwire bench tcp --reconnect-every 1 --source 127.0.0.2,127.0.0.3
   swapwire bench tcp --find-max --slo p99=5ms,loss=0.1%
   swapwire bench tcp://127.0.0.1:7 --expect echo --size 64..1k -n 10k --server-pid 1
   swapwire bench tcp --reconnect-every 1

@@ -59,10 +59,13 @@ fn contradictions() {
 #[test]
 fn what_does_not_exist() {
     for (args, line) in [
-        (&["tpc"][..], "unknown scheme \"tpc\"; known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram; a server"),
-        (&["tpc://h:1"], "bench tpc://h:1: unknown scheme \"tpc\"; known: mem, mem-dgram, "),
+        (
+            &["tpc"][..],
+            "unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram; a",
+        ),
+        (&["tpc://h:1"], "bench tpc://h:1: unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, "),
         (&["127.0.0.1"], "endpoint \"127.0.0.1\": no scheme; write for example tcp://127.0.0.1:8888"),
-        (&["mem", "--handler", "ecco"], "unknown handler \"ecco\"; known: chargen, chat, "),
+        (&["mem", "--handler", "ecco"], "unknown handler \"ecco\"; did you mean \"echo\"? known: chargen, chat, "),
         (&["mem", "--handler", "daytime"], "--handler daytime: say with --expect what a right reply is"),
         (&["mem", "--pin", "4096"], "--pin 4096: there is no processor 4096 for this process; it may use "),
         (&["mem", "--server-pin", "0-"], "--server-pin 0-: write processors as 1 or 0,2-3"),

@@ -227,7 +227,7 @@ pub(super) fn found(run: &Run, names: &[String]) -> Table {
     ];
     let rows = run.found.iter().map(|found| {
         let at_it = found.probes.iter().rfind(|probe| probe.held && Some(probe.rate_per_s) == found.load.rate_per_s);
-        let at = |percent| optional(at_it, |probe| time(probe.round.latency.percentile(percent)));
+        let at = |percent| optional(at_it, |probe| time(probe.round.times().percentile(percent)));
         vec![
             named(names, found.target),
             words::size(&found.load.size),
@@ -264,9 +264,9 @@ pub(super) fn probes(found: &crate::Found) -> Table {
         vec![
             COUNT.chosen(probe.rate_per_s),
             answered,
-            at(&round.latency, 50.0),
-            at(&round.latency, 99.0),
-            at(&round.latency, 99.9),
+            at(round.times(), 50.0),
+            at(round.times(), 99.0),
+            at(round.times(), 99.9),
             at(&round.lag, 99.0),
             if probe.held { "yes" } else { "no" }.to_owned(),
             words::clean(&probe.why),

@@ -15,49 +15,10 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 
-    /// Start the servers: one process for each wire; mem is served within this process. The default without ENDPOINT
-    #[arg(long = "self", help_heading = "Servers")]
-    pub(crate) own: bool,
-
-    /// What the started servers answer; `swapwire handlers` lists them. Default: uppercase-echo
-    #[arg(long, value_name = "NAME", help_heading = "Servers")]
-    pub(crate) handler: Option<String>,
-
-    /// Workers of each started server: threads that serve. Default: 1, so that wires are compared on one thread each
-    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Servers")]
-    pub(crate) server_workers: Option<usize>,
-
-    /// Bind the started servers to these processors, as 1 or 0,2-3
-    #[arg(long, value_name = "CPUS", help_heading = "Servers")]
-    pub(crate) server_pin: Option<String>,
-
-    /// The process of the one server that is measured, on this machine: its CPU time and memory are measured too
-    #[arg(long, value_name = "PID", help_heading = "Servers")]
-    pub(crate) server_pid: Option<u32>,
-
-    /// What is a right reply: uppercase, echo, any, bytes:N or regex:PATTERN. Wrong replies fail the run.
-    /// Default: what the started handler answers, else uppercase
-    #[arg(long, value_name = "REPLY", help_heading = "Servers")]
-    pub(crate) expect: Option<String>,
-
-    /// How byte streams are cut into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
-    /// fixed:N. Default: what the started handler wants, else chunks; wires with boundaries of their own ignore it
-    #[arg(long, value_name = "FRAMING", help_heading = "Servers")]
-    pub(crate) framing: Option<String>,
-
     /// Bytes of a request: 64, 64..1k (evenly between them) or file:PATH (a size on each line); several with commas.
     /// Default: 64
     #[arg(long, value_name = "SIZE", help_heading = "Load")]
     pub(crate) size: Option<String>,
-
-    /// What every request holds, with \n, \r, \t, \0, \\ and \x0f as in C. Default: letters and digits that tell requests
-    /// apart
-    #[arg(long, value_name = "TEXT", help_heading = "Load")]
-    pub(crate) message: Option<String>,
-
-    /// The same from a file, byte by byte
-    #[arg(long, value_name = "PATH", help_heading = "Load")]
-    pub(crate) message_file: Option<PathBuf>,
 
     /// Connections, or peers of a datagram socket; several with commas
     #[arg(short, long, value_name = "N", default_value = "64", help_heading = "Load")]
@@ -80,6 +41,15 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "OBJECTIVE", help_heading = "Load")]
     pub(crate) slo: Option<String>,
 
+    /// What every request holds, with \n, \r, \t, \0, \\ and \x0f as in C. Default: letters and digits that tell requests
+    /// apart
+    #[arg(long, value_name = "TEXT", help_heading = "Load")]
+    pub(crate) message: Option<String>,
+
+    /// The same from a file, byte by byte
+    #[arg(long, value_name = "PATH", help_heading = "Load")]
+    pub(crate) message_file: Option<PathBuf>,
+
     /// Open a connection anew after so many replies
     #[arg(long, value_name = "N", value_parser = count::<u64>, help_heading = "Load")]
     pub(crate) reconnect_every: Option<u64>,
@@ -93,6 +63,10 @@ pub(crate) struct BenchArgs {
     #[arg(short = 'n', long, value_name = "N", value_parser = count::<u64>, help_heading = "Rounds")]
     pub(crate) requests: Option<u64>,
 
+    /// How often each target is measured under each load; the targets take turns. Default: 7
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Rounds")]
+    pub(crate) rounds: Option<usize>,
+
     /// Full load before the measured part
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "200ms", help_heading = "Rounds")]
     pub(crate) warmup: Duration,
@@ -101,14 +75,40 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "0", help_heading = "Rounds")]
     pub(crate) ramp: Duration,
 
-    /// How often each target is measured under each load; the targets take turns. Default: 7
-    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Rounds")]
-    pub(crate) rounds: Option<usize>,
-
     /// A request without a reply for so long is lost; on a byte stream its connection is given up. Default: 1s where the
     /// wire may lose messages, else 5s
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Rounds")]
     pub(crate) timeout: Option<Duration>,
+
+    /// What is a right reply: uppercase, echo, any, bytes:N or regex:PATTERN. Wrong replies fail the run.
+    /// Default: what the started handler answers, else uppercase
+    #[arg(long, value_name = "REPLY", help_heading = "Replies")]
+    pub(crate) expect: Option<String>,
+
+    /// How byte streams are cut into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
+    /// fixed:N. Default: what the started handler wants, else chunks; wires with boundaries of their own ignore it
+    #[arg(long, value_name = "FRAMING", help_heading = "Replies")]
+    pub(crate) framing: Option<String>,
+
+    /// Start the servers: one process for each wire; mem is served within this process. The default without ENDPOINT
+    #[arg(long = "self", help_heading = "Servers")]
+    pub(crate) own: bool,
+
+    /// What the started servers answer; `swapwire handlers` lists them. Default: uppercase-echo
+    #[arg(long, value_name = "NAME", help_heading = "Servers")]
+    pub(crate) handler: Option<String>,
+
+    /// Workers of each started server: threads that serve. Default: 1, so that wires are compared on one thread each
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Servers")]
+    pub(crate) server_workers: Option<usize>,
+
+    /// Bind the started servers to these processors, as 1 or 0,2-3
+    #[arg(long, value_name = "CPUS", help_heading = "Servers")]
+    pub(crate) server_pin: Option<String>,
+
+    /// The process of the one server that is measured, on this machine: its CPU time and memory are measured too
+    #[arg(long, value_name = "PID", help_heading = "Servers")]
+    pub(crate) server_pid: Option<u32>,
 
     /// Threads of the generator. Default: one for each processor of --pin, else for every other one of the machine; no
     /// more than connections

@@ -17,9 +17,9 @@ pub(in super::super) fn probes(title: &str, found: &[&Found], names: &[String]) 
         .filter(|found| found.target < names.len())
         .map(|found| {
             let answered =
-                found.probes.iter().filter(|probe| !probe.round.latency.is_empty() && probe.rate_per_s > 0.0);
+                found.probes.iter().filter(|probe| !probe.round.times().is_empty() && probe.rate_per_s > 0.0);
             let mut points: Vec<_> = answered
-                .map(|probe| (probe.rate_per_s, probe.round.latency.percentile(99.0) as f64, probe.held))
+                .map(|probe| (probe.rate_per_s, probe.round.times().percentile(99.0) as f64, probe.held))
                 .collect();
             points.sort_by(|one, other| one.0.total_cmp(&other.0));
             (found.target, points)
