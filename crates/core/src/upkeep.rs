@@ -1,7 +1,7 @@
 //! Looking after the place that something is bound to.
 
 /// What [`Listener::upkeep`](crate::Listener::upkeep) or [`DatagramSocket::upkeep`](crate::DatagramSocket::upkeep) found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upkeep {
     /// Whether whoever comes now reaches it.

@@ -73,7 +73,8 @@
 //! A peer can send descriptors along with its bytes (`SCM_RIGHTS`). Nobody here asks for any, and none stays open: messages are
 //! received without a buffer for them, so the system closes them. The bytes are taken as ever. Of datagrams, where
 //! `recvmmsg(2)` receives them, it is counted ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)); of
-//! streams the system does not tell.
+//! streams the system does not tell. A read from a stream ends behind what came with descriptors, as if no more had arrived: a peer
+//! that sends some and goes on at once may not be heard on until it sends again or ends.
 //!
 //! # Datagrams
 //!
