@@ -10,7 +10,7 @@ struct ReverseWords;
 impl Handler for ReverseWords {
     async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
         let words: Vec<&[u8]> = request.message().split(|byte| *byte == b' ').rev().collect();
-        Ok(reply.send(&words.join(&b' '))?)
+        Ok(reply.send(words.join(&b' '))?)
     }
 }
 // --- handler ---

@@ -7,7 +7,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = swapwire::server()
 //!     .listen("mem:upper")
-//!     .handler(handler_fn(|request, reply| Ok(reply.send(&request.message().to_ascii_uppercase())?)))
+//!     .handler(handler_fn(|request, reply| Ok(reply.send(request.message().to_ascii_uppercase())?)))
 //!     .framing(Framing::Lines)
 //!     .limits(Limits::default().max_message(4096))
 //!     .bind()

@@ -243,7 +243,7 @@ async fn a_large_last_reply_survives_unread_input() {
     const LARGE: usize = 1_500_000;
     let large = |request: Request<'_>, reply: &mut Reply| {
         if request.message() == b"big" {
-            reply.send(&vec![b'y'; LARGE])?;
+            reply.send(vec![b'y'; LARGE])?;
             reply.close();
         }
         Ok(())

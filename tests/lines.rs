@@ -178,7 +178,7 @@ async fn the_bound_of_unproven_peers_counts_the_ends_of_replies() {
     let replies_of = |at_once: bool| {
         let reply = |request: Request<'_>, reply: &mut Reply| -> Result<(), HandlerError> {
             let len = std::str::from_utf8(request.message())?.parse()?;
-            Ok(reply.send(&vec![b'r'; len])?)
+            Ok(reply.send(vec![b'r'; len])?)
         };
         if at_once { handler_fn(reply).into_service() } else { Slow(reply).into_service() }
     };

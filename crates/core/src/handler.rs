@@ -33,7 +33,7 @@ use crate::{Addr, BoxError, Peer, Reply, Session};
 ///
 /// impl Handler for Shout {
 ///     async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
-///         reply.send(&request.message().to_ascii_uppercase())?;
+///         reply.send(request.message().to_ascii_uppercase())?;
 ///         Ok(())
 ///     }
 /// }

@@ -14,7 +14,7 @@ use crate::{Handler, HandlerError, Input, Reply, Request};
 /// let reverse = handler_fn(|request, reply| {
 ///     let mut message = request.message().to_vec();
 ///     message.reverse();
-///     reply.send(&message)?;
+///     reply.send(message)?;
 ///     Ok(())
 /// });
 /// # let _ = reverse;

@@ -88,13 +88,13 @@ impl Reply {
         }
     }
 
-    /// Appends one message.
+    /// Appends one message: bytes or text, borrowed or owned.
     ///
     /// # Errors
     /// The message was not taken; earlier ones stay.
     #[inline]
-    pub fn send(&mut self, message: &[u8]) -> Result<(), ReplyError> {
-        self.write(|out| out.put(message))
+    pub fn send(&mut self, message: impl AsRef<[u8]>) -> Result<(), ReplyError> {
+        self.write(|out| out.put(message.as_ref()))
     }
 
     /// Appends one message that `f` writes in place.

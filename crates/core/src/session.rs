@@ -183,7 +183,7 @@ impl Session {
     /// # Cancel safety
     /// If it is dropped before it is done, the message was not queued; it is never torn.
     pub async fn send(&mut self, message: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.reserve().await?.send(message.as_ref())
+        self.reserve().await?.send(message)
     }
 
     /// Queues one message if there is room.
@@ -307,8 +307,8 @@ impl Permit<'_> {
     ///
     /// # Errors
     /// The message is too large or cannot be framed, or the session was closed meanwhile.
-    pub fn send(self, message: &[u8]) -> Result<(), SendError> {
-        self.inner.push(message)
+    pub fn send(self, message: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.inner.push(message.as_ref())
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_REPLY: usize = 1 << 20;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), swapwire_core::HandlerError> {
-/// let shout = handler_fn(|request, reply| Ok(reply.send(&request.message().to_ascii_uppercase())?));
+/// let shout = handler_fn(|request, reply| Ok(reply.send(request.message().to_ascii_uppercase())?));
 /// assert_eq!(testing::replies(&shout, "hello").await?, ["HELLO"]);
 /// # Ok(())
 /// # }
@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(replies(&silent, "").await.unwrap(), Vec::<Bytes>::new());
         let fails = handler_fn(|request, _| Err(format!("from {}", request.peer().unwrap()).into()));
         assert_eq!(replies(&fails, "x").await.unwrap_err().to_string(), "from test:peer");
-        let floods = handler_fn(|_, reply| Ok(reply.send(&vec![0; MAX_REPLY + 1])?));
+        let floods = handler_fn(|_, reply| Ok(reply.send(vec![0; MAX_REPLY + 1])?));
         assert!(replies(&floods, "x").await.is_err());
     }
 }

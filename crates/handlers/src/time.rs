@@ -73,7 +73,7 @@ impl Default for Time {
 
 impl Handler for Time {
     async fn handle(&self, _: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
-        reply.send(&self.now())?;
+        reply.send(self.now())?;
         Ok(())
     }
 }

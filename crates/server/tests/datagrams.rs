@@ -29,7 +29,7 @@ impl Handler for Gate {
             _ => {}
         }
         assert_eq!(request.peer().expect("still there").to_string(), peer);
-        reply.send(&request.message().to_ascii_uppercase())?;
+        reply.send(request.message().to_ascii_uppercase())?;
         Ok(())
     }
 }

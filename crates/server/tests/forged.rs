@@ -27,7 +27,7 @@ fn bytes(replies: &[(String, Vec<u8>)]) -> usize {
 fn greedy() -> impl Handler {
     handler_fn(|_, reply| {
         let limit = reply.limit();
-        Ok(reply.send(&vec![b'!'; limit])?)
+        Ok(reply.send(vec![b'!'; limit])?)
     })
 }
 

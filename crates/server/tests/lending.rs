@@ -69,7 +69,7 @@ async fn what_a_session_leaves_behind_reaches_nobody() {
 async fn what_a_peer_never_took_reaches_nobody() {
     let net = Net::new();
     let limits = limits(|l| l.write_timeout = Some(Duration::from_secs(5)));
-    let large = handler_fn(|request, reply| Ok(reply.send(&request.message().repeat(100_000))?));
+    let large = handler_fn(|request, reply| Ok(reply.send(request.message().repeat(100_000))?));
     let server = net.start_limited("mem:a", large, limits).await;
     for round in 1..=3 {
         let mut deaf = net.connect("mem:a").await;

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 fn upper() -> impl Handler {
-    handler_fn(|request, reply| Ok(reply.send(&request.message().to_ascii_uppercase())?))
+    handler_fn(|request, reply| Ok(reply.send(request.message().to_ascii_uppercase())?))
 }
 
 /// Waits for a permit before it answers messages that start with `wait`, and panics on `panic`.
@@ -164,7 +164,7 @@ async fn a_frame_has_a_deadline_from_its_first_byte() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_reads_is_closed_at_the_write_deadline() {
     let net = Net::new();
-    let big = handler_fn(|_, reply| Ok(reply.send(&[b'x'; 300_000])?));
+    let big = handler_fn(|_, reply| Ok(reply.send([b'x'; 300_000])?));
     let server = net.start("mem:a", big).await;
     let mut session = net.connect("mem:a").await;
     let begun = Instant::now();

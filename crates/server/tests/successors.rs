@@ -24,7 +24,7 @@ struct Odd {
 impl Handler for Odd {
     async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
         match request.message() {
-            b"big" => reply.send(&[b'B'; BIG])?,
+            b"big" => reply.send([b'B'; BIG])?,
             b"fail" => {
                 reply.send(b"what a failed call left")?;
                 return Err("as asked".into());

@@ -33,7 +33,7 @@ impl Handler for Acts {
     async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
         let message = request.message();
         for one in replies(message) {
-            reply.send(&one)?;
+            reply.send(one)?;
         }
         match message.first() {
             Some(b'p') => reply.write(|out| {
@@ -196,8 +196,8 @@ impl Handler for Amplifier {
         let len = u16::from_be_bytes([request.message()[0], request.message()[1]]);
         // In two messages: the bound is for both.
         let (one, other) = (usize::from(len / 2), usize::from(len - len / 2));
-        reply.send(&vec![b'a'; one])?;
-        Ok(reply.send(&vec![b'b'; other])?)
+        reply.send(vec![b'a'; one])?;
+        Ok(reply.send(vec![b'b'; other])?)
     }
 
     fn ready_at_once(&self) -> bool {

@@ -39,7 +39,7 @@ impl Handler for Amplifier {
             "panic" => panic!("as asked"),
             "fail" => Err("as asked,\nwith \x1b[2J".into()),
             len => {
-                let sent = reply.send(&vec![b'!'; len.trim_end().parse()?]);
+                let sent = reply.send(vec![b'!'; len.trim_end().parse()?]);
                 if self.wraps { Ok(sent.map_err(LookUp)?) } else { Ok(sent?) }
             }
         }

@@ -76,7 +76,7 @@ async fn write_all(mut writer: SessionWriter, sends: usize, pushing: &AtomicUsiz
             }
             1 if sent < sends => {
                 if let Some(permit) = drops.begin(writer.reserve()).await {
-                    permit.unwrap().send(&message(0, sent)).unwrap();
+                    permit.unwrap().send(message(0, sent)).unwrap();
                     sent += 1;
                 }
             }

@@ -117,7 +117,7 @@ impl End {
         if let Some(permit) = self.drops.begin(self.session.reserve()).await
             && uses
         {
-            permit.unwrap().send(&message(self.who, self.sent)).unwrap();
+            permit.unwrap().send(message(self.who, self.sent)).unwrap();
             self.sent += 1;
         }
     }

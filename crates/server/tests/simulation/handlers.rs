@@ -81,7 +81,7 @@ impl Answerer {
 
     fn reply(&self, request: &[u8], reply: &mut Reply) -> Result<(), HandlerError> {
         for answer in self.answers(request)? {
-            reply.send(&answer)?;
+            reply.send(answer)?;
         }
         if request.first() == Some(&BYE) && !self.chunks {
             reply.close();
