@@ -100,7 +100,7 @@ async fn the_number_of_workers_has_bounds() {
     for workers in [0, 1025] {
         let error = Net::new().server().workers(workers).listen("mem:a").handler(echo()).framing(Framing::Lines);
         let error = error.bind().await.unwrap_err();
-        assert_eq!(error.to_string(), "limits: workers must be from 1 to 1024");
+        assert_eq!(error.to_string(), "limits: workers must be from 1 to 1024: .workers(n)");
     }
 }
 
