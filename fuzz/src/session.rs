@@ -7,7 +7,7 @@
 mod driver;
 mod model;
 
-use swapwire_core::{Link, Session, SessionConfig, SessionGuard, SessionReader, SessionWriter};
+use swapwire_core::{Framing, Link, Session, SessionConfig, SessionGuard, SessionReader, SessionWriter};
 use tokio_util::sync::CancellationToken;
 
 use self::driver::Driver;
@@ -27,7 +27,7 @@ enum Parts {
 /// A configuration, a script, operations, and what the peer sends.
 pub fn session(data: &[u8]) {
     let mut source = Source::new(data);
-    let rule = rule(&mut source);
+    let (rule, lines) = rule(&mut source);
     let bounds = Bounds { max_message: source.limit().min(1 << 16), out_queue: source.limit().min(1 << 14) };
     let how = source.byte();
     // Some peers send much, where it makes few messages.
@@ -41,11 +41,12 @@ pub fn session(data: &[u8]) {
 
     let wire = Wire::new(script, input);
     let token = CancellationToken::new();
-    let mut model = Model::new(wire.clone(), rule.clone(), bounds);
+    let mut model = Model::new(wire.clone(), rule.clone(), lines, bounds);
     let driver = Driver::new(wire.clone());
     meter::reset();
 
-    let mut config = SessionConfig::framed(rule.as_ref().map_or(swapwire_core::Framing::Chunks, Rule::framing));
+    let whole = if lines { Framing::Lines } else { Framing::Chunks };
+    let mut config = SessionConfig::framed(rule.as_ref().map_or(whole, Rule::framing));
     (config.max_message, config.out_queue) = (bounds.max_message, bounds.out_queue);
     config.draining = (how & 1 == 1).then(|| token.clone());
     let (served, info) = (Served(wire.clone()), Wire::info());
@@ -87,15 +88,16 @@ fn finish(driver: &Driver, model: &mut Model, guard: Option<SessionGuard>) {
     drop(guard);
 }
 
-/// How the wire is cut; `None` if it has boundaries of its own.
-fn rule(source: &mut Source<'_>) -> Option<Rule> {
+/// How the wire is cut; `None` if it has boundaries of its own, and then whether messages lose the ends of lines.
+fn rule(source: &mut Source<'_>) -> (Option<Rule>, bool) {
     let (kind, detail) = (source.byte(), source.byte());
-    match kind % 6 {
-        0 => None,
+    let rule = match kind % 6 {
+        0 => return (None, detail & 1 == 1),
         1 => Some(Rule::Chunks),
         2 => Some(Rule::Lines),
         3 => Some(Rule::length(detail)),
         4 => Some(Rule::Delimited(if detail & 1 == 1 { b"\r\n".to_vec() } else { vec![detail; 2] })),
         _ => Some(Rule::Fixed(usize::from(detail).max(1))),
-    }
+    };
+    (rule, false)
 }

@@ -21,6 +21,10 @@ pub(super) struct Bounds {
 pub(super) struct Model {
     pub(super) wire: Wire,
     pub(super) rule: Option<Rule>,
+    /// Whether messages lose the ends of lines, where there is no rule.
+    lines: bool,
+    /// Whether the last one had such an end.
+    ends: bool,
     pub(super) bounds: Bounds,
     /// How much of the input came out as messages.
     at: usize,
@@ -50,13 +54,15 @@ static MESSAGES: [u8; 1024] = {
 };
 
 impl Model {
-    pub(super) fn new(wire: Wire, rule: Option<Rule>, bounds: Bounds) -> Self {
+    pub(super) fn new(wire: Wire, rule: Option<Rule>, lines: bool, bounds: Bounds) -> Self {
         // All the room that is needed, so that it does not count as the session's.
         wire.state().reserve(64, 64 * (MESSAGES.len() + 16));
         let frame = Vec::with_capacity(MESSAGES.len() + 16);
         Self {
             wire,
             rule,
+            lines,
+            ends: false,
             bounds,
             at: 0,
             received: 0,

@@ -55,7 +55,14 @@ impl Model {
         let next = state.inbox.received.pop_front();
         match (received, next) {
             (Some(Ok(Some(message))), Some(place)) => {
-                assert_eq!(message, state.input[place]);
+                let sent = &state.input[place];
+                let end = match () {
+                    () if !self.lines => 0,
+                    () if sent.ends_with(b"\r\n") => 2,
+                    () => usize::from(sent.ends_with(b"\n")),
+                };
+                assert_eq!(message, sent[..sent.len() - end]);
+                self.ends = end > 0;
                 self.received += 1;
             }
             (Some(Err(RecvError::TooLarge { len, max })), Some(place)) => {

@@ -12,7 +12,10 @@ impl Model {
             Some(rule) => rule.encode(message, self.bounds.max_message, &mut self.frame),
             None => {
                 self.frame.extend_from_slice(message);
-                message.len() <= self.bounds.max_message.min(900)
+                if self.ends {
+                    self.frame.push(b'\n');
+                }
+                self.frame.len() <= self.bounds.max_message.min(900)
             }
         }
     }
@@ -23,7 +26,7 @@ impl Model {
         let mut state = self.wire.state();
         state.expected.extend_from_slice(&self.frame);
         if self.rule.is_none() {
-            state.inbox.expected.push_back(message.len());
+            state.inbox.expected.push_back(self.frame.len());
         }
     }
 
