@@ -5,6 +5,9 @@ use std::io::{self, IsTerminal, Write as _};
 
 use clap::error::ErrorKind;
 
+use crate::notices;
+use crate::stdio::Output;
+
 /// All went well.
 pub(crate) const OK: u8 = 0;
 /// It failed: a port in use, a refused connection, no reply.
@@ -42,16 +45,20 @@ impl Failure {
     /// Prints the problems and gives the exit code.
     pub(crate) fn report(self) -> u8 {
         for line in self.lines {
-            complain(line);
+            complain_last(line);
         }
         self.code
     }
 }
 
-/// One line on the standard error; if that is closed, there is nobody to tell.
+/// One line on the standard error. Nothing waits for it: see [`notices`].
 pub(crate) fn complain(line: impl fmt::Display) {
-    // In one piece, because others write to a terminal too.
-    let _ = io::stderr().write_all(format!("swapwire: {line}\n").as_bytes());
+    notices::tell(format!("swapwire: {line}\n"));
+}
+
+/// One line on the standard error that says how the command ends.
+pub(crate) fn complain_last(line: impl fmt::Display) {
+    notices::tell_last(format!("swapwire: {line}\n"));
 }
 
 /// Writes a result. A reader that has seen enough (`| head -1`) is no error.
@@ -62,19 +69,28 @@ pub(crate) fn print(text: &str) -> Result<u8, Failure> {
     }
 }
 
-/// Writes to the standard output. A reader that has seen enough is no error.
+/// Writes to the standard output, and waits as long as that takes. A reader that has seen enough is no error.
 pub(crate) fn write_stdout(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match Output::Stdout.write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Whether colours are welcome there (<https://no-color.org>).
+/// Whether colours are welcome there: `NO_COLOR` forbids them (<https://no-color.org>), else `CLICOLOR_FORCE` asks for
+/// them (<https://bixense.com/clicolors>), else a terminal shows them that is not dumb.
 pub(crate) fn is_colored(stream: &impl IsTerminal) -> bool {
-    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
-    stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    colored(stream.is_terminal(), |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+}
+
+fn colored(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    match (set("NO_COLOR"), set("CLICOLOR_FORCE"), set("CLICOLOR")) {
+        (Some(_), ..) => false,
+        (None, Some(force), _) if force != "0" => true,
+        (.., Some(welcome)) if welcome == "0" => false,
+        _ => terminal && set("TERM").is_none_or(|term| term != "dumb"),
+    }
 }
 
 /// What an error of the system means, without its number.
@@ -90,8 +106,14 @@ pub(crate) fn cause(error: &io::Error) -> String {
 pub(crate) fn misuse(error: &clap::Error) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            u8::try_from(error.exit_code()).unwrap_or(USAGE)
+            let text = error.render();
+            let code = u8::try_from(error.exit_code()).unwrap_or(USAGE);
+            let text = |colored| if colored { text.ansi().to_string() } else { text.to_string() };
+            if error.use_stderr() {
+                notices::tell_last(text(is_colored(&io::stderr())));
+                return code;
+            }
+            print(&text(is_colored(&io::stdout()))).map_or_else(Failure::report, |_| code)
         }
         _ => Failure::usage(one_line(&error.to_string())).report(),
     }
@@ -117,6 +139,29 @@ mod tests {
 
     fn misuse_of(args: &[&str]) -> String {
         one_line(&Cli::try_parse_from(args).unwrap_err().to_string())
+    }
+
+    #[test]
+    fn the_environment_decides_on_colours() {
+        let with = |terminal, set: &[(&str, &str)]| {
+            colored(terminal, |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        let cases: [(bool, &[(&str, &str)], bool); 11] = [
+            (true, &[], true),
+            (false, &[], false),
+            (true, &[("TERM", "dumb")], false),
+            (true, &[("NO_COLOR", "1")], false),
+            (true, &[("NO_COLOR", "")], true),
+            (false, &[("CLICOLOR_FORCE", "1")], true),
+            (false, &[("CLICOLOR_FORCE", "1"), ("TERM", "dumb")], true),
+            (false, &[("CLICOLOR_FORCE", "0")], false),
+            (true, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+            (true, &[("CLICOLOR", "0")], false),
+            (false, &[("CLICOLOR", "1")], false),
+        ];
+        for (terminal, set, expected) in cases {
+            assert_eq!(with(terminal, set), expected, "{terminal} {set:?}");
+        }
     }
 
     #[test]

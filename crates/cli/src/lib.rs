@@ -18,10 +18,12 @@ mod directories;
 mod exit;
 mod help;
 mod list;
+mod notices;
 mod outputs;
 mod runs;
 mod serve;
 mod signals;
+mod stdio;
 mod values;
 
 use std::ffi::OsString;
@@ -34,11 +36,24 @@ use crate::exit::Failure;
 
 /// Runs the command with these arguments, the first of which is the program's name, and gives its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    tell_panics();
     let code = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| failure.report()),
         Err(error) => exit::misuse(&error),
     };
+    notices::settle();
     ExitCode::from(code)
+}
+
+/// A handler that panics costs its session and not the server, which a full pipe must not stop either.
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = std::backtrace::Backtrace::capture();
+        exit::complain(panic);
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            exit::complain(trace);
+        }
+    }));
 }
 
 fn dispatch(command: Command) -> Result<u8, Failure> {

@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::OutputArgs;
 use crate::exit::{self, Failure, cause};
+use crate::stdio::Output as Standard;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Outputs {
     pub(crate) fn print(&self, table: impl Fn(bool) -> String) -> Option<String> {
         if self.0.iter().any(|output| matches!(output.to, To::StandardOutput)) {
             // If that is closed, there is nobody to tell.
-            let _ = io::stderr().write_all(table(exit::is_colored(&io::stderr())).as_bytes());
+            let _ = Standard::Stderr.write_all(table(exit::is_colored(&io::stderr())).as_bytes());
             return None;
         }
         let error = exit::write_stdout(&table(exit::is_colored(&io::stdout()))).err()?;

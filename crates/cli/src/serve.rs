@@ -1,17 +1,22 @@
 //! `swapwire serve`.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::pin::pin;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 use std::time::Duration;
 
-use swapwire::{DrainReport, Endpoint, Limits};
+use swapwire::{DrainReport, Endpoint, Limits, Server};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
 use crate::descriptors;
-use crate::exit::{self, Failure, complain};
+use crate::exit::{self, Failure, complain, complain_last};
+use crate::notices;
 use crate::signals::Signals;
+use crate::stdio::{Output, Stdin};
+use crate::values::Deadline;
 
 mod compose;
 
@@ -37,12 +42,23 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     let server = compose(args).await?;
     if check {
-        announce("ok", &server.local_endpoints());
-        return Ok(exit::OK);
+        return exit::print(&lines("ok", &server.local_endpoints()));
     }
     let ended = end_of_input(until_eof);
-    announce("listening", &server.local_endpoints());
+    let announced = announce(lines("listening", &server.local_endpoints()));
+    let code = serve_until_told(server, &mut signals, ended, drain_timeout).await;
+    // Whoever has not read by then where it listened has no use for it.
+    let _ = announced.recv_timeout(Duration::from_secs(1));
+    Ok(code)
+}
 
+/// Serves until a signal or `ended`, then drains.
+async fn serve_until_told(
+    server: Server,
+    signals: &mut Signals,
+    ended: impl Future<Output = ()>,
+    drain_timeout: Option<Deadline>,
+) -> u8 {
     let (stop, stopped) = oneshot::channel::<()>();
     let (cut, was_cut) = oneshot::channel::<()>();
     let stopped = async {
@@ -54,7 +70,7 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
     let mut run = pin!(server.run_until_cut(stopped, was_cut));
     tokio::select! {
         // Every endpoint has failed for good.
-        report = &mut run => return Ok(conclude(&report)),
+        report = &mut run => return conclude(&report),
         () = signals.next() => {}
         () = ended => {}
     }
@@ -69,36 +85,54 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        report = &mut run => Ok(conclude(&report)),
+        report = &mut run => conclude(&report),
         () = signals.next() => {
-            complain("second signal: everything was cut");
+            complain_last("second signal: everything was cut");
             let _ = cut.send(());
             // What was bound is closed then, and a socket's file is gone.
             run.await;
-            Ok(exit::CUT)
+            exit::CUT
         }
-        () = notice => Ok(exit::CUT),
+        () = notice => exit::CUT,
     }
 }
 
 /// Ready when the standard input has ended, or cannot be read; never, unless that is `watched`.
 async fn end_of_input(watched: bool) {
     if watched {
-        let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+        if let Ok(mut input) = Stdin::new() {
+            let _ = tokio::io::copy(&mut input, &mut tokio::io::sink()).await;
+        }
     } else {
         std::future::pending().await
     }
 }
 
-/// Says where it listens. Nobody may be reading: that does not stop a server.
-fn announce(word: &str, endpoints: &[Endpoint]) {
-    let lines: String = endpoints.iter().map(|endpoint| format!("{word} {endpoint}\n")).collect();
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
+fn lines(word: &str, endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(|endpoint| format!("{word} {endpoint}\n")).collect()
+}
+
+/// Says where it listens. Nobody may be reading, now or ever: that stops no server. The end of what this gives tells that
+/// it was said.
+fn announce(text: String) -> Receiver<()> {
+    let (said, is_said) = sync_channel(0);
+    let at_once = Output::Stdout.has_room(text.len());
+    let write = move || {
+        // A closed output is nobody's fault.
+        let _ = exit::write_stdout(&text);
+        drop(said);
+    };
+    if at_once {
+        write();
+    } else {
+        // If there can be no threads, nobody is told, and it serves all the same.
+        let _ = thread::Builder::new().name("announcement".to_owned()).spawn(write);
+    }
+    is_said
 }
 
 fn conclude(report: &DrainReport) -> u8 {
-    complain(report);
+    complain_last(report);
     match report {
         report if report.cut > 0 => exit::CUT,
         report if !report.is_clean() => exit::FAILURE,
@@ -111,9 +145,9 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format_args!("log filter {filter:?}: {error}; write for example info")))?;
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        // A closed standard error is nobody's fault, and nobody could be told.
+        .with_writer(|| notices::Log)
+        .with_ansi(exit::is_colored(&io::stderr()))
+        // Those are written without the notices.
         .log_internal_errors(false)
         .try_init();
     Ok(())

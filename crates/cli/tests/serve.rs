@@ -39,15 +39,36 @@ fn real_ports_are_told() {
 }
 
 #[test]
-fn both_signals_drain_and_report() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
+fn every_signal_that_means_stop_drains_and_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}/s", directory.path().display());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP] {
+        let server = Serving::start(2, &["tcp://127.0.0.1:0", &socket]);
         assert_eq!(connect(server.endpoint(), "a\nb\n").text(), "A\nB\n");
         server.signal(signal);
         let (code, stderr) = server.end();
-        assert_eq!(code, Some(0));
+        assert_eq!(code, Some(0), "{signal}");
         assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains(": 1 session, "), "{stderr:?}");
         assert_eq!(stderr.len(), 1, "{stderr:?}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{signal} leaves a socket");
+    }
+}
+
+/// As under `nohup`, or in the background of a script.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    for (name, ignored) in [("HUP", Signal::SIGHUP), ("INT", Signal::SIGINT), ("QUIT", Signal::SIGQUIT)] {
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("trap '' {name}; exec \"$0\" serve tcp://127.0.0.1:0");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_swapwire")]);
+        let server = Serving::spawn(1, &mut shell);
+        server.signal(ignored);
+        // One that is not ignored has been handled by then: it was sent before.
+        assert_eq!(connect(server.endpoint(), "a\n").text(), "A\n", "{name}");
+        assert_eq!(connect(server.endpoint(), "b\n").text(), "B\n", "{name}");
+        let report = server.stop();
+        assert!(report.contains(" 2 sessions"), "{name}: {report}");
     }
 }
 
@@ -458,6 +479,28 @@ fn the_soft_limit_on_descriptors_is_raised() {
     let sessions: Vec<_> = (0..100).map(|_| open_session(server.endpoint())).collect();
     drop(sessions);
     server.stop();
+}
+
+/// A line of the log has colours when the environment asks for them, and help has.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_environment_decides_on_colours() {
+    let place = format!("unix:@swapwire-colours-{}", std::process::id());
+    let commands: [(&[&str], bool); 3] =
+        [(&["serve", &place, "--check"], true), (&["--help"], false), (&["connect", "--help"], false)];
+    for (args, on_stderr) in commands {
+        let colored = |set: &[(&str, &str)]| {
+            let mut command = swapwire(args);
+            command.envs(set.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let said = finish(command.spawn().unwrap());
+            assert_eq!(said.code, Some(0), "{said:?}");
+            let text = if on_stderr { said.stderr.as_bytes() } else { &said.stdout };
+            text.contains(&0x1b)
+        };
+        assert!(!colored(&[]), "{args:?}");
+        assert!(colored(&[("CLICOLOR_FORCE", "1")]), "{args:?}");
+        assert!(!colored(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), "{args:?}");
+    }
 }
 
 #[cfg(target_os = "linux")]

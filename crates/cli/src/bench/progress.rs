@@ -1,12 +1,15 @@
 //! What is seen while a measurement goes on. It reads counters; the measuring threads know nothing of it.
 
 use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use swapwire_bench::{Stage, Watch};
+use terminal_size::terminal_size_of;
 
 use crate::exit::complain;
+use crate::notices;
 
 /// How often it is drawn.
 pub(super) const STEP: Duration = Duration::from_millis(100);
@@ -26,8 +29,8 @@ pub(super) struct Progress {
 impl Progress {
     /// Nothing drawn yet; never anything, if `hidden`.
     pub(super) fn new(hidden: bool) -> Self {
-        // It hides by itself where the standard error is no terminal.
-        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let shown = !hidden && io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::term_like(Box::new(Screen)) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         // Without colours, so that nobody needs to switch them off.
         if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
@@ -65,6 +68,56 @@ impl Progress {
     /// Wipes the line.
     pub(super) fn end(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// The terminal at the standard error, for which nobody waits.
+#[derive(Debug)]
+struct Screen;
+
+impl Screen {
+    fn draw(text: impl Into<Vec<u8>>) -> io::Result<()> {
+        notices::draw(text);
+        Ok(())
+    }
+}
+
+/// The sequences are those of ECMA-48.
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0.max(1))
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        Self::draw(if n == 0 { String::new() } else { format!("\x1b[{n}A") })
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        Self::draw(if n == 0 { String::new() } else { format!("\x1b[{n}B") })
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        Self::draw(if n == 0 { String::new() } else { format!("\x1b[{n}C") })
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        Self::draw(if n == 0 { String::new() } else { format!("\x1b[{n}D") })
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        Self::draw(format!("{text}\n"))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        Self::draw(text)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        Self::draw("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
