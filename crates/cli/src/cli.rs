@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve a handler on one or more endpoints until SIGINT or SIGTERM
+    /// Serve a handler on one or more endpoints until a signal says stop
     #[command(before_help = help::SERVE_SHORT, after_long_help = help::SERVE, help_template = EXAMPLES_FIRST)]
     Serve(ServeArgs),
     /// Talk to an endpoint: from a pipe, or at a prompt
@@ -169,15 +169,21 @@ pub(crate) struct ConnectArgs {
     pub(crate) endpoint: String,
 
     /// How a byte stream is cut into messages: lines, length, length:2, length:3le, varint, delimiter:TEXT, fixed:N,
-    /// or chunks, which passes bytes both ways as they are. Default: lines; wires with boundaries of their own ignore it,
-    /// but for the line feed at the end of a message of lines
+    /// or chunks, which passes bytes both ways as they are. Default: lines. On wires with boundaries of their own chunks
+    /// sends the whole input as one message, and prints replies as they are; the others mean lines there, whose line feeds
+    /// belong to no message
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
     /// After the input has ended, wait so long for the next reply; 0 does not wait, none waits for ever.
-    /// Default: 2s where one reply is expected for each message; on byte streams until the peer ends
+    /// Default: 2s where one reply is expected for each message, and with --no-shutdown; else until the peer ends
     #[arg(long, value_name = "TIME", value_parser = patience)]
     pub(crate) wait: Option<Deadline>,
+
+    /// After the input has ended, keep the sending half of a byte stream open, and wait as on other wires: for servers that
+    /// take its end for the end of the connection
+    #[arg(long)]
+    pub(crate) no_shutdown: bool,
 
     /// On a terminal, print the peer's bytes as they are: they can control the terminal
     #[arg(long)]

@@ -36,9 +36,11 @@ fn one_client_for_every_wire() {
     for endpoint in &server.endpoints {
         let said = connect(endpoint, "hello\n");
         assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "HELLO\n", ""), "{endpoint}");
-        // Empty lines are skipped, and the last line needs no ending.
+        // An empty line is a message where that is something; the last line needs no ending.
         let said = connect(endpoint, "one\n\n\r\ntwo\r\n\nthree");
-        assert_eq!((said.code, said.text()), (Some(0), "ONE\nTWO\nTHREE\n"), "{endpoint}");
+        let datagrams = endpoint.starts_with("udp:") || endpoint.starts_with("unix-dgram:");
+        let replies = if datagrams { "ONE\n\n\nTWO\n\nTHREE\n" } else { "ONE\nTWO\nTHREE\n" };
+        assert_eq!((said.code, said.text()), (Some(0), replies), "{endpoint}");
         let said = connect(endpoint, "");
         assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""), "{endpoint}");
     }
@@ -242,6 +244,54 @@ fn a_message_that_is_too_long_is_told_and_the_rest_goes_on() {
     said.line();
 }
 
+/// A peer at a datagram socket that echoes, and tells what it got.
+fn echo_of_datagrams(count: usize) -> (String, thread::JoinHandle<Vec<Vec<u8>>>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("udp://{}", socket.local_addr().unwrap());
+    let echo = move |_| {
+        let mut buf = [0; 1000];
+        let (len, peer) = socket.recv_from(&mut buf).unwrap();
+        socket.send_to(&buf[..len], peer).unwrap();
+        buf[..len].to_vec()
+    };
+    (endpoint, thread::spawn(move || (0..count).map(echo).collect()))
+}
+
+#[test]
+fn a_file_is_one_datagram_and_its_reply_is_printed_as_it_is() {
+    let sip = b"OPTIONS sip:a@127.0.0.1 SIP/2.0\r\nCall-ID: 1\r\n\r\n";
+    let dns = b"\x0a\x0d\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x0a\x00\x00\x01";
+    for message in [&sip[..], dns, b"\n", &[0xff; 900]] {
+        let (endpoint, server) = echo_of_datagrams(1);
+        let said = run(&["connect", &endpoint, "--framing", "chunks"], message);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+        assert!(said.stdout == message, "{said:?}");
+        assert_eq!(server.join().unwrap(), [message]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_datagram_is_told() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("udp://{}", socket.local_addr().unwrap());
+    let said = run(&["connect", &endpoint, "--framing", "chunks", "--max-message", "1000"], [b'x'; 70_000]);
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    assert!(said.line().contains("70000 bytes") && said.line().contains("--max-message 1000"), "{said:?}");
+    // No input is no message.
+    let said = run(&["connect", &endpoint, "--framing", "chunks"], "");
+    assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""));
+    socket.set_nonblocking(true).unwrap();
+    assert!(socket.recv(&mut [0; 1]).is_err());
+}
+
+#[test]
+fn an_empty_line_is_an_empty_datagram() {
+    let (endpoint, server) = echo_of_datagrams(2);
+    let said = connect(&endpoint, "\n\r\n");
+    assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "\n\n", ""));
+    assert_eq!(server.join().unwrap(), [b"", b""]);
+}
+
 /// A TCP server for one connection.
 fn odd_server(serve: impl FnOnce(std::net::TcpStream) + Send + 'static) -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -281,6 +331,62 @@ fn a_peer_that_ends_before_the_input_is_an_error() {
     let said = finish(child);
     assert_eq!((said.code, said.text()), (Some(1), "bye\n"));
     assert_eq!(said.line(), format!("swapwire: send {endpoint}: the peer ended before the input did"));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_ends_without_a_reply_is_an_error() {
+    for framing in ["lines", "chunks", "length"] {
+        let (endpoint, server) = odd_server(|mut stream| {
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let said = run(&["connect", &endpoint, "--framing", framing], "hello\n");
+        assert_eq!((said.code, said.text()), (Some(1), ""), "{framing}: {said:?}");
+        let why = format!("swapwire: receive {endpoint}: the peer ended without a reply; ");
+        assert!(said.line().starts_with(&why) && said.line().contains("--no-shutdown"), "{said:?}");
+        server.join().unwrap();
+    }
+    // Nothing was said, or only saying was asked for.
+    for (args, input) in [(&[][..], ""), (&["--wait", "0"], "hello\n")] {
+        let (endpoint, server) = odd_server(|mut stream| {
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let said = run(&[&["connect", &endpoint], args].concat(), input);
+        assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""), "{args:?}");
+        server.join().unwrap();
+    }
+}
+
+/// A server that takes the end of the sending half for the end of the connection, and would answer later.
+fn hasty_server() -> (String, thread::JoinHandle<()>) {
+    odd_server(|mut stream| {
+        stream.read_exact(&mut [0; 6]).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        if stream.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+            stream.write_all(b"HELLO\n").unwrap();
+        }
+    })
+}
+
+#[test]
+fn the_sending_half_can_be_kept_open() {
+    for framing in ["lines", "chunks"] {
+        let (endpoint, server) = hasty_server();
+        let said = run(&["connect", &endpoint, "--framing", framing], "hello\n");
+        assert_eq!((said.code, said.text()), (Some(1), ""));
+        server.join().unwrap();
+        let (endpoint, server) = hasty_server();
+        let said = run(&["connect", &endpoint, "--framing", framing, "--no-shutdown"], "hello\n");
+        assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "HELLO\n", ""));
+        server.join().unwrap();
+    }
+    // Nobody answers, and nobody ends: the wait is over.
+    let (endpoint, server) = odd_server(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let said = run(&["connect", &endpoint, "--no-shutdown", "--wait", "100ms"], "hello\n");
+    assert_eq!((said.code, said.text()), (Some(1), ""));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: no reply came within 100ms"));
     server.join().unwrap();
 }
 

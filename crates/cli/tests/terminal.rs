@@ -5,36 +5,52 @@
 
 mod common;
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::thread;
 
-use common::{Serving, swapwire};
+use common::Serving;
 use rexpect::session::{Options, PtySession, spawn_with_options};
 
 const TIMEOUT_MS: u64 = 30_000;
 
 /// Starts `connect` on a terminal of its own and waits for the prompt; `None`, aloud, where there are no terminals.
 fn open(home: &Path, args: &[&str]) -> Option<PtySession> {
-    let mut command = swapwire(&["connect"]);
-    command.args(args).env("TERM", "xterm").env("XDG_STATE_HOME", home);
+    let mut session = open_on("xterm", home, args)?;
+    session.exp_string("> ").unwrap();
+    Some(session)
+}
+
+/// As `open`, on a terminal of this kind, without waiting.
+fn open_on(term: &str, home: &Path, args: &[&str]) -> Option<PtySession> {
+    // The terminals of `rexpect` have no echo, others have.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "stty echo; exec \"$0\" connect \"$@\"", env!("CARGO_BIN_EXE_swapwire")]);
+    command.args(args).env("TERM", term).env("XDG_STATE_HOME", home);
     let options = Options::new().timeout_ms(Some(TIMEOUT_MS));
     if !Path::new("/dev/ptmx").exists() {
         eprintln!("SKIPPED: no pseudo-terminals here");
         return None;
     }
-    let mut session = spawn_with_options(command, options).unwrap();
-    session.exp_string("> ").unwrap();
-    Some(session)
+    Some(spawn_with_options(command, options).unwrap())
 }
 
 /// Waits for the end of the output and of the command, and expects the exit code 0.
-fn ends_well(mut session: PtySession) {
-    session.exp_eof().unwrap();
+fn ends_well(session: PtySession) {
+    ends_with(session, 0);
+}
+
+fn ends_with(mut session: PtySession, code: i32) {
+    let rest = session.exp_eof().unwrap();
     let status = format!("{:?}", session.process().wait().unwrap());
-    assert!(status.starts_with("Exited(") && status.ends_with(", 0)"), "{status}");
+    assert!(status.starts_with("Exited(") && status.ends_with(&format!(", {code})")), "{status}: {rest}");
+}
+
+/// Keys.
+fn press(session: &PtySession, keys: &[u8]) {
+    session.process().get_file_handle().unwrap().write_all(keys).unwrap();
 }
 
 #[test]
@@ -46,7 +62,7 @@ fn each_line_is_answered_and_remembered() {
         session.send_line("hello").unwrap();
         session.exp_string("HELLO").unwrap();
         session.exp_string("> ").unwrap();
-        // An empty line is no message.
+        // An empty line is a message where that is something.
         session.send_line("").unwrap();
         session.exp_string("> ").unwrap();
         session.send_line(" secret").unwrap();
@@ -60,7 +76,7 @@ fn each_line_is_answered_and_remembered() {
     let history = std::fs::read_to_string(history).unwrap();
     assert!(history.lines().any(|line| line == "hello") && !history.contains("secret"), "{history}");
     let report = server.stop();
-    assert!(report.contains(" 4 messages"), "{report}");
+    assert!(report.contains(" 5 messages"), "{report}");
 }
 
 #[test]
@@ -132,8 +148,161 @@ fn the_peers_end_ends_the_prompt() {
     session.send_line("go").unwrap();
     session.exp_string("bye").unwrap();
     session.exp_string(&format!("swapwire: {endpoint}: the peer ended the session")).unwrap();
-    ends_well(session);
+    ends_with(session, 1);
     server.join().unwrap();
+}
+
+/// A server on which somebody logs in, and what it heard.
+fn login() -> (String, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        let mut heard = Vec::new();
+        for question in ["Welcome\r\nlogin: ", "password: ", "Hello\r\n$ ", "and what e", "lse? "] {
+            (&stream).write_all(question.as_bytes()).unwrap();
+            if question != "and what e" {
+                heard.extend(lines.next());
+            }
+        }
+        heard
+    });
+    (endpoint, server)
+}
+
+#[test]
+fn questions_are_shown_and_answers_are_not_kept() {
+    for args in [&[][..], &["--framing", "chunks"]] {
+        let home = tempfile::tempdir().unwrap();
+        let (endpoint, server) = login();
+        let Some(mut session) = open(home.path(), &[&[endpoint.as_str()], args].concat()) else { return };
+        session.exp_string("Welcome\r\n").unwrap();
+        for (question, answer) in
+            [("login: ", "ann"), ("password: ", "hidden"), ("Hello\r\n\r$ ", "ls"), ("what else? ", "no")]
+        {
+            session.exp_string(question).unwrap();
+            session.send_line(answer).unwrap();
+        }
+        ends_with(session, 1);
+        assert_eq!(server.join().unwrap(), ["ann", "hidden", "ls", "no"]);
+        let history = std::fs::read_to_string(home.path().join("swapwire/history")).unwrap_or_default();
+        assert!(!["ann", "hidden", "ls", "no"].iter().any(|answer| history.contains(answer)), "{history}");
+    }
+}
+
+#[test]
+fn a_secret_does_not_come_back_with_the_arrow_keys() {
+    let home = tempfile::tempdir().unwrap();
+    let (endpoint, server) = login();
+    let Some(mut session) = open(home.path(), &[&endpoint]) else { return };
+    session.exp_string("login: ").unwrap();
+    session.send_line("ann").unwrap();
+    session.exp_string("password: ").unwrap();
+    session.send_line("hidden").unwrap();
+    session.exp_string("$ ").unwrap();
+    press(&session, b"\x1b[A\r");
+    session.exp_string("else? ").unwrap();
+    session.send_line("no").unwrap();
+    ends_with(session, 1);
+    assert_eq!(server.join().unwrap(), ["ann", "hidden", "ann", "no"]);
+}
+
+#[test]
+fn tabs_and_bytes_that_are_no_text_are_sent_as_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    for (term, framing) in [("xterm", "lines"), ("xterm", "chunks"), ("dumb", "lines")] {
+        let (endpoint, server) = says(b"thanks\n", false);
+        let Some(mut session) = open_on(term, home.path(), &[&endpoint, "--framing", framing]) else { return };
+        session.exp_string("> ").unwrap();
+        let typed = [&b"set\tkey\tvalue\r"[..], b"caf\xe9 \xff\r", "größe 日本\r".as_bytes()].concat();
+        press(&session, &typed);
+        session.exp_string("thanks").unwrap();
+        press(&session, b"\x04");
+        let heard = server.join().unwrap();
+        ends_well(session);
+        let expected: Vec<_> = typed.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect();
+        assert_eq!(heard, expected, "{term} {framing}");
+    }
+}
+
+#[test]
+fn poor_terminals_work_and_can_be_left() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Serving::start(2, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0"]);
+    for (term, leave) in
+        [("dumb", "\x04"), ("dumb", "\x03"), ("emacs", "\x04"), ("cons25", "\x03"), ("", "\x04"), ("xterm", "\x03")]
+    {
+        for endpoint in &server.endpoints {
+            let Some(mut session) = open_on(term, home.path(), &[endpoint]) else { return };
+            session.exp_string(&format!(" to {endpoint}; Ctrl-D ends, Ctrl-C leaves at once")).unwrap();
+            session.exp_string("> ").unwrap();
+            session.send("hel").unwrap();
+            session.flush().unwrap();
+            session.exp_string("hel").unwrap();
+            session.send("lo\r").unwrap();
+            session.flush().unwrap();
+            session.exp_string("HELLO").unwrap();
+            session.send(leave).unwrap();
+            session.flush().unwrap();
+            ends_well(session);
+        }
+    }
+}
+
+/// A terminal without a size has none; one of a single column has no room.
+#[test]
+fn terminals_of_any_width_work() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
+    for columns in ["0", "1", "2", "7"] {
+        if !Path::new("/dev/ptmx").exists() {
+            eprintln!("SKIPPED: no pseudo-terminals here");
+            return;
+        }
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("stty cols {columns}; \"$0\" connect \"$1\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_swapwire"), server.endpoint()]);
+        shell.env("TERM", "xterm").env("XDG_STATE_HOME", home.path());
+        let mut session = spawn_with_options(shell, Options::new().timeout_ms(Some(TIMEOUT_MS))).unwrap();
+        session.exp_string("leaves at once").unwrap();
+        session.send_line("a line that is longer than that").unwrap();
+        session.exp_string("A LINE THAT IS LONGER THAN THAT").unwrap();
+        session.send_control('d').unwrap();
+        ends_well(session);
+    }
+}
+
+#[test]
+fn it_can_be_left_although_the_peer_does_not_read() {
+    let home = tempfile::tempdir().unwrap();
+    for (leave, code) in [(&b"\x03"[..], 0), (b"\x04", 1), (b"\x04\x04", 0)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("tcp://{}?send_buffer=4096", listener.local_addr().unwrap());
+        let Some(session) = open(home.path(), &[&endpoint, "--wait", "300ms"]) else { return };
+        let (deaf, _) = listener.accept().unwrap();
+        // More than both systems and the session take for a peer, and less than may be typed ahead.
+        press(&session, &[&[b'x'; 1000][..], b"\r"].concat().repeat(500));
+        press(&session, leave);
+        ends_with(session, code);
+        drop(deaf);
+    }
+}
+
+#[test]
+fn what_was_typed_when_the_peer_went_is_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let (endpoint, server) = says(b"bye\n", true);
+    let Some(mut session) = open(home.path(), &[&endpoint]) else { return };
+    // It leaves after three bytes.
+    session.send("go\rhalf a line").unwrap();
+    session.flush().unwrap();
+    let all = session.exp_string("the peer ended the session; what was typed last was not sent").unwrap();
+    assert!(all.contains("half a line\r\n"), "{all:?}");
+    ends_with(session, 1);
+    server.join().unwrap();
+    let history = std::fs::read_to_string(home.path().join("swapwire/history")).unwrap();
+    assert!(history.ends_with("half a line\n"), "{history}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the sending and the receiving side of a talk know of each other.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ const STALE: Duration = Duration::from_millis(100);
 /// Counts of one talk; both sides run in one task.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
+    tell: Tell,
+    sent_all: Cell<bool>,
     sent: Cell<u64>,
     received: Cell<u64>,
     /// Messages that were lost, as far as the system told.
@@ -34,7 +37,36 @@ pub(crate) struct Flow {
     last_complaint: RefCell<String>,
 }
 
+/// Who is told what is wrong.
+struct Tell(Box<dyn Fn(&str)>);
+
+impl Default for Tell {
+    fn default() -> Self {
+        Self(Box::new(|line| complain(line)))
+    }
+}
+
+impl fmt::Debug for Tell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tell")
+    }
+}
+
 impl Flow {
+    /// Tells what is wrong to somebody else than the standard error.
+    pub(crate) fn telling(tell: impl Fn(&str) + 'static) -> Self {
+        Self { tell: Tell(Box::new(tell)), ..Self::default() }
+    }
+
+    pub(crate) fn note_sent_all(&self) {
+        self.sent_all.set(true);
+    }
+
+    /// The input has ended, and all of it was given to the system.
+    pub(crate) fn has_sent_all(&self) -> bool {
+        self.sent_all.get()
+    }
+
     pub(crate) fn sent(&self) -> u64 {
         self.sent.get()
     }
@@ -110,7 +142,7 @@ impl Flow {
     pub(crate) fn complain(&self, plan: &Plan, what: &str, cause: &str) {
         let line = format!("{what} {}: {cause}", plan.endpoint);
         if *self.last_complaint.borrow() != line {
-            complain(&line);
+            (self.tell.0)(&line);
             self.last_complaint.replace(line);
         }
     }

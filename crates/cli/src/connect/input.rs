@@ -2,19 +2,19 @@
 
 use std::io;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader, Stdin};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
+use crate::stdio::Stdin;
 
 /// The next thing from an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// A message, never empty.
+    /// A message.
     Message(Vec<u8>),
     /// A message longer than can be sent, of so many bytes; it was dropped.
     TooLong(usize),
     /// That was all.
     End,
-    /// Leave at once.
-    Leave,
 }
 
 /// Where messages come from.
@@ -28,17 +28,19 @@ pub(crate) trait Input {
     }
 }
 
-/// Non-empty lines, without their endings; the last one needs none.
+/// Lines, without their endings; the last one needs none.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     from: BufReader<R>,
     max: usize,
+    /// An empty line is a message too.
+    empty: bool,
 }
 
 impl Lines<Stdin> {
-    /// The lines of the standard input, of at most `max` bytes.
-    pub(crate) fn of_stdin(max: usize) -> Self {
-        Self { from: BufReader::with_capacity(64 << 10, tokio::io::stdin()), max }
+    /// The lines of the standard input, of at most `max` bytes; those that are `empty` too, or without them.
+    pub(crate) fn of_stdin(max: usize, empty: bool) -> io::Result<Self> {
+        Ok(Self { from: BufReader::with_capacity(64 << 10, Stdin::new()?), max, empty })
     }
 }
 
@@ -80,7 +82,7 @@ where
             }
             match line.len() {
                 0 if ended => return Ok(Item::End),
-                0 => {}
+                0 if !self.empty => {}
                 len if len > self.max => return Ok(Item::TooLong(len)),
                 _ => return Ok(Item::Message(line)),
             }
@@ -101,8 +103,8 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// In pieces of at most `max` bytes.
-    pub(crate) fn of_stdin(max: usize) -> Self {
-        Self { from: BufReader::with_capacity(64 << 10, tokio::io::stdin()), max }
+    pub(crate) fn of_stdin(max: usize) -> io::Result<Self> {
+        Ok(Self { from: BufReader::with_capacity(64 << 10, Stdin::new()?), max })
     }
 }
 
@@ -119,16 +121,47 @@ impl Input for Pieces {
     }
 }
 
+/// All of an input as one message; no message, if there is nothing.
+#[derive(Debug)]
+pub(crate) struct Whole<R> {
+    from: Option<R>,
+    max: usize,
+}
+
+impl Whole<Stdin> {
+    /// The standard input, of at most `max` bytes.
+    pub(crate) fn of_stdin(max: usize) -> io::Result<Self> {
+        Ok(Self { from: Some(Stdin::new()?), max })
+    }
+}
+
+impl<R: tokio::io::AsyncRead + Unpin> Input for Whole<R> {
+    async fn next(&mut self) -> io::Result<Item> {
+        let Some(mut from) = self.from.take() else { return Ok(Item::End) };
+        let (max, mut all) = (self.max as u64, Vec::new());
+        (&mut from).take(max.saturating_add(1)).read_to_end(&mut all).await?;
+        if all.len() > self.max {
+            // What is longer is counted and forgotten.
+            let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+            return Ok(Item::TooLong(all.len() + usize::try_from(rest).unwrap_or(usize::MAX - all.len())));
+        }
+        Ok(if all.is_empty() { Item::End } else { Item::Message(all) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     async fn items(text: &[u8], max: usize) -> Vec<Item> {
         // A small buffer, so that lines come in pieces.
-        let mut lines = Lines { from: BufReader::with_capacity(3, text), max };
+        all(Lines { from: BufReader::with_capacity(3, text), max, empty: false }).await
+    }
+
+    async fn all(mut input: impl Input) -> Vec<Item> {
         let mut items = Vec::new();
         loop {
-            match lines.next().await.unwrap() {
+            match input.next().await.unwrap() {
                 Item::End => return items,
                 item => items.push(item),
             }
@@ -144,6 +177,26 @@ mod tests {
         let got = items(b"\n\r\none\r\n\n two \nthree", 100).await;
         assert_eq!(got, [message("one"), message(" two "), message("three")]);
         assert_eq!(items(b"", 100).await, []);
+    }
+
+    #[tokio::test]
+    async fn an_empty_line_can_be_a_message_and_no_input_is_none() {
+        let lines = |text| all(Lines { from: BufReader::with_capacity(3, text), max: 5, empty: true });
+        assert_eq!(
+            lines(&b"\n\r\na\n\nb"[..]).await,
+            [message(""), message(""), message("a"), message(""), message("b")]
+        );
+        assert_eq!(lines(&b"a\n"[..]).await, [message("a")]);
+        assert_eq!(lines(&b""[..]).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_whole_input_is_one_message() {
+        let whole = |text, max| all(Whole { from: Some(text), max });
+        assert_eq!(whole(&b"a\r\n\n\0b\n"[..], 7).await, [message("a\r\n\n\0b\n")]);
+        assert_eq!(whole(&b"12345678"[..], 7).await, [Item::TooLong(8)]);
+        assert_eq!(whole(&[0; 10_000][..], 7).await, [Item::TooLong(10_000)]);
+        assert_eq!(whole(&b""[..], 7).await, []);
     }
 
     #[tokio::test]

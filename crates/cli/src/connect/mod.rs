@@ -29,12 +29,18 @@ pub(crate) struct Plan {
     /// As asked for: `None` for the default, `Some(None)` for ever.
     wait: Option<Option<Duration>>,
     raw: bool,
+    no_shutdown: bool,
 }
 
 impl Plan {
-    /// The end of the input is told by closing the sending half, and the peer's end is the end.
+    /// The sending half can be closed alone, and the peer's end is the end.
     fn half_close(&self) -> bool {
-        self.capabilities.shape == Shape::ByteStream && self.capabilities.half_close
+        self.is_stream() && self.capabilities.half_close
+    }
+
+    /// The end of the input is told by closing the sending half.
+    fn tells_end(&self) -> bool {
+        self.half_close() && !self.no_shutdown
     }
 
     /// Messages may be lost where too many are under way.
@@ -53,9 +59,27 @@ impl Plan {
         }
     }
 
-    /// A byte stream without messages: bytes go both ways as they are.
-    fn plain_bytes(&self) -> bool {
-        self.capabilities.shape == Shape::ByteStream && !self.framing.boundaries()
+    fn is_stream(&self) -> bool {
+        self.capabilities.shape == Shape::ByteStream
+    }
+
+    /// An empty line is a message: on wires with boundaries one without bytes, else its line end.
+    fn takes_empty(&self) -> bool {
+        !self.is_stream() || !self.framing.boundaries()
+    }
+
+    /// At a prompt: what comes is shown as it comes, and not when a line is whole.
+    fn shows_text(&self) -> bool {
+        self.is_stream() && matches!(self.framing, Framing::Lines | Framing::Chunks)
+    }
+
+    /// At a prompt: what is typed is sent with the end of its line.
+    fn sends_ends(&self) -> bool {
+        self.shows_text() || !self.framing.boundaries()
+    }
+
+    fn failed(&self, what: &str, error: impl std::fmt::Display) -> Failure {
+        Failure::failed(format_args!("{what} {}: {error}", self.endpoint))
     }
 }
 
@@ -86,18 +110,22 @@ async fn connect(args: ConnectArgs) -> Result<u8, Failure> {
         max_message: args.max_message,
         wait: args.wait.map(|wait| wait.0),
         raw: args.raw,
+        no_shutdown: args.no_shutdown,
         endpoint,
     };
     let link = registry.connect(&plan.endpoint).await.map_err(|error| match error.class() {
         ErrorClass::Configuration => Failure::usage(error),
         _ => Failure::failed(error),
     })?;
-    let mut config = SessionConfig::framed(plan.framing.clone());
+    let at_prompt = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let framing = if at_prompt && plan.shows_text() { Framing::Chunks } else { plan.framing.clone() };
+    let mut config = SessionConfig::framed(framing);
     config.max_message = plan.max_message;
-    let session = Session::new(link, config);
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        terminal::run(session, &plan).await
+    if at_prompt {
+        // The end of a line does not count.
+        config.max_message = config.max_message.saturating_add(usize::from(plan.sends_ends()));
+        terminal::run(Session::new(link, config), &plan).await
     } else {
-        pipe::run(session, &plan).await
+        pipe::run(Session::new(link, config), &plan).await
     }
 }

@@ -1,9 +1,14 @@
 //! Printing what peers say.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use swapwire::core::Printable;
-use tokio::io::{AsyncWriteExt as _, BufWriter, Stdout};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::stdio;
+
+/// What is collected before it is written.
+const BUFFER: usize = 64 << 10;
 
 /// Where messages are shown.
 pub(crate) trait Output {
@@ -19,10 +24,12 @@ pub(crate) trait Output {
     }
 }
 
-/// The standard output, buffered.
+/// The standard output, buffered. It waits for a slow reader on another thread.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    out: BufWriter<Stdout>,
+    buffer: Vec<u8>,
+    /// A write under way, which gives its buffer back. It outlives whoever waits for it.
+    writing: Option<JoinHandle<io::Result<Vec<u8>>>>,
     escaped: bool,
     lines: bool,
 }
@@ -30,25 +37,53 @@ pub(crate) struct Plain {
 impl Plain {
     /// `escaped` for terminals; `lines` puts each message on a line of its own.
     pub(crate) fn new(escaped: bool, lines: bool) -> Self {
-        Self { out: BufWriter::with_capacity(64 << 10, tokio::io::stdout()), escaped, lines }
+        Self { buffer: Vec::new(), writing: None, escaped, lines }
+    }
+
+    /// Waits for the write under way.
+    async fn written(&mut self) -> io::Result<()> {
+        if let Some(writing) = &mut self.writing {
+            let written = writing.await;
+            self.writing = None;
+            let spare = written??;
+            if self.buffer.is_empty() {
+                self.buffer = spare;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to write what was collected, after what is under way.
+    async fn write(&mut self) -> io::Result<()> {
+        self.written().await?;
+        if !self.buffer.is_empty() {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            self.writing = Some(spawn_blocking(move || {
+                stdio::Output::Stdout.write_all(&buffer)?;
+                buffer.clear();
+                Ok(buffer)
+            }));
+        }
+        Ok(())
     }
 }
 
 impl Output for Plain {
     async fn show(&mut self, message: &[u8]) -> io::Result<()> {
         if self.escaped {
-            self.out.write_all(escape(message).as_bytes()).await?;
+            self.buffer.extend_from_slice(escape(message).as_bytes());
         } else {
-            self.out.write_all(message).await?;
+            self.buffer.extend_from_slice(message);
         }
         if self.lines {
-            self.out.write_all(b"\n").await?;
+            self.buffer.push(b'\n');
         }
-        Ok(())
+        if self.buffer.len() >= BUFFER { self.write().await } else { Ok(()) }
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        self.out.flush().await
+        self.write().await?;
+        self.written().await
     }
 }
 

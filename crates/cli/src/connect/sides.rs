@@ -15,8 +15,6 @@ use super::print::Output;
 /// Why one side has stopped.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Somebody wants to leave at once.
-    Left,
     /// Nobody reads the output any more.
     Unread,
     /// It broke: operation and cause.
@@ -41,7 +39,6 @@ pub(crate) async fn send(
                 continue;
             }
             Ok(Item::End) => break,
-            Ok(Item::Leave) => return Err(Stop::Left),
             Err(error) => return Err(Stop::Broken("read the standard input for", error.to_string())),
         };
         if plan.datagrams() && flow.is_full(message.len()) {
@@ -53,7 +50,7 @@ pub(crate) async fn send(
             flush(writer, plan, flow).await?;
         }
     }
-    if !plan.half_close() {
+    if !plan.tells_end() {
         return flush(writer, plan, flow).await;
     }
     writer.shutdown().await.map_err(|error| Stop::from_send(&error))

@@ -58,7 +58,10 @@ pub(crate) async fn talk(
         let mut receive = pin!(receive(&mut reader, output, plan, flow));
         tokio::select! {
             sent = &mut send => match sent {
-                Ok(()) => finish(receive, plan, flow, patience).await,
+                Ok(()) => {
+                    flow.note_sent_all();
+                    finish(receive, plan, flow, patience).await
+                }
                 Err(Stop::Broken(what, why)) => {
                     // What the peer said before it left is still worth reading.
                     match timeout(patience.time.unwrap_or(WAIT), receive).await {
@@ -73,7 +76,6 @@ pub(crate) async fn talk(
                 Ok(()) if !patience.for_input || flow.sent() == 0 => End::Peer { input_ended: flow.sent() == 0 },
                 Ok(()) => match timeout(patience.time.unwrap_or(WAIT), send).await {
                     Ok(Ok(())) => End::Peer { input_ended: true },
-                    Ok(Err(Stop::Left)) => End::Left,
                     Ok(Err(_)) | Err(_) => End::Peer { input_ended: false },
                 },
                 Err(stop) => stop.into(),
@@ -123,7 +125,6 @@ async fn finish(
 impl From<Stop> for End {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Left => Self::Left,
             Stop::Unread => Self::Unread,
             Stop::Broken(what, why) => Self::Broken(what, why),
         }

@@ -1,107 +1,146 @@
 //! Talking at a prompt.
 
 use std::io;
-use std::time::Duration;
+use std::pin::pin;
+use std::rc::Rc;
 
-use rustyline::ExternalPrinter;
 use swapwire::Session;
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::flow::Flow;
-use super::input::{Input, Item};
-use super::print::{Output, escape};
+use super::input::{Input, Item, Lines};
+use super::pipe::conclude;
+use super::print::Output as _;
 use super::talk::{End, Patience, talk};
 use super::{Plan, WAIT};
-use crate::exit::{self, Failure, complain};
+use crate::exit::Failure;
 use crate::signals::Signals;
+use crate::stdio::Stdin;
 
+mod desk;
 mod editor;
 mod history;
+mod keys;
+mod line;
+mod plain;
 mod screen;
 
-use editor::Turn;
+use desk::{Desk, Ways};
+use plain::{Prompt, Shown, Typed};
 use screen::Screen;
 
 /// Sends what is typed and prints what comes, until Ctrl-D, Ctrl-C or the peer's end.
 pub(crate) async fn run(session: Session, plan: &Plan) -> Result<u8, Failure> {
-    let mut signals = Signals::new()
-        .map_err(|error| Failure::failed(format_args!("connect {}: watch for signals: {error}", plan.endpoint)))?;
-    let screen = Screen::take();
-    let (typed, turn, printer) =
-        editor::start().map_err(|error| Failure::failed(format_args!("connect {}: {error}", plan.endpoint)))?;
-    let input = Typed { lines: typed, max: plan.max_message };
-    let mut output = Prompted { printer, raw: plan.raw, turn };
+    let mut signals = Signals::new().map_err(|error| plan.failed("watch for signals for", error))?;
     let patience = Patience { time: plan.wait.unwrap_or(Some(WAIT)), in_all: plan.half_close(), for_input: false };
-    let flow = Flow::default();
+    let endpoint = &plan.endpoint;
+    let end = if Screen::can_edit() {
+        edit(session, plan, &mut signals, patience).await
+    } else {
+        read(session, plan, &mut signals, patience).await
+    }
+    .map_err(|error| plan.failed("read the standard input for", error))?;
+    match end {
+        Left { end: End::Peer { .. }, unsent: true, .. } => Err(Failure::failed(format_args!(
+            "{endpoint}: the peer ended the session; what was typed last was not sent"
+        ))),
+        Left { end: End::Peer { input_ended: false }, .. } => {
+            Err(Failure::failed(format_args!("{endpoint}: the peer ended the session")))
+        }
+        Left { end, flow, .. } => conclude(&end, plan, &flow, patience),
+    }
+}
+
+/// How a talk ended.
+#[derive(Debug)]
+struct Left {
+    end: End,
+    flow: Flow,
+    /// Something was typed and not entered.
+    unsent: bool,
+}
+
+/// To whom one talks, and how to leave.
+fn greeting(plan: &Plan) -> String {
+    let verb = if plan.datagrams() { "talking" } else { "connected" };
+    format!("{verb} to {}; Ctrl-D ends, Ctrl-C leaves at once", plan.endpoint)
+}
+
+/// At a prompt of ours.
+async fn edit(session: Session, plan: &Plan, signals: &mut Signals, patience: Patience) -> io::Result<Left> {
+    let stdin = Stdin::new()?;
+    let ways = Ways { raw: plan.raw, text: plan.shows_text(), empty: plan.takes_empty(), max: plan.max_message };
+    let desk = Rc::new(Desk::new(Screen::take(), ways));
+    desk.note(&greeting(plan));
+    let flow = Flow::telling({
+        let desk = desk.clone();
+        move |line| desk.note(&format!("swapwire: {line}"))
+    });
+    let mut output = &*desk;
+    let input = Ended { input: &*desk, end: plan.sends_ends() };
+    let mut writing = pin!(desk.write());
     let end = tokio::select! {
         end = talk(session, input, &mut output, plan, &flow, patience) => end,
         // Not from the keyboard, where Ctrl-C is a key like others.
         () = signals.next() => End::Left,
+        _ = desk.keys(stdin) => End::Left,
+        () = desk.gone() => End::Left,
+        () = &mut writing => End::Left,
+        () = stuck(&desk, &flow, patience) => End::Waited,
     };
-    // No new prompt; one may still be up, in another thread that waits for keys and cannot be called off.
-    drop(output);
-    screen.wipe();
-    drop(screen);
-    let endpoint = &plan.endpoint;
-    match end {
-        End::Broken(what, why) => Err(Failure::failed(format_args!("{what} {endpoint}: {why}"))),
-        End::Peer { input_ended: false } => {
-            complain(format_args!("{endpoint}: the peer ended the session"));
-            Ok(exit::OK)
-        }
-        End::Waited if !plan.half_close() && flow.received() < flow.sent() => {
-            let (received, sent, why) = (flow.received(), flow.sent(), plan.why_missing());
-            complain(format_args!("{endpoint}: {received} of {sent} replies came{why}"));
-            Ok(exit::OK)
-        }
-        _ => Ok(exit::OK),
-    }
+    let unsent = desk.end(writing).await;
+    Ok(Left { end, flow, unsent })
 }
 
-/// Lines from the prompt.
+/// Ready when the input has ended, and what was typed cannot be sent within the wait, because the peer does not read.
+async fn stuck(desk: &Desk, flow: &Flow, patience: Patience) {
+    desk.ended().await;
+    if let Some(time) = patience.time {
+        sleep(time).await;
+        if !flow.has_sent_all() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// On a terminal that reads lines itself.
+async fn read(session: Session, plan: &Plan, signals: &mut Signals, patience: Patience) -> io::Result<Left> {
+    let prompt = Prompt::default();
+    let lines = Lines::of_stdin(plan.max_message, plan.takes_empty())?;
+    let input = Ended { input: Typed { lines, prompt: prompt.clone() }, end: plan.sends_ends() };
+    let mut output = Shown::new(plan.raw, plan.shows_text(), prompt);
+    output.note(&greeting(plan)).await?;
+    output.flush().await?;
+    let flow = Flow::default();
+    let end = tokio::select! {
+        end = talk(session, input, &mut output, plan, &flow, patience) => end,
+        () = signals.next() => End::Left,
+    };
+    Ok(Left { end, flow, unsent: false })
+}
+
+/// Lines with their ends, where those are sent too.
 #[derive(Debug)]
-struct Typed {
-    lines: mpsc::Receiver<Item>,
-    max: usize,
+struct Ended<I> {
+    input: I,
+    end: bool,
 }
 
-impl Input for Typed {
+impl<I: Input> Input for Ended<I> {
     async fn next(&mut self) -> io::Result<Item> {
-        Ok(match self.lines.recv().await {
-            Some(Item::Message(line)) if line.len() > self.max => Item::TooLong(line.len()),
-            Some(item) => item,
-            None => Item::End,
-        })
+        match self.input.next().await? {
+            Item::Message(mut line) => {
+                if self.end {
+                    line.push(b'\n');
+                }
+                Ok(Item::Message(line))
+            }
+            item => Ok(item),
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.input.has_more()
     }
 }
-
-/// The terminal, around the line that is being edited.
-struct Prompted {
-    printer: Option<Box<dyn ExternalPrinter + Send>>,
-    raw: bool,
-    turn: Turn,
-}
-
-impl Output for Prompted {
-    async fn show(&mut self, message: &[u8]) -> io::Result<()> {
-        let mut text = if self.raw { String::from_utf8_lossy(message).into_owned() } else { escape(message) };
-        text.push('\n');
-        // The printer waits for the editor, which may wait for a key press to be done with.
-        let printer = self.printer.take();
-        self.printer = spawn_blocking(move || screen::print(printer, text)).await?;
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    async fn idle(&mut self) -> io::Result<()> {
-        self.turn.done();
-        Ok(())
-    }
-}
-
-/// A prompt that comes back before the reply only makes the reply jump over it: so it waits this long for one.
-const REPLY: Duration = Duration::from_millis(200);

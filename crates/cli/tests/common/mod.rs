@@ -23,7 +23,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The command under test, with nothing of the developer's environment that changes it.
 pub(crate) fn swapwire(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swapwire"));
-    command.args(args).env_remove("SWAPWIRE_LOG").env_remove("XDG_RUNTIME_DIR").env_remove("XDG_STATE_HOME");
+    let theirs = [
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "NO_COLOR",
+        "RUST_BACKTRACE",
+        "SWAPWIRE_LOG",
+        "XDG_RUNTIME_DIR",
+        "XDG_STATE_HOME",
+    ];
+    for name in theirs {
+        command.env_remove(name);
+    }
+    command.args(args);
     command
 }
 
@@ -195,5 +207,45 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The two ends of a pipe that has room for one page, and that waits for nobody at the end which the command gets.
+#[cfg(target_os = "linux")]
+pub(crate) mod narrow {
+    use std::fs::File;
+    use std::io::{PipeReader, PipeWriter, Write as _, pipe};
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+    /// A pipe of 4 KiB.
+    pub(crate) fn page() -> (PipeReader, PipeWriter) {
+        let (reader, writer) = pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+        (reader, writer)
+    }
+
+    /// Somebody sets `O_NONBLOCK` on this end, for all who share it.
+    pub(crate) fn unblock(end: &impl std::os::fd::AsFd) {
+        fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    }
+
+    /// A pipe in which there is no room, whose writer waits.
+    pub(crate) fn full() -> (PipeReader, PipeWriter) {
+        let (reader, mut writer) = page();
+        unblock(&writer);
+        while writer.write(b"0123456789").is_ok() {}
+        while writer.write(b"x").is_ok() {}
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        (reader, writer)
+    }
+
+    /// What stands in a file of its own.
+    pub(crate) fn file_of(bytes: &[u8]) -> File {
+        use std::io::{Seek as _, SeekFrom};
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file
     }
 }
