@@ -143,10 +143,11 @@ mod tests {
 
     #[test]
     fn the_environment_decides_on_colours() {
-        let with = |terminal, set: &[(&str, &str)]| {
+        type Set<'a> = &'a [(&'a str, &'a str)];
+        let with = |terminal, set: Set<'_>| {
             colored(terminal, |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };
-        let cases: [(bool, &[(&str, &str)], bool); 11] = [
+        let cases: [(bool, Set<'_>, bool); 11] = [
             (true, &[], true),
             (false, &[], false),
             (true, &[("TERM", "dumb")], false),

@@ -26,9 +26,10 @@ Examples:
 Ctrl-C or SIGTERM stops it; --help has more.";
 
 pub(crate) const SERVE: &str = "\
-Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT or \
-SIGTERM drains: no new connections, open sessions may finish; then a report goes to the standard error. A second signal \
-cuts everything at once.
+Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT, \
+SIGTERM, SIGQUIT or SIGHUP drains: no new connections, open sessions may finish; then a report goes to the standard error. A \
+second signal cuts everything at once. One that was ignored when the command began, as under nohup, stays ignored. Nothing \
+waits for who reads the log: lines that do not fit are dropped and counted.
 
 Examples:
   swapwire serve
@@ -50,13 +51,17 @@ Exit codes:
   3  sessions were cut: at the drain deadline, or by a second signal";
 
 pub(crate) const CONNECT: &str = "\
-From a pipe, every non-empty line is sent as one message and every reply is printed on a line. On byte streams the end \
-of the input ends the sending half, and what the peer still says is read to its end. On message wires (datagrams) one \
-reply is expected for each message.
+From a pipe, every line is sent as one message and every reply is printed on a line. On byte streams empty lines are left \
+out (not with --framing chunks), the end of the input ends the sending half, and what the peer still says is read to its \
+end. On message wires (datagrams) an empty line is an empty message, and one reply is expected for each message. No input \
+is no message.
 
-On a terminal, each non-empty line is one message, and replies are printed as they come. Ctrl-D ends, Ctrl-C leaves at \
-once. Control characters from the peer are printed escaped, as \\x1b. Lines that begin with a space are not kept in the \
-history, which is in $XDG_STATE_HOME/swapwire (else ~/.local/state/swapwire).
+On a terminal, each line is sent when it is entered, and what the peer says is shown as it comes, whole lines or not. With \
+--framing chunks lines are sent with their line feed. Ctrl-D ends, Ctrl-C leaves at once; the line is edited as in a \
+shell, a Tab is a byte of it, and Ctrl-V takes the next key as it is. Control characters from the peer are printed escaped, \
+as \\x1b. The history is in $XDG_STATE_HOME/swapwire (else ~/.local/state/swapwire). Not kept there are lines that begin \
+with a space, and answers to a question without an end of line, as `login: `; one for a password cannot be called back \
+either. A terminal that cannot be edited on (TERM=dumb, emacs, cons25, or none) reads lines itself.
 
 Examples:
   swapwire connect tcp://127.0.0.1:8888
@@ -65,11 +70,15 @@ Examples:
   swapwire connect tcp://127.0.0.1:13 < /dev/null
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | swapwire connect tcp://127.0.0.1:80 --framing chunks
   swapwire connect unix:@upper --framing length
+  printf 'hello\\n' | swapwire connect tcp://127.0.0.1:8888 --no-shutdown --wait 500ms
+  printf '\\n' | swapwire connect udp://127.0.0.1:8888
 
 Exit codes:
-  0  the input ended and the replies came, or the reader of the output left
-  1  no connection, it broke, the peer ended before the input did, a message was too long, or no reply came at all
-  2  called wrongly";
+  0  the input ended and the replies came, only sending was asked for (--wait 0), Ctrl-C, or the reader of the output left
+  1  no connection, it broke, the peer ended before the input did, a message was too long or could not be sent, or \
+messages were sent and no reply came at all
+  2  called wrongly
+They are the same at a prompt.";
 
 pub(crate) const BENCH_SHORT: &str = "\
 Examples:
@@ -112,7 +121,7 @@ The first request of each connection is counted apart, as the first reply
 or --server-pid). mem is served within the generator's own process
 A warning tells when the generator was the bottleneck, or something else makes the figures doubtful.
 
-SIGINT or SIGTERM ends the run early: what was measured is kept and marked as partial. A second one ends it at once.
+SIGINT, SIGTERM, SIGQUIT or SIGHUP ends the run early: what was measured is kept and marked as partial. A second one ends it at once.
 
 Examples:
   swapwire bench

@@ -89,6 +89,9 @@ async fn edit(session: Session, plan: &Plan, signals: &mut Signals, patience: Pa
         () = stuck(&desk, &flow, patience) => End::Waited,
     };
     let unsent = desk.end(writing).await;
+    if desk.has_lost() {
+        flow.note_skipped();
+    }
     Ok(Left { end, flow, unsent })
 }
 

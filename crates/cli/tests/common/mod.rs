@@ -215,8 +215,10 @@ impl Drop for Serving {
 pub(crate) mod narrow {
     use std::fs::File;
     use std::io::{PipeReader, PipeWriter, Write as _, pipe};
+    use std::os::fd::AsFd;
 
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
     /// A pipe of 4 KiB.
     pub(crate) fn page() -> (PipeReader, PipeWriter) {
@@ -226,7 +228,7 @@ pub(crate) mod narrow {
     }
 
     /// Somebody sets `O_NONBLOCK` on this end, for all who share it.
-    pub(crate) fn unblock(end: &impl std::os::fd::AsFd) {
+    pub(crate) fn unblock(end: &impl AsFd) {
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
     }
 
@@ -238,6 +240,12 @@ pub(crate) mod narrow {
         while writer.write(b"x").is_ok() {}
         fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
         (reader, writer)
+    }
+
+    /// Whether a write would not have to wait.
+    pub(crate) fn has_room(writer: &PipeWriter) -> bool {
+        let mut polled = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut polled, PollTimeout::ZERO).unwrap() > 0
     }
 
     /// What stands in a file of its own.

@@ -45,6 +45,10 @@ pub(super) struct Desk {
     gone: Notify,
     /// Bytes that are being written.
     writing: Cell<usize>,
+    /// The edited line is to be drawn when the terminal has taken what waits.
+    late: Cell<bool>,
+    /// A line was entered for which there was no room.
+    lost: Cell<bool>,
     ways: Ways,
 }
 
@@ -70,7 +74,8 @@ struct State {
     /// The edited line is on the screen.
     drawn: bool,
     out: Vec<u8>,
-    lines: VecDeque<Item>,
+    /// With what each counts.
+    lines: VecDeque<(Item, usize)>,
     /// What the lines count.
     kept: usize,
     ended: bool,
@@ -90,7 +95,18 @@ impl Desk {
             ended: false,
         };
         let [typed, dirty, written, ended, gone] = std::array::from_fn(|_| Notify::new());
-        Self { state: RefCell::new(state), typed, dirty, written, ended, gone, writing: Cell::new(0), ways }
+        Self {
+            state: RefCell::new(state),
+            typed,
+            dirty,
+            written,
+            ended,
+            gone,
+            writing: Cell::new(0),
+            late: Cell::new(false),
+            lost: Cell::new(false),
+            ways,
+        }
     }
 
     /// A line that is neither the peer's nor the user's.
@@ -140,7 +156,7 @@ impl Desk {
         let question = std::mem::take(&mut state.unended);
         let prompt = if question.is_empty() { PROMPT.into() } else { readable(&question, self.ways.raw) };
         let echo = String::from_utf8_lossy(&readable(&line, false)).replace('\n', "\\n");
-        state.print(&[&prompt, echo.as_bytes(), b"\n"].concat());
+        state.tell(&[&prompt, echo.as_bytes(), b"\n"].concat());
         if state.ended || line.is_empty() && !self.ways.empty {
             return;
         }
@@ -150,12 +166,19 @@ impl Desk {
         }
         let cost = line.len() + LINE;
         if state.kept + cost > TYPED {
-            state.print(b"the peer does not read: this line is not sent\n");
+            state.tell(b"the peer does not read: this line is not sent\n");
+            self.lost.set(true);
             return;
         }
         state.kept += cost;
-        state.lines.push_back(if over > 0 { Item::TooLong(line.len() + over) } else { Item::Message(line) });
+        let item = if over > 0 { Item::TooLong(line.len() + over) } else { Item::Message(line) };
+        state.lines.push_back((item, cost));
         self.typed.notify_one();
+    }
+
+    /// Whether a line that was entered is not sent.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost.get()
     }
 
     fn end_input(&self, state: &mut State) {
@@ -178,7 +201,9 @@ impl Desk {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.borrow_mut();
         change(&mut state);
-        if !state.ended {
+        if state.out.len() > SHOWN {
+            self.late.set(true);
+        } else if !state.ended {
             let prompt = if state.unended.is_empty() { PROMPT.into() } else { self.prompt(&state.unended) };
             let line = state.editor.line();
             let drawn = draw(&prompt, line.before(), line.after(), width());
@@ -197,6 +222,10 @@ impl Desk {
     /// Writes what is to be seen, for ever.
     pub(super) async fn write(&self) {
         loop {
+            if self.late.get() && self.state.borrow().out.len() <= SHOWN {
+                self.late.set(false);
+                self.change(|_| ());
+            }
             let bytes = std::mem::take(&mut self.state.borrow_mut().out);
             if bytes.is_empty() {
                 self.dirty.notified().await;
@@ -220,27 +249,10 @@ impl Desk {
         }
     }
 
-    /// Takes the prompt away. What was typed and not entered stays in sight and in the history, and it is told whether
-    /// there was something.
+    /// Takes the prompt away, and waits a while until that is to be seen. What was typed and not entered stays in sight and
+    /// in the history; gives whether there was something.
     pub(super) async fn end(&self, writing: impl Future<Output = ()>) -> bool {
-        let mut state = self.state.borrow_mut();
-        let line = state.editor.take();
-        let question = std::mem::take(&mut state.unended);
-        if !line.is_empty() {
-            let prompt = if question.is_empty() { PROMPT.into() } else { readable(&question, self.ways.raw) };
-            state.print(&[&prompt, &readable(&line, false)[..], b"\n"].concat());
-        } else if question.is_empty() {
-            state.print(b"");
-        } else {
-            state.print(&readable(&question, self.ways.raw));
-            state.print(b"\n");
-        }
-        if question.is_empty() {
-            state.editor.remember(&line, true);
-        }
-        state.ended = true;
-        drop(state);
-        self.dirty.notify_one();
+        let unsent = self.close();
         let _ = timeout(FAREWELL, async {
             tokio::select! {
                 () = writing => {}
@@ -248,11 +260,49 @@ impl Desk {
             }
         })
         .await;
+        unsent
+    }
+
+    fn close(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let line = state.editor.take();
+        let question = readable(&std::mem::take(&mut state.unended), self.ways.raw);
+        if !line.is_empty() {
+            let prompt = if question.is_empty() { PROMPT.as_bytes() } else { &question };
+            state.print(&[prompt, &readable(&line, false), b"\n"].concat());
+        } else if !question.is_empty() {
+            state.print(&[&question[..], b"\n"].concat());
+        } else {
+            state.print(b"");
+        }
+        if question.is_empty() {
+            state.editor.remember(&line, true);
+        }
+        state.ended = true;
+        self.dirty.notify_one();
         !line.is_empty()
     }
 }
 
 impl State {
+    /// The next line, or the end.
+    fn take_item(&mut self) -> Option<Item> {
+        match self.lines.pop_front() {
+            Some((item, cost)) => {
+                self.kept -= cost;
+                Some(item)
+            }
+            None => self.ended.then_some(Item::End),
+        }
+    }
+
+    /// As `print`, if the terminal takes what it is given: nobody may fill the memory with keys.
+    fn tell(&mut self, text: &[u8]) {
+        if self.out.len() < TYPED {
+            self.print(text);
+        }
+    }
+
     /// Puts text in the place of the edited line.
     fn print(&mut self, text: &[u8]) {
         if self.drawn {
@@ -266,17 +316,9 @@ impl State {
 impl Input for &Desk {
     async fn next(&mut self) -> io::Result<Item> {
         loop {
-            let mut state = self.state.borrow_mut();
-            if let Some(item) = state.lines.pop_front() {
-                if let Item::Message(line) = &item {
-                    state.kept -= line.len() + LINE;
-                }
+            if let Some(item) = self.state.borrow_mut().take_item() {
                 return Ok(item);
             }
-            if state.ended {
-                return Ok(Item::End);
-            }
-            drop(state);
             self.typed.notified().await;
         }
     }
