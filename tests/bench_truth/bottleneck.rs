@@ -29,7 +29,8 @@ fn lines(expect: &str, requests: u64) -> Conditions {
 /// Whether the client is named as the bottleneck; and whether, by the run's own figures, its lateness is more than a tenth
 /// of what was measured.
 pub(crate) fn blamed(run: &Run) -> (bool, bool) {
-    let said = run.warnings.iter().any(|line| line.starts_with("THE CLIENT WAS THE BOTTLENECK: it at "));
+    let said =
+        run.warnings.iter().any(|line| line.starts_with("THE CLIENT WAS THE BOTTLENECK: ") && line.contains(": it ("));
     let summary = run.cells[0].summary.as_ref().unwrap();
     let late = |percent| summary.lag.percentile(percent) as f64 > 0.1 * summary.latency.percentile(percent) as f64;
     (said, late(50.0) || late(99.0))

@@ -34,9 +34,12 @@ pub(super) fn of(run: &Run) -> Vec<String> {
     few.into_iter().chain(causes.lines()).collect()
 }
 
+/// Lists by a key, in the order in which keys were met.
+type Keyed<T> = Vec<(String, Vec<T>)>;
+
 /// Each cause once, in the order in which it was met, with the loads under which it was, and the targets under each.
 #[derive(Default)]
-struct Causes(Vec<(String, Vec<(String, Vec<String>)>)>);
+struct Causes(Keyed<(String, Vec<String>)>);
 
 impl Causes {
     fn add(&mut self, cause: String, load: &str, target: String) {
@@ -52,7 +55,7 @@ impl Causes {
 }
 
 /// The list of `key`, which is added at the end if it is not there.
-fn of_key<'a, T>(all: &'a mut Vec<(String, Vec<T>)>, key: &str) -> &'a mut Vec<T> {
+fn of_key<'a, T>(all: &'a mut Keyed<T>, key: &str) -> &'a mut Vec<T> {
     let at = all.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
         all.push((key.to_owned(), Vec::new()));
         all.len() - 1

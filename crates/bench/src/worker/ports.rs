@@ -52,8 +52,8 @@ mod tests {
             ConnectError::from_io(&endpoint.parse().unwrap(), io::Error::from_raw_os_error(errno as i32))
         };
         use nix::errno::Errno::{EADDRINUSE, EADDRNOTAVAIL, EAGAIN, ECONNREFUSED};
-        let full = Some(LocalPorts { range: (1, 200), all: 200, used: 200, waiting: 190 });
-        let free = Some(LocalPorts { used: 9, waiting: 0, ..full.unwrap() });
+        let ports = LocalPorts { range: (1, 200), all: 200, used: 200, waiting: 190 };
+        let (full, free) = (Some(ports), Some(LocalPorts { used: 9, waiting: 0, ..ports }));
         assert!(are_used_up(&failed("tcp://h:1", EADDRNOTAVAIL), full));
         assert!(are_used_up(&failed("tcp://h:1", EADDRNOTAVAIL), None));
         assert!(!are_used_up(&failed("tcp://[::1]:1", EADDRNOTAVAIL), free), "there is no IPv6");
