@@ -60,7 +60,7 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
             break;
         }
         if failures >= ATTEMPTS.max(job.endpoints.len()) {
-            return shared.fail(format!("{why}; {failures} times in a row"));
+            return shared.fail(format!("{why}, {failures} times in a row"));
         }
         if failures > 1 {
             sleep(PAUSE * (1 << (failures - 2).min(ATTEMPTS))).await;
