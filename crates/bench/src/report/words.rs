@@ -194,7 +194,7 @@ pub(super) fn seconds(seconds: f64) -> String {
     TIME.chosen(seconds * 1e9)
 }
 
-/// `7 rounds of 1 s after 200 ms of warm-up (12k requests, in no number below)`; of a search, its probes.
+/// `7 rounds of 1 s after 200 ms of warm-up (12k requests, in no other number)`; of a search, its probes.
 pub(super) fn rounds(run: &Run) -> String {
     let settings = &run.settings;
     let count = match settings.rounds {
@@ -212,7 +212,7 @@ pub(super) fn rounds(run: &Run) -> String {
     let rounds = run.cells.iter().flat_map(|cell| &cell.rounds).chain(probes);
     let warmup = match rounds.map(|round| round.warmup_requests).sum::<u64>() {
         0 => String::new(),
-        requests => format!(" ({} requests, in no number below)", COUNT.whole(requests)),
+        requests => format!(" ({} requests, in no other number)", COUNT.whole(requests)),
     };
     match settings.warmup_s {
         0.0 => format!("{count}{each} without a warm-up"),
