@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::caretaker::Caretaker;
 use crate::complaint::Complaint;
@@ -20,6 +20,7 @@ use crate::door::{Door, Next, turn_away};
 use crate::group::Member;
 use crate::health::Health;
 use crate::room::{Arrival, Place, Refusal, Room};
+use crate::second_look::{over, within};
 use crate::sessions::Sessions;
 use crate::stats::Stats;
 use crate::sync::OwnedSemaphorePermit;
@@ -128,7 +129,8 @@ impl Acceptor {
         let mut all_quiet = pin!(all_quiet);
         let mut quiet = false;
         for _ in 0..LAST_CALL {
-            let patience = if quiet { end } else { (Instant::now() + QUIET).min(end) };
+            let left = end.saturating_duration_since(Instant::now());
+            let patience = if quiet { left } else { left.min(QUIET) };
             tokio::select! {
                 biased;
                 next = door.next(&self.room) => {
@@ -141,7 +143,7 @@ impl Acceptor {
                 }
                 () = &mut all_quiet => break,
                 () = self.cx.abort.cancelled() => break,
-                () = sleep_until(patience) => {
+                () = over(patience, &self.cx.stats) => {
                     if Instant::now() >= end {
                         break;
                     }
@@ -286,7 +288,10 @@ impl Future for Admitted {
 async fn establish(incoming: Incoming, _room: Option<OwnedSemaphorePermit>, cx: Arc<ServeContext>) -> Option<Link> {
     let peer = incoming.peer().clone();
     let established = match cx.limits.handshake_timeout {
-        Some(limit) => timeout(limit, incoming.establish()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
+        Some(limit) => {
+            let established = within(limit, &cx.stats, incoming.establish()).await;
+            established.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+        }
         None => incoming.establish().await,
     };
     established.inspect_err(|error| cx.tell(Trouble::Handshake, Some(peer.addr()), error)).ok()

@@ -173,36 +173,16 @@ pub(crate) fn serve_bytes<H: Handler>(
 
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
-    use swapwire_core::{Addr, Capabilities, Framing, Peer, handler_fn};
+    use swapwire_core::{Addr, Peer, handler_fn};
 
     use super::*;
-    use crate::Limits;
-    use crate::context::Drain;
-    use crate::keeper::Keeper;
 
     #[test]
     fn an_idle_session_stays_small() {
         let handler = Arc::new(handler_fn(|request, reply| Ok(reply.send(request.message())?)));
         let addr = Addr::named("test", "here").expect("short");
         let info = ConnInfo::new(Peer::new(addr), addr);
-        let limits = Arc::new(Limits::default());
-        let cx = ServeContext {
-            endpoint: "mem:here".parse().expect("an endpoint"),
-            bound: None,
-            capabilities: Capabilities::byte_stream(),
-            framing: Framing::Lines,
-            keeper: Arc::new(Keeper::new(&limits)),
-            limits,
-            stats: Arc::default(),
-            troubles: Arc::default(),
-            drain: Drain::default(),
-            abort: Default::default(),
-            lending: Default::default(),
-            ledger: None,
-            ours: Arc::from([]),
-            id: ServeContext::fresh_id(),
-        };
-        let session = serve_bytes(handler, Box::new(tokio::io::empty()), info, Arc::new(cx));
+        let session = serve_bytes(handler, Box::new(tokio::io::empty()), info, Arc::new(ServeContext::for_test()));
         let size = std::mem::size_of_val(&session);
         assert!(size <= 640, "{size} bytes");
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use swapwire_core::ByteStream;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
-use tokio::time::timeout;
 
 use crate::ServeContext;
 use crate::scratch::Scratch;
+use crate::second_look::within;
 
 /// Input that is read and forgotten while closing, at the most.
 pub(crate) const DISCARD: usize = 1 << 20;
@@ -27,7 +27,7 @@ pub(crate) fn patience(cx: &ServeContext, quiet: Duration) -> Duration {
 /// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
 /// peer has not yet received. Behind the end of the input there is none, and dropping the stream does.
 pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration, cx: &ServeContext) {
-    let _ = timeout(patience, async {
+    let _ = within(patience, &cx.stats, async {
         io.shutdown().await?;
         let mut left = DISCARD;
         poll_fn(|task| {

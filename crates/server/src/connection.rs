@@ -8,11 +8,11 @@ use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
 use tokio::io::AsyncWrite as _;
 
 use crate::close::{linger, patience};
-use crate::context::SecondLook;
 use crate::input::{Input, Turn};
-use crate::keeper::{Keeper, QUIET_TICKS, Seat, Since, TICK, Tick};
+use crate::keeper::{Keeper, Seat, Since, TICK, Tick};
 use crate::ledger::Account;
 use crate::scratch::Scratch;
+use crate::second_look::SecondLook;
 use crate::{ServeContext, SessionEnd};
 
 /// After so many times [`LEAST`] bytes without a wait, a task lets others run; a short read counts as one.
@@ -38,6 +38,8 @@ pub(crate) struct Connection<'a> {
     stuck_since: Since,
     drain_seen: Since,
     second_look: SecondLook,
+    /// The deadline that it is for, but for its upper bits.
+    looked_for: u8,
     /// What may still be read before the task has to wait, or lets others run.
     budget: u16,
     waiting: bool,
@@ -66,6 +68,7 @@ impl<'a> Connection<'a> {
             stuck_since: Since::NEVER,
             drain_seen: Since::NEVER,
             second_look: SecondLook::default(),
+            looked_for: 0,
             budget: TURN_BUDGET,
             waiting: false,
             served: false,
@@ -182,22 +185,37 @@ impl<'a> Connection<'a> {
             true => (self.frame_deadline, SessionEnd::FrameTimeout),
             false => (self.waiting_since + self.keeper().idle, SessionEnd::IdleTimeout),
         };
-        if self.seat.poll(task.waker(), now, deadline).is_ready() {
-            return Poll::Ready(late);
+        if !self.cx.drain.has_begun() {
+            let over = self.poll_late(task, now, deadline).map(|()| late);
+            // Looked at behind the seat, too: whoever takes one later is not woken by the drain.
+            if over.is_ready() || !self.cx.drain.has_begun() {
+                return over;
+            }
         }
-        // Looked at behind the seat: whoever takes one later is woken by the drain.
-        if self.cx.drain.has_begun() { self.wait_in_drain(task, now) } else { Poll::Pending }
+        // What is quiet as long as a second look takes has nothing to say.
+        let patience = if self.served && !self.input.is_partial() { 0 } else { self.keeper().grace };
+        let drained = self.drain_seen.begin(now) + patience;
+        let late = if drained <= deadline { SessionEnd::Drained } else { late };
+        self.poll_late(task, now, drained.min(deadline)).map(|()| late)
     }
 
+    /// Ready once `deadline` is over and that is [believed](SecondLook::is_done): the wire was asked just now.
     #[cold]
-    fn wait_in_drain(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
-        let seen = self.drain_seen.begin(now);
-        let patience = match self.served && !self.input.is_partial() {
-            true => QUIET_TICKS,
-            false => self.keeper().grace,
-        };
-        let over = self.seat.poll(task.waker(), now, seen + patience).is_ready();
-        if over && self.second_look.is_done(task) { Poll::Ready(SessionEnd::Drained) } else { Poll::Pending }
+    fn poll_late(&mut self, task: &mut Context<'_>, now: Tick, deadline: Tick) -> Poll<()> {
+        if std::mem::replace(&mut self.looked_for, deadline as u8) != deadline as u8 {
+            self.second_look.begin_anew();
+        }
+        if self.seat.poll(task.waker(), now, deadline).is_pending() {
+            return Poll::Pending;
+        }
+        // A tick is a turn of the reactor.
+        if self.second_look.has_begun() && self.seat.is_taken(now) {
+            return Poll::Pending;
+        }
+        match self.second_look.is_done(&self.cx.stats) {
+            true => Poll::Ready(()),
+            false => self.seat.poll(task.waker(), now, now + 1),
+        }
     }
 
     /// Keeps what a turn left unread, and its scratch only if that is the worker's.
@@ -321,7 +339,7 @@ impl<'a> Connection<'a> {
     fn wait_for_room(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
         let now = self.keeper().now();
         let since = self.stuck_since.begin(now);
-        self.seat.poll(task.waker(), now, since + self.keeper().write).map(|()| Err(SessionEnd::WriteTimeout))
+        self.poll_late(task, now, since + self.keeper().write).map(|()| Err(SessionEnd::WriteTimeout))
     }
 
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.

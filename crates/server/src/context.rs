@@ -5,18 +5,17 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use swapwire_core::{Addr, Capabilities, Endpoint, Framing, SessionConfig};
-use tokio::task::coop::has_budget_remaining;
-use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::scratch::Lending;
+use crate::second_look::over;
 use crate::stats::Stats;
 use crate::sync::{self, AtomicBool, WaitForCancellationFutureOwned};
 use crate::troubles::Troubles;
@@ -145,34 +144,51 @@ impl DrainWatch {
     }
 }
 
-/// Before a drain takes a wire for quiet: it may be not ready only because the task has had its turn, so it is asked once
-/// more.
+/// Ready once a drain has been quiet long enough to stop receiving.
 #[derive(Default)]
-pub(crate) struct SecondLook(bool);
+pub(crate) enum LastCall {
+    #[default]
+    ToCome,
+    Now(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Over,
+}
 
-impl SecondLook {
-    /// Whether that has been done; if not, the task is woken for it.
-    pub(crate) fn is_done(&mut self, cx: &Context<'_>) -> bool {
-        let done = has_budget_remaining() && std::mem::replace(&mut self.0, true);
-        if !done {
-            cx.waker().wake_by_ref();
+impl LastCall {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, stats: &Arc<Stats>) -> Poll<()> {
+        if matches!(self, Self::ToCome) {
+            let stats = Arc::clone(stats);
+            *self = Self::Now(Box::pin(async move { over(QUIET, &stats).await }));
         }
-        done
-    }
-
-    /// Something came all the same.
-    pub(crate) fn begin_anew(&mut self) {
-        self.0 = false;
+        if let Self::Now(quiet) = self {
+            ready!(quiet.as_mut().poll(cx));
+            *self = Self::Over;
+        }
+        Poll::Ready(())
     }
 }
 
-/// Ready once a drain has been quiet long enough to stop receiving.
-#[derive(Default)]
-pub(crate) struct LastCall(Option<Pin<Box<Sleep>>>);
-
-impl LastCall {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.get_or_insert_with(|| Box::pin(sleep(QUIET))).as_mut().poll(cx)
+#[cfg(test)]
+impl ServeContext {
+    /// Of a byte stream that nobody serves.
+    #[allow(clippy::expect_used, reason = "a test")]
+    pub(crate) fn for_test() -> Self {
+        let limits = Arc::new(Limits::default());
+        ServeContext {
+            endpoint: "mem:here".parse().expect("an endpoint"),
+            bound: None,
+            capabilities: Capabilities::byte_stream(),
+            framing: Framing::Lines,
+            keeper: Arc::new(Keeper::new(&limits)),
+            limits,
+            stats: Arc::default(),
+            troubles: Arc::default(),
+            drain: Drain::default(),
+            abort: Default::default(),
+            lending: Default::default(),
+            ledger: None,
+            ours: Arc::from([]),
+            id: ServeContext::fresh_id(),
+        }
     }
 }
 

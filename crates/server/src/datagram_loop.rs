@@ -120,7 +120,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending if self.drain.poll(task) => {
                     let idle = self.waiting.is_empty() && self.outlet.is_empty();
-                    return if self.last_call.poll(task).is_ready() && idle {
+                    return if self.last_call.poll(task, &self.cx.stats).is_ready() && idle {
                         Poll::Ready(Ok(()))
                     } else {
                         Poll::Pending

@@ -38,14 +38,11 @@ impl Since {
 /// costs: about a microsecond, and only while somebody asks for the time.
 pub(crate) const TICK: Duration = Duration::from_millis(16);
 
-/// [`QUIET`](crate::context::QUIET) on this clock.
-pub(crate) const QUIET_TICKS: Tick = 2;
-
 /// Longer than any clock lives, and short enough to be added to.
 const NEVER: Tick = Tick::MAX / 4;
 
 /// When the clock is so late, something held up its thread.
-const HELD_UP: Duration = Duration::from_millis(100);
+pub(crate) const HELD_UP: Duration = Duration::from_millis(100);
 
 /// Buckets of the wheel; an entry that is due later than a lap ahead is looked at once a lap.
 const BUCKETS: usize = 512;

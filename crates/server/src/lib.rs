@@ -60,6 +60,7 @@ mod ledger;
 mod nest;
 mod pace;
 mod room;
+mod second_look;
 mod sessions;
 mod source;
 mod wakes;

@@ -10,9 +10,10 @@ use swapwire_core::{
 };
 use tokio::time::Instant;
 
-use crate::context::{DrainWatch, QUIET, SecondLook};
+use crate::context::{DrainWatch, QUIET};
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
+use crate::second_look::within;
 use crate::stats::Stats;
 use crate::troubles::Trouble;
 use crate::{ServeContext, SessionEnd};
@@ -39,7 +40,6 @@ pub(crate) async fn serve_messages<H: Handler>(
         drain: cx.drain.watch(),
         drain_seen: None,
         offences: 0,
-        second_look: SecondLook::default(),
         account: Account::default(),
         beside: 0,
         peer: info.peer.addr(),
@@ -63,7 +63,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         }
         served = true;
         if cx.drain.has_begun() {
-            conn.second_look.begin_anew();
+            conn.deadlines.begin_anew();
             // A peer that never pauses has the grace of the drain, no more.
             let seen = *conn.drain_seen.get_or_insert_with(Instant::now);
             if seen.elapsed() >= limits.drain_grace {
@@ -93,7 +93,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         return end;
     }
     if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) && poll_fn(|cx| conn.poll_send(cx)).await.is_ok() {
-        let _ = tokio::time::timeout(crate::close::LINGER, poll_fn(|cx| conn.io.poll_shutdown(cx))).await;
+        let _ = within(crate::close::LINGER, &cx.stats, poll_fn(|cx| conn.io.poll_shutdown(cx))).await;
     }
     end
 }
@@ -126,7 +126,6 @@ struct Connection<'a> {
     drain: DrainWatch,
     drain_seen: Option<Instant>,
     offences: u32,
-    second_look: SecondLook,
     account: Account,
     /// What its buffers take beside the queue.
     beside: usize,
@@ -169,11 +168,7 @@ impl Connection<'_> {
                 deadline = Some(seen + if served { QUIET } else { limits.drain_grace });
                 late = SessionEnd::Drained;
             }
-            ready!(self.deadlines.poll(cx, Instant::now(), deadline));
-            if late == SessionEnd::Drained && !self.second_look.is_done(cx) {
-                return Poll::Pending;
-            }
-            Poll::Ready(Err(late))
+            self.deadlines.poll(cx, Instant::now(), deadline, self.cx).map(|()| Err(late))
         })
         .await
     }
@@ -230,7 +225,7 @@ impl Connection<'_> {
                     let now = Instant::now();
                     let since = *self.stuck_since.get_or_insert(now);
                     let deadline = after(since, self.cx.limits.write_timeout);
-                    return self.deadlines.poll(cx, now, deadline).map(|()| Err(SessionEnd::WriteTimeout));
+                    return self.deadlines.poll(cx, now, deadline, self.cx).map(|()| Err(SessionEnd::WriteTimeout));
                 }
             }
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use swapwire_core::{Addr, DatagramSocket, ErrorClass, SendBatch};
 use tokio::time::Instant;
 
-use crate::deadline::Deadlines;
+use crate::deadline::Timer;
+use crate::second_look::SecondLook;
 use crate::troubles::Trouble;
 use crate::{Limits, ServeContext};
 
@@ -30,7 +31,8 @@ pub(crate) struct Outlet {
     waiting_bytes: usize,
     retry_at: Instant,
     retry_after: Duration,
-    deadlines: Deadlines,
+    timer: Timer,
+    second_look: SecondLook,
 }
 
 struct Waiting {
@@ -55,7 +57,8 @@ impl Outlet {
             waiting_bytes: 0,
             retry_at: Instant::now(),
             retry_after: RETRY,
-            deadlines: Deadlines::new(limits),
+            timer: Timer::new(limits),
+            second_look: SecondLook::default(),
         }
     }
 
@@ -98,7 +101,7 @@ impl Outlet {
         }
         self.batch.clear();
         self.sent = 0;
-        if !self.full.is_empty() && self.deadlines.poll(task, Instant::now(), Some(self.retry_at)).is_ready() {
+        if !self.full.is_empty() && self.timer.poll(task, Instant::now(), self.retry_at).is_ready() {
             task.waker().wake_by_ref();
         }
         Poll::Ready(())
@@ -131,6 +134,12 @@ impl Outlet {
         let mut progress = false;
         let mut one = SendBatch::new();
         let mut freed = 0;
+        let is_late = |waiting: &Waiting| now.duration_since(waiting.since) > PATIENCE;
+        let late = self.full.values().filter_map(VecDeque::front).any(is_late);
+        if !late {
+            self.second_look.begin_anew();
+        }
+        let believed = late && self.second_look.is_done(&cx.stats);
         self.full.retain(|to, queue| {
             while let Some(waiting) = queue.front() {
                 one.clear();
@@ -147,7 +156,7 @@ impl Outlet {
                 };
                 match sent {
                     Sent::Done => progress = true,
-                    Sent::PeerFull if now.duration_since(waiting.since) > PATIENCE => {
+                    Sent::PeerFull if believed && is_late(waiting) => {
                         cx.note(Trouble::PeerFull, 1, Some(to), "");
                     }
                     Sent::PeerFull | Sent::NoRoom => break,

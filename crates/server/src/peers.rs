@@ -11,6 +11,7 @@ use futures::FutureExt as _;
 use swapwire_core::{Addr, ConnInfo, DatagramSocket, ErrorClass, Link, Peer, RecvBatch, SessionHandler};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::task::coop::has_budget_remaining;
 use tokio_util::sync::PollSender;
 
 use crate::bound::Bound;
@@ -23,7 +24,7 @@ use crate::peer_table::PeerTable;
 use crate::peer_wire::{Account, Budget, Outgoing, PeerWire};
 use crate::runner::local_addr;
 use crate::session_loop::serve_session;
-use crate::stats::Stats;
+use crate::stats::{Behind, Stats};
 use crate::troubles::Trouble;
 use crate::{ServeContext, SessionEnd};
 
@@ -61,6 +62,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         last_call: LastCall::default(),
         drain_turns: 0,
         closing: false,
+        behind: Behind::new(&cx.stats),
         cx: Arc::new(cx.clone()),
     };
     let ended = tokio::select! {
@@ -93,6 +95,7 @@ struct Loop<H> {
     drain_turns: usize,
     /// The drain has begun and what was waiting in the system has been received: no new sessions.
     closing: bool,
+    behind: Behind,
     cx: Arc<ServeContext>,
 }
 
@@ -106,14 +109,16 @@ impl<H: SessionHandler> Loop<H> {
             if sent.is_ready() && self.gather(task) {
                 continue;
             }
-            match self.receive(task) {
+            let received = self.receive(task);
+            self.behind.set(received.is_ready() || !has_budget_remaining());
+            match received {
                 Poll::Ready(Ok(())) => self.dispatch(),
                 Poll::Ready(Err(error)) => match self.socket.classify(&error) {
                     ErrorClass::ListenerFatal => return Poll::Ready(Err(error)),
                     _ => self.cx.note(Trouble::Noise, 1, None, error),
                 },
                 Poll::Pending if self.drain.poll(task) => {
-                    self.closing = self.last_call.poll(task).is_ready();
+                    self.closing = self.last_call.poll(task, &self.cx.stats).is_ready();
                     let done =
                         self.closing && self.sessions.is_empty() && self.outgoing.is_empty() && self.outlet.is_empty();
                     return if done { Poll::Ready(Ok(())) } else { Poll::Pending };
@@ -121,6 +126,7 @@ impl<H: SessionHandler> Loop<H> {
                 Poll::Pending => return Poll::Pending,
             }
         }
+        self.behind.set(true);
         task.waker().wake_by_ref();
         Poll::Pending
     }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use swapwire_core::Endpoint;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::context::QUIET;
 use crate::crew::{Crew, Outcome, Served, Word, spread};
+use crate::keeper::HELD_UP;
 use crate::room::Room;
+use crate::second_look::{over, within};
 use crate::stats::Stats;
 use crate::worker::{WorkerRuntime, Workers};
 use crate::{DrainReport, Limits, Running, ServerBuilder};
@@ -98,7 +100,7 @@ impl Server {
     /// As of [`Server::run_until`].
     pub async fn run_until_cut(self, shutdown: impl Future<Output = ()>, cut: impl Future<Output = ()>) -> DrainReport {
         let mut shutdown = pin!(shutdown);
-        let over = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
+        let at_once = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
         let room = Room::new(&self.limits);
         let stats: Vec<_> = self.crews.iter().map(|crew| Arc::clone(&crew.stats)).collect();
         let words: Vec<_> = self.crews.iter().map(|_| Word::default()).collect();
@@ -114,7 +116,7 @@ impl Server {
 
         let mut ended = Ended::default();
         // A future that is over is not polled again.
-        if !over {
+        if !at_once {
             tokio::select! {
                 biased;
                 () = &mut shutdown => {}
@@ -122,11 +124,13 @@ impl Server {
             }
         }
 
-        let begun = Instant::now();
+        let (begun, limits) = (Instant::now(), &self.limits);
+        let unused = Arc::default();
+        let busiest = stats.iter().max_by_key(|stats| stats.open()).unwrap_or(&unused);
         words.iter().for_each(|word| word.drain.begin());
         let all = async {
             let tell_sessions = async {
-                sleep(QUIET).await;
+                over(QUIET, busiest).await;
                 words.iter().for_each(|word| word.drain.sessions.cancel());
                 pending().await
             };
@@ -136,9 +140,16 @@ impl Server {
                 () = tell_sessions => {}
             }
         };
+        let in_time = async {
+            let mut all = pin!(all);
+            let done = within(limits.drain_timeout, busiest, all.as_mut()).await.is_some();
+            // The process was stopped: it knows only now what came meanwhile.
+            let stopped = !done && begun.elapsed() >= limits.drain_timeout.saturating_add(HELD_UP);
+            done || (stopped && within(limits.drain_grace, busiest, all).await.is_some())
+        };
         let late = tokio::select! {
             biased;
-            done = timeout(self.limits.drain_timeout, all) => done.is_err(),
+            in_time = in_time => !in_time,
             () = cut => true,
         };
         if late {

@@ -8,11 +8,12 @@ use std::task::Poll;
 
 use futures::FutureExt as _;
 use swapwire_core::{HandlerError, Link, Progress, SendError, Session, SessionFault, SessionGuard, SessionHandler};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::close::{DISCARD, LINGER, patience};
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
+use crate::second_look::within;
 use crate::stats::Stats;
 use crate::troubles::Trouble;
 use crate::{Limits, ServeContext, SessionEnd};
@@ -35,9 +36,9 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
                 return Some(SessionEnd::Broken);
             }
             flushed.store(true, Relaxed);
-            if let Ok(Ok(())) = timeout(LINGER, guard.close(0)).await {
+            if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {
                 let active_at = if replied { Instant::now() } else { active_at };
-                let _ = timeout(patience(cx, active_at.elapsed()), guard.close(DISCARD)).await;
+                let _ = within(patience(cx, active_at.elapsed()), &cx.stats, guard.close(DISCARD)).await;
             }
             None
         });
@@ -51,7 +52,7 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
                 return Poll::Ready(Some(SessionEnd::OverBudget));
             }
             let deadline = watch.write_deadline(&cx.limits).or(after(begun, cx.limits.write_timeout));
-            let late = deadlines.poll(task, Instant::now(), deadline.filter(|_| !flushed.load(Relaxed)));
+            let late = deadlines.poll(task, Instant::now(), deadline.filter(|_| !flushed.load(Relaxed)), cx);
             late.map(|()| Some(SessionEnd::WriteTimeout))
         })
         .await;
@@ -90,7 +91,7 @@ async fn run<H: SessionHandler>(
         watch.observe(progress);
         refused = note_refused(refused, guard, cx);
         let (deadline, late) = watch.deadline(&cx.limits);
-        deadlines.poll(task, Instant::now(), deadline).map(|()| late)
+        deadlines.poll(task, Instant::now(), deadline, cx).map(|()| late)
     })
     .await;
     watch.observe(guard.progress());

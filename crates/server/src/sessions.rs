@@ -33,6 +33,7 @@ impl Sessions {
     }
 
     pub(crate) fn spawn(&mut self, session: Admitted) {
+        self.cx.stats.opened();
         match &mut self.run {
             Run::Together(nest) => nest.spawn(Box::pin(session)),
             Run::Apart(tasks) => drop(tasks.spawn(session)),
@@ -77,7 +78,7 @@ impl Sessions {
 }
 
 fn note(cx: &ServeContext, ended: Result<SessionEnd, JoinError>) {
-    cx.ended(match ended {
+    cx.stats.closed(match ended {
         Ok(end) => end,
         Err(error) if error.is_panic() => SessionEnd::Panicked,
         Err(_) => SessionEnd::Cut,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +54,10 @@ macro_rules! counters {
         #[repr(align(128))]
         pub(crate) struct Stats {
             $(pub(crate) $name: AtomicU64,)*
+            /// Connections that are served.
+            open: AtomicUsize,
+            /// Loops that have not received all that waits in their socket.
+            behind: AtomicUsize,
             /// What does not serve newcomers at present, and why: at most two entries for each listener.
             unhealthy: Mutex<Vec<(Endpoint, Unwell)>>,
         }
@@ -154,6 +158,27 @@ impl Stats {
         Self::add(counter, 1);
     }
 
+    /// A connection is served from now on.
+    pub(crate) fn opened(&self) {
+        self.open.fetch_add(1, Relaxed);
+    }
+
+    /// A connection that was served is closed.
+    pub(crate) fn closed(&self, end: SessionEnd) {
+        self.open.fetch_sub(1, Relaxed);
+        self.ended(end);
+    }
+
+    /// Connections that are served.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Whether a loop has not received all that waits in its socket.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Relaxed) > 0
+    }
+
     /// Says of one endpoint whether it is unwell so.
     pub(crate) fn set_unwell(&self, endpoint: &Endpoint, kind: Unwell, is: bool) {
         let mut all = self.unhealthy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,6 +216,34 @@ impl Stats {
             SessionEnd::Panicked => &self.panics,
             SessionEnd::Cut => &self.cut,
         });
+    }
+}
+
+/// Whether the loop of a socket has not received all that waits there.
+#[derive(Debug)]
+pub(crate) struct Behind {
+    stats: Arc<Stats>,
+    is: bool,
+}
+
+impl Behind {
+    pub(crate) fn new(stats: &Arc<Stats>) -> Self {
+        Self { stats: Arc::clone(stats), is: false }
+    }
+
+    /// Says so.
+    pub(crate) fn set(&mut self, is: bool) {
+        match (std::mem::replace(&mut self.is, is), is) {
+            (false, true) => self.stats.behind.fetch_add(1, Relaxed),
+            (true, false) => self.stats.behind.fetch_sub(1, Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.set(false);
     }
 }
 

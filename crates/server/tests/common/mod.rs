@@ -13,6 +13,7 @@ pub mod inet;
 pub mod log;
 pub mod numbered;
 pub mod script;
+pub mod stopped;
 pub mod wide;
 
 use std::time::Duration;
