@@ -26,7 +26,7 @@ use swapwire::{Endpoint, Framing, Registry, Server, SessionConfig, connect_with,
 use swapwire_testkit::{Dice, drop_after, drop_after_eager};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Rounds over all wires; each drops some thousands of futures.
 const ROUNDS: u64 = 60;
@@ -53,7 +53,15 @@ fn every_descriptor_is_given_back() {
     let before = descriptors();
     for seed in 1..=ROUNDS {
         dropped += all(seed);
-        assert_eq!(descriptors(), before, "descriptors are left after round {seed}");
+        runtime.block_on(async {
+            let all_closed = async {
+                while descriptors() != before {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let closed = timeout(Duration::from_secs(60), all_closed).await;
+            assert!(closed.is_ok(), "descriptors are left after round {seed}: {} for {before}", descriptors());
+        });
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|entry| !is_lock(entry.as_ref().unwrap())).count(), 0);
     println!("{dropped} futures dropped, {before} descriptors before and after");

@@ -123,8 +123,8 @@ async fn everybodys_junk_is_survived(sessions: bool) {
                     let begun = Instant::now();
                     let what = format!("{name} at {local} ({framing})");
                     let answered = within(&what, junk(net, local, &bytes, ends)).await;
-                    // Two seconds is how long a close lingers.
-                    assert!(begun.elapsed() < Duration::from_secs(10), "{what}: {:?}", begun.elapsed());
+                    // Nobody was left to the deadline of a frame, which is 30 s.
+                    assert!(begun.elapsed() < Duration::from_secs(25), "{what}: {:?}", begun.elapsed());
                     assert!(answered <= 2 * bytes.len(), "{what}: {answered} B of answers");
                     is_answered(net, local, framing).await;
                 }

@@ -8,6 +8,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{accept, bind, connect, endpoint, hello_from_the_longest_name, listen};
+use futures::FutureExt as _;
 use swapwire_core::{Addr, ConnectError, Credentials, Endpoint, Link, UnixAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -78,12 +79,13 @@ async fn two_hundred_clients_get_through_a_backlog_of_four() {
     let dir = tempfile::tempdir().unwrap();
     let mut listener = listen(&endpoint("unix", &dir.path().join("s")).with_option("backlog", 4)).await;
     let local = listener.local();
-    let started = Instant::now();
+    // As long as it takes where the machine is busy.
+    let dialled = local.clone().with_option("connect_timeout", "60s");
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
-            let local = local.clone();
+            let dialled = dialled.clone();
             tokio::spawn(async move {
-                let mut io = bytes(connect(&local).await.unwrap());
+                let mut io = bytes(connect(&dialled).await.unwrap());
                 io.write_all(&n.to_be_bytes()).await.unwrap();
                 let mut echoed = [0; size_of::<usize>()];
                 io.read_exact(&mut echoed).await.unwrap();
@@ -102,8 +104,6 @@ async fn two_hundred_clients_get_through_a_backlog_of_four() {
     for client in clients {
         client.await.unwrap();
     }
-    println!("{CLIENTS} clients in {:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[cfg(target_os = "linux")]
@@ -142,13 +142,15 @@ async fn accepted_connections_get_the_listeners_send_buffer() {
         let mut listener = listen(&endpoint).await;
         let _client = connect(&listener.local()).await.unwrap();
         let mut io = bytes(accept(&mut listener).await);
-        let mut total = 0;
-        let write = async {
-            loop {
-                total += io.write(&[0; 1024]).await.unwrap();
+        // It may be not ready only because the task has had its turn.
+        let (mut total, mut refused) = (0, 0);
+        while refused < 10 {
+            match io.write(&[0; 1024]).now_or_never() {
+                Some(written) => (total, refused) = (total + written.unwrap(), 0),
+                None => refused += 1,
             }
-        };
-        let _ = tokio::time::timeout(Duration::from_millis(100), write).await;
+            tokio::task::yield_now().await;
+        }
         total
     };
     let small = unread(endpoint("unix", &dir.path().join("a")).with_option("send_buffer", "8k")).await;

@@ -1,0 +1,41 @@
+//! The bodies of those fuzz targets that promise a bound of the heap, with a heap that is counted: that of the whole process,
+//! so there is no harness with threads of its own.
+#![allow(clippy::unwrap_used, dead_code, reason = "helpers of tests")]
+
+use std::sync::{Mutex, PoisonError};
+
+use dhat::{HeapStats, Profiler};
+use replay::{bodies, replay};
+
+#[path = "corpora/replay.rs"]
+mod replay;
+
+#[global_allocator]
+static ALLOC: dhat::Alloc = dhat::Alloc;
+
+/// Few: counting is slow.
+const MUTATIONS: u64 = 2;
+const TARGETS: [&str; 2] = ["session", "stream_loop"];
+
+fn main() {
+    // What the harness would be asked: which tests there are, or to run some by their names.
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    if asked.iter().any(|argument| argument == "--list") {
+        TARGETS.iter().for_each(|target| println!("{target}: test"));
+        return;
+    }
+    static PROFILER: Mutex<Option<Profiler>> = Mutex::new(None);
+    let reset = || {
+        let mut profiler = PROFILER.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(profiler.take());
+        *profiler = Some(Profiler::builder().testing().build());
+    };
+    bodies::Meter { reset, peak: || HeapStats::get().max_bytes, noise: 0 }.install();
+    let names: Vec<_> = asked.iter().filter(|argument| !argument.starts_with("--")).collect();
+    for target in TARGETS {
+        if names.is_empty() || names.iter().any(|name| target.contains(name.as_str())) {
+            replay(target, MUTATIONS);
+            println!("test {target} ... ok");
+        }
+    }
+}
