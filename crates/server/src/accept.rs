@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::caretaker::Caretaker;
 use crate::complaint::Complaint;
@@ -243,7 +243,7 @@ impl Acceptor {
         let cut = self.sessions.len() as u64;
         self.sessions.cut();
         // A handler that blocks its thread cannot be stopped; the server does not wait for it.
-        let _ = timeout(LAST_GASP, self.sessions.all_ended()).await;
+        let _ = within(LAST_GASP, &self.cx.stats, self.sessions.all_ended()).await;
         cut
     }
 }

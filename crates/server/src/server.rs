@@ -10,7 +10,7 @@ use std::time::Duration;
 use swapwire_core::Endpoint;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::context::QUIET;
 use crate::crew::{Crew, Outcome, Served, Word, spread};
@@ -154,7 +154,7 @@ impl Server {
         };
         if late {
             words.iter().for_each(|word| word.abort.cancel());
-            let _ = timeout(LAST_WORD, ended.note_all(&mut loops)).await;
+            let _ = within(LAST_WORD, busiest, ended.note_all(&mut loops)).await;
             ended.cut = ended.cut.max(loops.left() as u64);
         }
         let Ended { cut, cut_at, failed } = ended;

@@ -5,12 +5,14 @@
 
 mod common;
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{accept, bind, connect, endpoint, hello_from_the_longest_name, listen};
-use futures::FutureExt as _;
 use swapwire_core::{Addr, ConnectError, Credentials, Endpoint, Link, UnixAddr};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
 fn bytes(link: Link) -> Box<dyn swapwire_core::ByteStream> {
     match link {
@@ -145,9 +147,9 @@ async fn accepted_connections_get_the_listeners_send_buffer() {
         // It may be not ready only because the task has had its turn.
         let (mut total, mut refused) = (0, 0);
         while refused < 10 {
-            match io.write(&[0; 1024]).now_or_never() {
-                Some(written) => (total, refused) = (total + written.unwrap(), 0),
-                None => refused += 1,
+            match poll_fn(|cx| Poll::Ready(Pin::new(&mut io).poll_write(cx, &[0; 1024]))).await {
+                Poll::Ready(written) => (total, refused) = (total + written.unwrap(), 0),
+                Poll::Pending => refused += 1,
             }
             tokio::task::yield_now().await;
         }
