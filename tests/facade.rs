@@ -319,11 +319,13 @@ const OF_THE_CORE_ALONE: &[&str] = &[
     "Side",
     "Train",
     "TrainLimits",
+    "Upkeep",
     "classify_accept",
     "classify_datagram",
     "classify_stream",
     "did_you_mean",
     "needs_escape",
+    "unescape",
 ];
 
 #[test]
