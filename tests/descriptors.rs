@@ -41,7 +41,7 @@ fn may_wait() -> impl swapwire::Handler {
 
 async fn over_datagrams<K>(handler: impl IntoService<K>, workers: Option<usize>) {
     let (places, net) = (Places::new(), Net::new());
-    let mut builder = net.server().listen(&places.unix_dgram()).handler(handler);
+    let mut builder = net.server().listen(places.unix_dgram()).handler(handler);
     if let Some(workers) = workers {
         builder = builder.workers(workers);
     }
@@ -68,7 +68,7 @@ async fn over_datagrams<K>(handler: impl IntoService<K>, workers: Option<usize>)
 
 async fn over_streams<K>(handler: impl IntoService<K>, workers: Option<usize>) {
     let (places, net) = (Places::new(), Net::new());
-    let mut builder = net.server().listen(&places.unix()).handler(handler);
+    let mut builder = net.server().listen(places.unix()).handler(handler);
     if let Some(workers) = workers {
         builder = builder.workers(workers);
     }
