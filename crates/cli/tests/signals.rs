@@ -1,0 +1,43 @@
+//! Which signals stop `swapwire serve`, and which do not.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::{Serving, connect};
+use nix::sys::signal::Signal;
+
+#[test]
+fn every_signal_that_means_stop_drains_and_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}/s", directory.path().display());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP] {
+        let server = Serving::start(2, &["tcp://127.0.0.1:0", &socket]);
+        assert_eq!(connect(server.endpoint(), "a\nb\n").text(), "A\nB\n");
+        server.signal(signal);
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(0), "{signal}");
+        assert!(stderr[0].starts_with("swapwire: drained in ") && stderr[0].contains(": 1 session, "), "{stderr:?}");
+        assert_eq!(stderr.len(), 1, "{stderr:?}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{signal} leaves a socket");
+    }
+}
+
+/// As under `nohup`, or in the background of a script.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    for (name, ignored) in [("HUP", Signal::SIGHUP), ("INT", Signal::SIGINT), ("QUIT", Signal::SIGQUIT)] {
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("trap '' {name}; exec \"$0\" serve tcp://127.0.0.1:0");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_swapwire")]);
+        let server = Serving::spawn(1, &mut shell);
+        server.signal(ignored);
+        // One that is not ignored has been handled by then: it was sent before.
+        assert_eq!(connect(server.endpoint(), "a\n").text(), "A\n", "{name}");
+        assert_eq!(connect(server.endpoint(), "b\n").text(), "B\n", "{name}");
+        let report = server.stop();
+        assert!(report.contains(" 2 sessions"), "{name}: {report}");
+    }
+}
