@@ -7,10 +7,11 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use nix::sys::socket::{MsgFlags, SetSockOpt, recv, setsockopt, sockopt};
-use swapwire_core::{Offload, RecvBatch, RecvMeta, SendBatch};
+use swapwire_core::{Addr, Offload, RecvBatch, RecvMeta, SendBatch, SendEntry};
 use swapwire_mmsg as mmsg;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -100,7 +101,10 @@ impl Engine for Batched {
     fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> (usize, io::Result<()>) {
         let (calls, merging) = (&mut self.calls, &mut self.merging);
         send_all(batch, from, |next| match (&mut *calls, batch.get(next)) {
-            (Some(calls), _) => calls.send(socket, batch, next, merging),
+            (Some(calls), _) => match calls.send(socket, batch, next, merging) {
+                Err(error) => send_unbound(socket, batch, next, error),
+                sent => sent,
+            },
             (None, Some(last)) if next + 1 == batch.len() && last.message.len() <= MAX_MESSAGE => {
                 socket.try_send(last.message).map(|_| 1)
             }
@@ -140,6 +144,21 @@ impl Calls {
         merging: &mut mmsg::Merging,
     ) -> io::Result<usize> {
         socket.try_io(Interest::WRITABLE, || self.sender.send(socket.as_fd(), batch, from, merging))
+    }
+}
+
+/// Sends an answer that cannot leave from the address that was asked, as that is the broadcast address of a network: a socket
+/// for both families is told so of an IPv4 datagram, and the address of the interface is not.
+#[cold]
+fn send_unbound(socket: &UdpSocket, batch: &SendBatch, at: usize, error: io::Error) -> io::Result<usize> {
+    let is_v6 = || socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
+    match batch.get(at) {
+        Some(SendEntry { to: Addr::Inet(SocketAddr::V4(to)), local: Some(IpAddr::V4(_)), message, .. })
+            if error.kind() == io::ErrorKind::NetworkUnreachable && is_v6() =>
+        {
+            socket.try_send_to(message, (to.ip().to_ipv6_mapped(), to.port()).into()).map(|_| 1)
+        }
+        _ => Err(error),
     }
 }
 

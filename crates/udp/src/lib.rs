@@ -22,14 +22,19 @@
 //!
 //! # Addresses
 //!
-//! * A host is an IP address or a name. A name is resolved by the system (`getaddrinfo(3)`) and its addresses are tried
-//!   in the order the system gives them.
+//! * A host is an IP address or a name. A name is resolved by the system (`getaddrinfo(3)`). A server listens on all its
+//!   addresses; a client tries them in the order the system gives them, the next when one refuses.
 //! * Port 0 binds a free port; `local()` of the socket tells which. It cannot be dialled.
 //! * `udp://[::]:port` is IPv6 alone unless `v6_only=false` says otherwise: `IPV6_V6ONLY` (`ipv6(7)`) is always set. An
 //!   IPv4 peer of a socket for both shows as IPv4.
 //! * A socket bound to a wildcard address (`0.0.0.0`, `[::]`) answers from the address that was asked, on Linux
 //!   (`IP_PKTINFO`, `ip(7)`; `IPV6_RECVPKTINFO`, `ipv6(7)`). A datagram that came by broadcast or multicast is answered
-//!   from an address of the system's choice.
+//!   from an address of the system's choice. By broadcast, one worker of several hears it.
+//! * A socket bound to a multicast address (`udp://239.1.2.3:port`, `udp://[ff02::1234%eth0]:port`) joins that group, on the
+//!   interface that `interface` names, the scope of the address, or the routes lead to (`IP_ADD_MEMBERSHIP`, `ip(7)`;
+//!   `IPV6_ADD_MEMBERSHIP`, `ipv6(7)`). It hears what is sent to the group and nothing else, and answers from an address of
+//!   its host. No other socket hears groups. One worker serves it, since the system gives such a datagram to all.
+//! * A socket bound to a broadcast address hears what is sent there, in the same way.
 //! * `SO_REUSEADDR` is never set: on UDP it lets a second process take the datagrams of the first (`socket(7)`).
 //!
 //! # Sizes
@@ -43,10 +48,14 @@
 //!
 //! [`OPTIONS`] lists them.
 
+mod bind;
+mod dial;
 mod engine;
 mod inbox;
 mod link;
+mod open;
 mod options;
+mod others;
 mod server;
 mod transport;
 mod wire;

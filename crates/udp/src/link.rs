@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use swapwire_core::{MessageStream, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
+use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
 use crate::engine::Engine;
 use crate::inbox::{Inbox, Message, messages, with_wide};
 use crate::options::Options;
+use crate::others::{Others, is_refusal};
 use crate::wire::Wire;
 
 /// A socket that hears one peer alone (`udp(7)`, `connect(2)`). Datagrams have no end: receiving never gives `None`.
@@ -21,11 +24,80 @@ use crate::wire::Wire;
 pub(crate) struct Connected<E> {
     pub(crate) wire: Wire<E>,
     inbox: Inbox,
+    /// Of a name with several addresses, until something is received.
+    others: Option<Box<Others>>,
 }
 
 impl<E: Engine> Connected<E> {
     pub(crate) fn new(socket: std::net::UdpSocket, options: &Options) -> io::Result<Self> {
-        Ok(Self { wire: Wire::new(socket, options)?, inbox: Inbox::default() })
+        Ok(Self { wire: Wire::new(socket, options)?, inbox: Inbox::default(), others: None })
+    }
+
+    /// With the addresses to go on with if this one refuses.
+    pub(crate) fn with_others(mut self, addrs: Vec<SocketAddr>, options: Options) -> Self {
+        self.others = (!addrs.is_empty()).then(|| Box::new(Others::new(addrs, options)));
+        self
+    }
+
+    /// As [`Wire::poll_fill`]; an address that refuses is followed by the next.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<Result<(), RecvError>> {
+        loop {
+            let filled = self.wire.poll_fill(cx, batch);
+            let Some(others) = &mut self.others else { return filled };
+            match filled {
+                Poll::Pending => {
+                    others.receiver = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(RecvError::PeerNoise(error))) => {
+                    if !self.goes_on(&error) {
+                        return Poll::Ready(Err(RecvError::PeerNoise(error)));
+                    }
+                }
+                done => {
+                    self.others = None;
+                    return done;
+                }
+            }
+        }
+    }
+
+    /// As [`Wire::poll_sending`]; an address that refuses is followed by the next. `sent` gives a message by its place among
+    /// those that `send` sends.
+    fn poll_sending<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&UdpSocket, &mut E) -> (usize, io::Result<()>),
+        sent: impl Fn(usize) -> Option<&'a [u8]>,
+    ) -> Poll<Result<usize, SendError>> {
+        loop {
+            let done = ready!(self.wire.poll_sending(cx, &mut send));
+            let Some(others) = &mut self.others else { return Poll::Ready(done) };
+            match done {
+                Ok(count) => {
+                    (0..count).filter_map(&sent).for_each(|message| others.note(message));
+                    return Poll::Ready(Ok(count));
+                }
+                Err(SendError::PeerNoise(error)) => {
+                    if !self.goes_on(&error) {
+                        return Poll::Ready(Err(SendError::PeerNoise(error)));
+                    }
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Whether the error was mended by going on with the next address. If not all could be sent again, it is to be told.
+    #[cold]
+    fn goes_on(&mut self, error: &io::Error) -> bool {
+        let Some(others) = self.others.as_mut().filter(|_| is_refusal(error)) else { return false };
+        let Some((wire, is_whole)) = others.next() else {
+            self.others = None;
+            return false;
+        };
+        self.wire = wire;
+        is_whole
     }
 
     /// Receives at least one datagram or train through the thread's batch: gives the first `most` messages to `give`, and
@@ -39,7 +111,7 @@ impl<E: Engine> Connected<E> {
     ) -> Poll<Result<(), RecvError>> {
         with_wide(|wide| {
             wide.expect(expected);
-            ready!(self.wire.poll_fill(cx, wide))?;
+            ready!(self.poll_fill(cx, wide))?;
             self.notice(wide, 0);
             for (index, message) in messages(wide).enumerate() {
                 if index < most { give(message) } else { self.inbox.put(message) }
@@ -94,7 +166,7 @@ impl<E: Engine> MessageStream for Connected<E> {
             let room = batch.slots() - before;
             ready!(self.poll_wide(cx, batch.awaits(), room, |message| push(batch, message)))?;
         } else {
-            ready!(self.wire.poll_fill(cx, batch))?;
+            ready!(self.poll_fill(cx, batch))?;
             self.notice(batch, before);
         }
         Poll::Ready(Ok(Some(batch.len() - before)))
@@ -102,11 +174,11 @@ impl<E: Engine> MessageStream for Connected<E> {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &[u8]) -> Poll<Result<(), SendError>> {
         check_size(message)?;
-        let sent = self.wire.poll_sending(cx, |socket, _| match socket.try_send(message) {
+        let send = |socket: &UdpSocket, _: &mut E| match socket.try_send(message) {
             Ok(_) => (1, Ok(())),
             Err(error) => (0, Err(error)),
-        });
-        sent.map_ok(|_| ())
+        };
+        self.poll_sending(cx, send, |_| Some(message)).map_ok(|_| ())
     }
 
     fn poll_send_batch(
@@ -117,7 +189,8 @@ impl<E: Engine> MessageStream for Connected<E> {
     ) -> Poll<Result<usize, SendError>> {
         let Some(first) = batch.get(from) else { return Poll::Ready(Ok(0)) };
         check_size(first.message)?;
-        self.wire.poll_sending(cx, |socket, engine| engine.send(socket, batch, from))
+        let send = |socket: &UdpSocket, engine: &mut E| engine.send(socket, batch, from);
+        self.poll_sending(cx, send, |at| batch.get(from + at).map(|entry| entry.message))
     }
 
     fn max_message(&self) -> usize {
@@ -136,7 +209,7 @@ fn push(batch: &mut RecvBatch, message: Message<'_>) {
     }
 }
 
-fn check_size(message: &[u8]) -> Result<(), SendError> {
+pub(crate) fn check_size(message: &[u8]) -> Result<(), SendError> {
     if message.len() > MAX_MESSAGE {
         return Err(SendError::TooLarge { len: message.len(), max: MAX_MESSAGE });
     }

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
+use swapwire_socket::{Wanted, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
 
 /// The options of `udp:` endpoints.
 ///
 /// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
-/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). A datagram that
-/// does not fit into the receive buffer is lost. `source` is an address of this machine, of the family of the server's; each
-/// has local ports of its own.
+/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). What was cut is logged
+/// once, when the endpoint is bound. A datagram that does not fit into the receive buffer is lost. `source` is an
+/// address of this machine, of the family of the server's; each has local ports of its own.
 ///
 /// `gso` and `gro` change what datagrams cost, never what they are: messages leave and arrive one by one for everybody
 /// else, and for whoever uses this crate's sockets. Where the system has no `UDP_SEGMENT` or `UDP_GRO` (`udp(7)`, Linux
@@ -21,25 +22,32 @@ use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
     OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 datagrams", Side::Bind),
-    OptionDoc::new("recv_buffer", "size, default the system's", "the system's receive buffer", Side::Both),
+    OptionDoc::new("recv_buffer", "size, default 4MiB", "the system's receive buffer", Side::Both),
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new("source", "IP address, default the system's choice", "the address to come from", Side::Connect),
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
     OptionDoc::new("broadcast", "bool, default false", "allow sending to broadcast addresses", Side::Both),
+    #[cfg(target_os = "linux")]
+    OptionDoc::new("interface", "name, default any", "the one network interface to use, as eth0", Side::Both),
     OptionDoc::new("gso", "bool, default true", "neighbours of one size to one peer leave as one (Linux)", Side::Both),
     OptionDoc::new("gro", "bool, default true", "what arrives as one is received as one (Linux)", Side::Both),
 ];
 
+/// The receive buffer of a socket that says nothing of it, in bytes.
+const RECV_BUFFER: usize = 4 << 20;
+
 /// The options of one endpoint, checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: Option<bool>,
     pub(crate) source: Option<IpAddr>,
-    recv_buffer: Option<usize>,
-    send_buffer: Option<usize>,
+    recv_buffer: Wanted,
+    send_buffer: Option<Wanted>,
     ttl: Option<u32>,
-    broadcast: bool,
+    pub(crate) broadcast: bool,
+    #[cfg(target_os = "linux")]
+    interface: Option<String>,
     pub(crate) gso: Option<bool>,
     pub(crate) gro: Option<bool>,
 }
@@ -54,10 +62,12 @@ impl Options {
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
             source: reader.get("source")?,
-            recv_buffer: size("recv_buffer")?,
-            send_buffer: size("send_buffer")?,
+            recv_buffer: size("recv_buffer")?.map_or(Wanted::Usual(RECV_BUFFER), Wanted::Asked),
+            send_buffer: size("send_buffer")?.map(Wanted::Asked),
             ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,
             broadcast: reader.get("broadcast")?.unwrap_or(false),
+            #[cfg(target_os = "linux")]
+            interface: reader.get("interface")?,
             gso: reader.get("gso")?,
             gro: reader.get("gro")?,
         })
@@ -67,11 +77,16 @@ impl Options {
     pub(crate) fn socket(&self, addr: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
-        if let Some(size) = self.recv_buffer {
-            socket.set_recv_buffer_size(size)?;
+        match self.recv_buffer {
+            Wanted::Asked(size) => socket.set_recv_buffer_size(size)?,
+            // Some systems refuse what Linux cuts; where the system's own is larger, it stays.
+            Wanted::Usual(size) if socket.recv_buffer_size()? < 2 * size => {
+                let _ = socket.set_recv_buffer_size(size);
+            }
+            Wanted::Usual(_) => {}
         }
-        if let Some(size) = self.send_buffer {
-            socket.set_send_buffer_size(size)?;
+        if let Some(wanted) = self.send_buffer {
+            socket.set_send_buffer_size(wanted.size())?;
         }
         if let Some(ttl) = self.ttl {
             set_ttl(&socket, addr, ttl)?;
@@ -79,17 +94,49 @@ impl Options {
         if self.broadcast {
             socket.set_broadcast(true)?;
         }
+        #[cfg(target_os = "linux")]
+        if let Some(name) = &self.interface {
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("interface {name}: {error}"));
+            socket.bind_device(Some(name.as_bytes())).map_err(named)?;
+        }
         Ok(socket)
+    }
+
+    /// The number of the interface, where one is named.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn interface(&self) -> io::Result<Option<u32>> {
+        let Some(name) = &self.interface else { return Ok(None) };
+        Ok(Some(nix::net::if_::if_nametoindex(name.as_str())?))
+    }
+
+    /// The number of the interface, where one is named.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn interface(&self) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
+    /// Logs what the system cut for a bound socket.
+    pub(crate) fn tell_bound(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        tell_recv_buffer(endpoint, socket, Some(self.recv_buffer));
+        tell_send_buffer(endpoint, socket, self.send_buffer);
+    }
+
+    /// Logs what the system cut for a client.
+    pub(crate) fn tell_dialled(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        tell_buffers_once(endpoint, socket, Some(self.recv_buffer), self.send_buffer);
     }
 }
 
 fn set_ttl(socket: &Socket, addr: SocketAddr, ttl: u32) -> io::Result<()> {
     if addr.is_ipv4() {
+        // What goes to groups has a limit of its own (`ip(7)`, `IP_MULTICAST_TTL`), which is 1.
+        socket.set_multicast_ttl_v4(ttl)?;
         return socket.set_ttl_v4(ttl);
     }
     // To an IPv4 peer an IPv6 socket sends IPv4 packets, and takes their limit from IP_TTL.
     #[cfg(target_os = "linux")]
     socket.set_ttl_v4(ttl)?;
+    socket.set_multicast_hops_v6(ttl)?;
     socket.set_unicast_hops_v6(ttl)
 }
 

@@ -3,6 +3,9 @@
 #[cfg(all(target_os = "linux", not(swapwire_plain)))]
 mod group;
 mod link;
+#[cfg(target_os = "linux")]
+mod many;
+mod names;
 #[cfg(all(target_os = "linux", not(swapwire_plain)))]
 mod trains;
 
@@ -17,10 +20,12 @@ use swapwire_core::{
     SendBatch, SendError, Side, Transport,
 };
 
+use crate::bind::Binder;
+use crate::dial::{Dialled, dial};
 use crate::engine::Engine;
+use crate::options::Options;
 use crate::plain::Plain;
 use crate::server::Server;
-use crate::transport::{bind, connect};
 use crate::{MAX_MESSAGE, OPTIONS, Udp};
 
 #[cfg(all(target_os = "linux", not(swapwire_plain)))]
@@ -39,8 +44,19 @@ fn port(local: &Endpoint) -> String {
     local.to_string().rsplit_once(':').unwrap().1.to_owned()
 }
 
+async fn bind(text: &str) -> (std::net::UdpSocket, Options) {
+    let endpoint = endpoint(text);
+    let binder = Binder::read(&endpoint).await.unwrap();
+    (binder.first().unwrap(), binder.options)
+}
+
+async fn connect(to: &Endpoint) -> (std::net::UdpSocket, Options) {
+    let Dialled { socket, options, .. } = dial(to).await.unwrap();
+    (socket, options)
+}
+
 async fn server<E: Engine>(text: &str) -> Server<E> {
-    let (socket, options) = bind(&endpoint(text)).await.unwrap();
+    let (socket, options) = bind(text).await;
     Server::new(socket, &options).unwrap()
 }
 
@@ -437,8 +453,8 @@ async fn wrong_endpoints_say_what_would_be_right() {
 #[tokio::test]
 async fn options_take_effect_at_both_ends() {
     let options = "recv_buffer=32k&send_buffer=48k&ttl=9&broadcast=true";
-    let (bound, _) = bind(&endpoint(&format!("udp://127.0.0.1:0?{options}"))).await.unwrap();
-    let (dialled, _) = connect(&endpoint(&format!("udp://{}?{options}", bound.local_addr().unwrap()))).await.unwrap();
+    let (bound, _) = bind(&format!("udp://127.0.0.1:0?{options}")).await;
+    let (dialled, _) = connect(&endpoint(&format!("udp://{}?{options}", bound.local_addr().unwrap()))).await;
     for socket in [&bound, &dialled] {
         let socket = SockRef::from(socket);
         let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
@@ -448,7 +464,7 @@ async fn options_take_effect_at_both_ends() {
         assert!(socket.broadcast().unwrap());
         assert!(!socket.reuse_address().unwrap());
     }
-    let (v6, _) = bind(&endpoint("udp://[::]:0?ttl=9&v6_only=false")).await.unwrap();
+    let (v6, _) = bind("udp://[::]:0?ttl=9&v6_only=false").await;
     let socket = SockRef::from(&v6);
     assert_eq!(socket.unicast_hops_v6().unwrap(), 9);
     assert!(!socket.only_v6().unwrap() && !socket.broadcast().unwrap() && !socket.reuse_address().unwrap());
@@ -457,9 +473,9 @@ async fn options_take_effect_at_both_ends() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_source_is_where_datagrams_come_from() {
-    let (bound, _) = bind(&endpoint("udp://127.0.0.1:0")).await.unwrap();
+    let (bound, _) = bind("udp://127.0.0.1:0").await;
     let to = format!("udp://{}", bound.local_addr().unwrap());
-    let (dialled, _) = connect(&endpoint(&format!("{to}?source=127.0.0.7"))).await.unwrap();
+    let (dialled, _) = connect(&endpoint(&format!("{to}?source=127.0.0.7"))).await;
     dialled.send(b"ping").unwrap();
     bound.set_nonblocking(false).unwrap();
     let (_, from) = bound.recv_from(&mut [0; 4]).unwrap();
@@ -488,12 +504,15 @@ fn every_option_is_read() {
             value if value.starts_with("IP") => "::1",
             _ => "5",
         };
+        // Any text may be the name of one.
+        let is_name = doc.value.starts_with("name");
         for side in [Side::Bind, Side::Connect] {
             if doc.side == side || doc.side == Side::Both {
                 let with = endpoint("udp://[::1]:1").with_option(doc.name, value);
                 let wrong = endpoint("udp://[::1]:1").with_option(doc.name, "x");
                 crate::options::Options::read(&with, side).unwrap();
-                assert!(crate::options::Options::read(&wrong, side).is_err(), "{} is not read", doc.name);
+                let read = crate::options::Options::read(&wrong, side);
+                assert!(is_name || read.is_err(), "{} is not read", doc.name);
             }
         }
     }

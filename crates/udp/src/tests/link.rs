@@ -4,7 +4,7 @@ use super::*;
 use crate::link::Connected;
 
 async fn link<E: Engine>(to: &Endpoint) -> Connected<E> {
-    let (socket, options) = connect(to).await.unwrap();
+    let (socket, options) = connect(to).await;
     Connected::new(socket, &options).unwrap()
 }
 

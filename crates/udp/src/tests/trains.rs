@@ -128,7 +128,7 @@ async fn neighbours_leave_as_trains_unless_that_is_switched_off() {
 
 impl Connected<Default> {
     async fn connected(to: &str) -> Self {
-        let (socket, options) = connect(&endpoint(to)).await.unwrap();
+        let (socket, options) = connect(&endpoint(to)).await;
         Self::new(socket, &options).unwrap()
     }
 
@@ -221,7 +221,7 @@ async fn single_and_batched_receives_take_turns_within_trains() {
 async fn a_system_without_offload_says_so_if_it_is_asked_for() {
     for option in ["gso", "gro"] {
         let text = format!("udp://127.0.0.1:0?{option}=true");
-        let (socket, options) = bind(&endpoint(&text)).await.unwrap();
+        let (socket, options) = bind(&text).await;
         let error = Server::<Plain>::new(socket, &options).unwrap_err();
         assert_eq!(error.to_string(), format!("this system has no {option}"));
     }

@@ -1,0 +1,85 @@
+//! Dialling: the addresses of a name, one after the other; groups.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use socket2::{SockRef, Socket};
+use swapwire_core::{ConnectError, Endpoint, Place, Side};
+use swapwire_socket::{Reach, reach, resolve};
+
+use crate::options::Options;
+use crate::transport::PLACE;
+
+/// A socket that talks to one address of a name.
+#[derive(Debug)]
+pub(crate) struct Dialled {
+    /// Connected, if `to` is one host.
+    pub(crate) socket: UdpSocket,
+    pub(crate) to: SocketAddr,
+    pub(crate) is_one: bool,
+    /// The hosts behind it that are to be tried if it refuses.
+    pub(crate) others: Vec<SocketAddr>,
+    pub(crate) options: Options,
+}
+
+pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Dialled, ConnectError> {
+    let Place::Host { host, port } = endpoint.place() else { return Err(ConnectError::invalid(endpoint, PLACE)) };
+    if *port == 0 {
+        return Err(ConnectError::invalid(endpoint, "port 0 cannot be dialled; write the port of a server"));
+    }
+    let options = Options::read(endpoint, Side::Connect).map_err(|error| ConnectError::option(endpoint, error))?;
+    let failed = |error| ConnectError::from_io(endpoint, error);
+    let addrs = resolve(host, *port).await.map_err(failed)?;
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for (at, to) in addrs.iter().enumerate() {
+        let is_one = !(to.ip().is_multicast() || options.broadcast && reach(*to) == Reach::Everybody);
+        match if is_one { connect(*to, &options) } else { open_to_all(*to, &options) } {
+            Ok(socket) => {
+                options.tell_dialled(endpoint, &SockRef::from(&socket));
+                let others = if is_one { addrs[at + 1..].to_vec() } else { Vec::new() };
+                return Ok(Dialled { socket, to: *to, is_one, others, options });
+            }
+            Err(error) => last = error,
+        }
+    }
+    let broadcast = |addr: &SocketAddr| !options.broadcast && reach(*addr) == Reach::Everybody;
+    Err(match addrs.iter().find(|addr| broadcast(addr)) {
+        Some(addr) => {
+            let reason = format!("{} is a broadcast address; broadcast=true allows sending there", addr.ip());
+            ConnectError::invalid(endpoint, reason)
+        }
+        None => failed(last),
+    })
+}
+
+/// `connect(2)` of a datagram socket sends nothing and never waits; it also picks the local address and port.
+pub(crate) fn connect(to: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
+    let socket = options.socket(to)?;
+    if let Some(source) = options.source {
+        bind_source(&socket, source, to)?;
+    }
+    socket.connect(&to.into())?;
+    Ok(socket.into())
+}
+
+/// A socket that hears everybody who answers: a connected one would hear the address alone that it sends to, from which
+/// nobody answers.
+fn open_to_all(to: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
+    let socket = options.socket(to)?;
+    let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    bind_source(&socket, options.source.unwrap_or(any), to)?;
+    Ok(socket.into())
+}
+
+fn bind_source(socket: &Socket, source: IpAddr, to: SocketAddr) -> io::Result<()> {
+    if source.is_ipv4() != to.is_ipv4() {
+        let text = format!("no datagrams from source={source} to {}: one is IPv4 and the other IPv6", to.ip());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    socket.bind(&SocketAddr::new(source, 0).into()).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            io::Error::new(error.kind(), format!("source={source} is no address of this machine"))
+        }
+        _ => error,
+    })
+}
