@@ -55,6 +55,7 @@ pub(crate) fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
     let addr = resolve(endpoint)?;
     let server = to_system(&addr)?;
     let socket = new_socket(options.buffers)?;
+    options.buffers.tell_dialled(endpoint, &SockRef::from(&socket));
     // Before it has a name: then nobody but the server ever writes to it.
     socket.connect(&server)?;
     let name = name(&socket)?;

@@ -68,9 +68,10 @@ enum Bound {
 pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failure> {
     let options = Options::read(endpoint, DATAGRAM_OPTIONS, Side::Bind)?;
     let addr = resolve(endpoint)?;
-    let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let buffers = Buffers { send: options.buffers.send.or(Some(SERVER_SEND_BUFFER)), ..options.buffers };
     let (socket, path) = open(&addr, &options, buffers)?;
+    options.buffers.tell_bound(endpoint, &SockRef::from(&socket), Some(SERVER_SEND_BUFFER));
+    let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     Ok(Box::new(Server {
         path: path.map(Watched::new),
         socket: Bound::new(socket),

@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
-use crate::options::{Buffers, OPTIONS, Options};
+use crate::options::{Buffers, OPTIONS, Options, tell_queue};
 use crate::path::BoundPath;
 use crate::rule::Rule;
 use crate::watch::Watched;
@@ -97,8 +97,12 @@ impl Registered {
 pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Listener>>, Failure> {
     let options = Options::read(endpoint, OPTIONS, Side::Bind)?;
     let addr = resolve(endpoint)?;
-    let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let (socket, path) = listen(&addr, &options)?;
+    // Accepted sockets do not inherit these: here they show what those will get.
+    options.buffers.apply(SockRef::from(&socket))?;
+    options.buffers.tell_bound(endpoint, &SockRef::from(&socket), None);
+    tell_queue(endpoint, &options);
+    let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let socket = UnixListener::from(OwnedFd::from(socket));
     let place = path.map(|path| Place { path: Watched::new(path), newest: None, generation: 0 });
     let place = place.map(|place| Arc::new(Mutex::new(place)));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::unistd::Group;
 use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
+use swapwire_socket::{Wanted, tell_backlog, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
 
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
@@ -133,7 +134,25 @@ impl Access {
     }
 }
 
+/// Logs what the system cut of the queue of a listener.
+pub(crate) fn tell_queue(endpoint: &Endpoint, options: &Options) {
+    let backlog = usize::try_from(options.backlog).unwrap_or(0);
+    let asked = endpoint.option("backlog").is_some();
+    tell_backlog(endpoint, if asked { Wanted::Asked(backlog) } else { Wanted::Usual(backlog) });
+}
+
 impl Buffers {
+    /// Logs what the system cut of them for a bound socket; `usual` is its send buffer where no option says it.
+    pub(crate) fn tell_bound(self, endpoint: &Endpoint, socket: &SockRef<'_>, usual: Option<usize>) {
+        tell_recv_buffer(endpoint, socket, self.recv.map(Wanted::Asked));
+        tell_send_buffer(endpoint, socket, self.send.map(Wanted::Asked).or(usual.map(Wanted::Usual)));
+    }
+
+    /// Logs what the system cut of them for a client.
+    pub(crate) fn tell_dialled(self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        tell_buffers_once(endpoint, socket, self.recv.map(Wanted::Asked), self.send.map(Wanted::Asked));
+    }
+
     pub(crate) fn apply(self, socket: SockRef<'_>) -> io::Result<()> {
         // The system takes a C int.
         let size = |bytes: usize| bytes.min(1 << 30);
