@@ -88,3 +88,111 @@ fn tell(
 const fn halved(size: usize) -> usize {
     if cfg!(target_os = "linux") { size / 2 } else { size }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fmt::{Debug, Write as _};
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// What is logged, a line each.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<String>>);
+
+    struct Line<'a>(&'a mut String);
+
+    impl Visit for Line<'_> {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            write!(self.0, " {field}={value:?}").unwrap();
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut log = self.0.lock().unwrap();
+            log.push_str(event.metadata().level().as_str());
+            event.record(&mut Line(&mut log));
+            log.push('\n');
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// What `tell` logs.
+    fn logged(tell: impl FnOnce()) -> String {
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), tell);
+        let log = log.0.lock().unwrap();
+        log.clone()
+    }
+
+    #[test]
+    fn what_was_cut_is_told_with_what_was_given_and_why() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = SockRef::from(&socket);
+        let limit = |name| std::fs::read_to_string(format!("/proc/sys/net/core/{name}")).unwrap().trim().to_owned();
+        socket.set_recv_buffer_size(1 << 30).unwrap();
+        socket.set_send_buffer_size(1 << 30).unwrap();
+        let told = logged(|| tell_recv_buffer(&"udp://h:1", &socket, Some(Wanted::Asked(1 << 30))));
+        let expected = format!(
+            "WARN message=recv_buffer is smaller than asked for: net.core.rmem_max caps it endpoint=udp://h:1 \
+             asked=1073741824 given={}\n",
+            limit("rmem_max")
+        );
+        assert_eq!(told, expected);
+        let told = logged(|| tell_send_buffer(&"udp://h:1", &socket, Some(Wanted::Usual(1 << 30))));
+        assert!(told.starts_with("INFO message=send_buffer is smaller than usual: net.core.wmem_max"), "{told}");
+        assert!(told.ends_with(&format!("usual=1073741824 given={}\n", limit("wmem_max"))), "{told}");
+        let told = logged(|| tell_backlog(&"tcp://h:1", Wanted::Asked(1 << 31)));
+        assert!(told.contains("backlog") && told.ends_with(&format!("given={}\n", limit("somaxconn"))), "{told}");
+    }
+
+    #[test]
+    fn what_was_given_is_not_told() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = SockRef::from(&socket);
+        let told = logged(|| {
+            for wanted in [None, Some(Wanted::Asked(4096)), Some(Wanted::Usual(1))] {
+                socket.set_recv_buffer_size(4096).unwrap();
+                tell_recv_buffer(&"udp://h:1", &socket, wanted);
+                tell_send_buffer(&"udp://h:1", &socket, wanted);
+            }
+            tell_backlog(&"tcp://h:1", Wanted::Usual(1));
+        });
+        assert_eq!(told, "");
+    }
+
+    #[test]
+    fn sockets_that_connect_tell_the_same_once() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = SockRef::from(&socket);
+        let told = logged(|| {
+            for more in [0, 0, 1, 0, 1] {
+                let wanted = Some(Wanted::Asked((1 << 30) - more));
+                socket.set_recv_buffer_size((1 << 30) - more).unwrap();
+                tell_buffers_once(&"udp://h:1", &socket, wanted, None);
+            }
+        });
+        assert_eq!(told.lines().count(), 2, "{told}");
+    }
+}
