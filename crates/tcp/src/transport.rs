@@ -95,7 +95,7 @@ impl Transport for Tcp {
 
     async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
         let bound = |acceptor| Bound::Listener(Box::new(acceptor));
-        let groups = bind_all(endpoint, members).await?;
+        let groups = Binder::read(endpoint).await?.all(members)?;
         Ok(groups.into_iter().map(|group| group.into_iter().map(bound).collect()).collect())
     }
 
@@ -117,22 +117,15 @@ pub(crate) async fn bind_group(endpoint: &Endpoint, members: usize) -> Result<Ve
     binder.others(first, addr, members).map_err(|error| BindError::from_io(endpoint, error))
 }
 
-pub(crate) async fn bind_all(endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Acceptor>>, BindError> {
-    let binder = Binder::read(endpoint).await?;
-    let firsts = binder.each()?.into_iter();
-    let groups: io::Result<_> = firsts.map(|(first, addr)| binder.others(first, addr, members)).collect();
-    groups.map_err(|error| BindError::from_io(endpoint, error))
-}
-
 /// An endpoint to bind, with its addresses and options.
-struct Binder<'a> {
+pub(crate) struct Binder<'a> {
     endpoint: &'a Endpoint,
-    addrs: Vec<SocketAddr>,
+    pub(crate) addrs: Vec<SocketAddr>,
     options: Options,
 }
 
 impl<'a> Binder<'a> {
-    async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
+    pub(crate) async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
         let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
         let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
         let mut addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
@@ -156,6 +149,13 @@ impl<'a> Binder<'a> {
         let first = first.map_err(|error| BindError::from_io(self.endpoint, error))?;
         self.options.tell_bound(self.endpoint, &first.0.socket());
         Ok(first)
+    }
+
+    /// A group of `members` for each address.
+    pub(crate) fn all(&self, members: usize) -> Result<Vec<Vec<Acceptor>>, BindError> {
+        let firsts = self.each()?.into_iter();
+        let groups: io::Result<_> = firsts.map(|(first, addr)| self.others(first, addr, members)).collect();
+        groups.map_err(|error| BindError::from_io(self.endpoint, error))
     }
 
     /// The first socket of each address.

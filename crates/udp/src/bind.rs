@@ -15,7 +15,7 @@ use crate::transport::PLACE;
 /// An endpoint to bind, with its addresses and options.
 pub(crate) struct Binder<'a> {
     endpoint: &'a Endpoint,
-    addrs: Vec<SocketAddr>,
+    pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) options: Options,
 }
 

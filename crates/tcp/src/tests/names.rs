@@ -1,31 +1,44 @@
 //! Names with several addresses, and addresses that are no host's.
 
-use swapwire_core::{Bound, ErrorClass, Listener as _, Transport as _};
-use swapwire_socket::resolve;
+use swapwire_core::{BindError, Bound, ErrorClass, Listener as _, Transport as _};
 
-use super::{Tcp, connect, endpoint, refused_bind, refused_connect};
-use crate::transport::bind_all;
+use super::{Tcp, bind, connect, endpoint, refused_bind, refused_connect};
+use crate::transport::Binder;
 
-/// What `localhost` is, this machine says; where it has two addresses both must answer, on one port.
+/// What `localhost` may be, or anything else that a resolver says.
 #[tokio::test]
 async fn all_addresses_of_a_name_are_listened_on() {
-    let addrs = resolve("localhost", 0).await.unwrap();
+    let name = endpoint("tcp://localhost:0");
     for members in [1, 3] {
-        let groups = bind_all(&endpoint("tcp://localhost:0"), members).await.unwrap();
-        assert_eq!(groups.len(), addrs.len());
+        let mut binder = Binder::read(&name).await.unwrap();
+        binder.addrs = ["[::1]:0", "127.0.0.1:0", "127.0.0.2:0"].map(|addr| addr.parse().unwrap()).to_vec();
+        let groups = binder.all(members).unwrap();
         let port = groups[0][0].local().to_string().rsplit_once(':').unwrap().1.to_owned();
-        for (group, addr) in groups.iter().zip(&addrs) {
-            let host = if addr.is_ipv6() { format!("[{}]", addr.ip()) } else { addr.ip().to_string() };
+        for (group, host) in groups.iter().zip(["[::1]", "127.0.0.1", "127.0.0.2"]) {
             let local = endpoint(&format!("tcp://{host}:{port}"));
             assert!(group.len() == members && group.iter().all(|member| member.local() == local), "{local}");
             connect(&local).await.unwrap();
-            let error = bind_all(&local, members).await.unwrap_err();
-            assert_eq!(error.to_string(), format!("bind {local}: address in use: another server is listening there"));
+            assert!(bind(&local).await.unwrap_err().is_addr_in_use());
         }
-        let name = endpoint(&format!("tcp://localhost:{port}"));
-        connect(&name).await.unwrap();
-        assert!(bind_all(&name, 1).await.unwrap_err().is_addr_in_use());
+        // Of a second server, no address is bound, those that are free neither.
+        binder.addrs.iter_mut().for_each(|addr| addr.set_port(port.parse().unwrap()));
+        binder.addrs.insert(0, format!("127.0.0.3:{port}").parse().unwrap());
+        assert!(binder.all(members).unwrap_err().is_addr_in_use());
+        bind(&endpoint(&format!("tcp://127.0.0.3:{port}"))).await.unwrap();
     }
+}
+
+/// Of documentation (RFC 5737), and so never this machine's.
+#[tokio::test]
+async fn an_address_that_is_elsewhere_is_left_out() {
+    let name = endpoint("tcp://localhost:0");
+    let mut binder = Binder::read(&name).await.unwrap();
+    binder.addrs = ["192.0.2.1:0", "127.0.0.1:0"].map(|addr| addr.parse().unwrap()).to_vec();
+    let groups = binder.all(2).unwrap();
+    assert_eq!(groups.len(), 1);
+    assert!(groups[0][0].local().to_string().starts_with("tcp://127.0.0.1:"));
+    binder.addrs.truncate(1);
+    assert!(matches!(binder.all(2), Err(BindError::Io { .. })));
 }
 
 #[tokio::test]
@@ -44,7 +57,7 @@ async fn a_group_has_no_connections() {
             format!("{ip} is a {kind} address, and TCP connects two hosts; write udp:// for datagrams to many");
         assert_eq!(refused_bind(&place).await, format!("bind {place}: {reason}"));
         assert_eq!(refused_connect(&place).await, format!("connect {place}: {reason}"));
-        let error = bind_all(&endpoint(&place), 2).await.unwrap_err();
+        let error = Tcp::new().bind_all(&endpoint(&place), 2).await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Configuration);
     }
 }
