@@ -98,7 +98,7 @@ impl<'a> Binder<'a> {
             SocketAddr::V6(addr) => addr.scope_id(),
             SocketAddr::V4(_) => 0,
         };
-        let index = self.options.interface()?.unwrap_or(scope);
+        let index = self.interface()?.unwrap_or(scope);
         let joined = match addr.ip() {
             IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)),
             IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
@@ -107,6 +107,15 @@ impl<'a> Binder<'a> {
             let text = format!("join the group {}: {error}; interface=NAME says on which network", addr.ip());
             io::Error::new(error.kind(), text)
         })
+    }
+
+    /// The number of the interface, where one is named.
+    fn interface(&self) -> io::Result<Option<u32>> {
+        #[cfg(target_os = "linux")]
+        if let Some(name) = &self.options.interface {
+            return Ok(Some(nix::net::if_::if_nametoindex(name.as_str())?));
+        }
+        Ok(None)
     }
 
     /// One more socket for `addr`, where others are bound. A datagram to everybody reaches all members of a group; at the

@@ -47,7 +47,7 @@ pub(crate) struct Options {
     ttl: Option<u32>,
     pub(crate) broadcast: bool,
     #[cfg(target_os = "linux")]
-    interface: Option<String>,
+    pub(crate) interface: Option<String>,
     pub(crate) gso: Option<bool>,
     pub(crate) gro: Option<bool>,
 }
@@ -100,19 +100,6 @@ impl Options {
             socket.bind_device(Some(name.as_bytes())).map_err(named)?;
         }
         Ok(socket)
-    }
-
-    /// The number of the interface, where one is named.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn interface(&self) -> io::Result<Option<u32>> {
-        let Some(name) = &self.interface else { return Ok(None) };
-        Ok(Some(nix::net::if_::if_nametoindex(name.as_str())?))
-    }
-
-    /// The number of the interface, where one is named.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn interface(&self) -> io::Result<Option<u32>> {
-        Ok(None)
     }
 
     /// Logs what the system cut for a bound socket.
