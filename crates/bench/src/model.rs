@@ -213,6 +213,11 @@ pub struct Faults {
     pub unsent: u64,
     /// Requests under way on a connection that broke.
     pub broken: u64,
+    /// Datagrams that the system dropped before the generator's sockets received them, over the whole round: their receive
+    /// buffers were full. A train that left as one (`udp(7)`, `UDP_SEGMENT`) counts as one. `None` where it does not tell.
+    pub client_drops: Option<u64>,
+    /// The same of the server's UDP sockets; `None` where they cannot be seen.
+    pub server_drops: Option<u64>,
     /// Errors by kind, as `connect: connection refused`.
     pub errors: BTreeMap<String, u64>,
 }

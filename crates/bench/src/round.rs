@@ -163,6 +163,7 @@ impl Conductor<'_> {
     fn conduct(mut self, job: &Job, run_began: Instant) -> Result<Round, Failure> {
         let (mut opened, mut findings) = (0, Vec::new());
         let (mut before, mut after) = (None, None);
+        let dropped = self.server_drops(job);
         while findings.len() < job.threads {
             match self.received.recv_timeout(self.wait(before.is_some(), after.is_some())) {
                 Ok(Event::Opened) => {
@@ -199,8 +200,10 @@ impl Conductor<'_> {
         let Some(window) = self.window else { return Err(Failure::Stopped) };
         let server_cpu = before.flatten().zip(after.flatten()).map(|(before, after)| after.saturating_sub(before));
         let yardstick_ns = self.yardstick.take().map_or(0.0, Yardstick::mean);
-        let round = self.sum_up(job, window, findings, server_cpu, run_began)?;
-        Ok(Round { yardstick_ns, ..round })
+        let mut round = self.sum_up(job, window, findings, server_cpu, run_began)?;
+        round.yardstick_ns = yardstick_ns;
+        round.faults.server_drops = dropped.zip(self.server_drops(job)).map(|(before, after)| after.saturating_sub(before));
+        Ok(round)
     }
 
     /// How long to wait for an event.
@@ -232,6 +235,14 @@ impl Conductor<'_> {
             ServerKind::Elsewhere => None,
             ServerKind::Process(process) => usage::process_cpu(Some(process)),
             ServerKind::SameProcess => usage::process_cpu(None),
+        }
+    }
+
+    /// What the system has dropped at the server's process so far, on a wire with boundaries.
+    fn server_drops(&self, job: &Job) -> Option<u64> {
+        match self.target.server {
+            ServerKind::Process(process) if job.max_message.is_some() => usage::dropped(process),
+            _ => None,
         }
     }
 

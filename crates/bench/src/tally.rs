@@ -185,6 +185,8 @@ impl Faults {
         self.reordered = sum(self.reordered, other.reordered);
         self.unsent += other.unsent;
         self.broken += other.broken;
+        self.client_drops = sum(self.client_drops, other.client_drops);
+        self.server_drops = sum(self.server_drops, other.server_drops);
         let errors: &mut BTreeMap<String, u64> = &mut self.errors;
         for (kind, count) in &other.errors {
             *errors.entry(kind.clone()).or_default() += count;

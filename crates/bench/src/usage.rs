@@ -1,5 +1,6 @@
 //! What processes and threads use, and where they run. Each is `None` where the system does not tell.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::Machine;
@@ -41,6 +42,32 @@ pub(crate) fn resident(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// How many datagrams the system has dropped that were meant for the UDP sockets of a process (`proc_net(5)`, `drops`);
+/// `None` if there are none.
+pub(crate) fn dropped(process: u32) -> Option<u64> {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?;
+    let inode = |entry: std::io::Result<std::fs::DirEntry>| {
+        let link = std::fs::read_link(entry.ok()?.path()).ok()?;
+        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()
+    };
+    let own: HashSet<_> = descriptors.filter_map(inode).collect();
+    let mut all = None;
+    for table in ["udp", "udp6"] {
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let mut fields = line.split_whitespace();
+            let (inode, drops) = (fields.nth(9), fields.next_back());
+            let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok());
+            if let (Some(inode), Some(drops)) = (number(inode), number(drops))
+                && own.contains(&inode)
+            {
+                *all.get_or_insert(0) += drops;
+            }
+        }
+    }
+    all
 }
 
 /// Binds this thread to a processor. An error is a line.

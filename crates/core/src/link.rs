@@ -149,6 +149,12 @@ pub trait MessageStream: Send + Unpin + 'static {
     /// The largest message this wire carries, in bytes.
     fn max_message(&self) -> usize;
 
+    /// How many datagrams the system has dropped that were meant for this wire, as
+    /// [`DatagramSocket::drops`](crate::DatagramSocket::drops). The default is `None`.
+    fn drops(&self) -> Option<u32> {
+        None
+    }
+
     /// The peer is who it says it is: see [`Session::trust_peer`](crate::Session::trust_peer). The default does nothing.
     fn trust_peer(&mut self) {}
 }

@@ -196,6 +196,10 @@ impl<E: Engine> MessageStream for Connected<E> {
     fn max_message(&self) -> usize {
         MAX_MESSAGE
     }
+
+    fn drops(&self) -> Option<u32> {
+        self.wire.engine.drops(&self.wire.socket)
+    }
 }
 
 fn push(batch: &mut RecvBatch, message: Message<'_>) {

@@ -46,7 +46,13 @@ fn faults(rounds: &[Round]) -> Faults {
         all.late += faults.late;
         all.unsent += faults.unsent;
         all.broken += faults.broken;
-        for (sum, part) in [(&mut all.duplicated, faults.duplicated), (&mut all.reordered, faults.reordered)] {
+        let visible = [
+            (&mut all.duplicated, faults.duplicated),
+            (&mut all.reordered, faults.reordered),
+            (&mut all.client_drops, faults.client_drops),
+            (&mut all.server_drops, faults.server_drops),
+        ];
+        for (sum, part) in visible {
             *sum = match (*sum, part) {
                 (None, None) => None,
                 (sum, part) => Some(sum.unwrap_or(0) + part.unwrap_or(0)),

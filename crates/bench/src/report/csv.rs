@@ -62,6 +62,8 @@ fn fields(run: &Run, measured: &Measured<'_>) -> Vec<(String, String)> {
     add("reordered", optional(faults.reordered));
     add("unsent", faults.unsent.to_string());
     add("broken", faults.broken.to_string());
+    add("client_drops", optional(faults.client_drops));
+    add("server_drops", optional(faults.server_drops));
     add("errors", words::errors(faults));
     add("reconnects", round.reconnects.to_string());
     usage("client", Some(&round.client), &mut add);

@@ -145,7 +145,18 @@ pub(super) fn times(group: &Group<'_>, names: &[String], kinds: &[Times]) -> Tab
 
 /// What went wrong, for the targets with which anything did.
 pub(super) fn faults(group: &Group<'_>, names: &[String]) -> Table {
-    let heads = ["requests", "wrong", "lost", "of those late", "duplicated", "reordered", "unsent", "broken"];
+    let heads = [
+        "requests",
+        "wrong",
+        "lost",
+        "of those late",
+        "duplicated",
+        "reordered",
+        "unsent",
+        "broken",
+        "dropped: client",
+        "server",
+    ];
     let columns = [Column::words("target")].into_iter().chain(heads.map(Column::number));
     let row = |cell: &&Cell| {
         let summary = cell.summary.as_ref().filter(|summary| words::faulty(&summary.faults))?;
@@ -159,6 +170,8 @@ pub(super) fn faults(group: &Group<'_>, names: &[String]) -> Table {
             faults.reordered,
             Some(faults.unsent),
             Some(faults.broken),
+            faults.client_drops,
+            faults.server_drops,
         ];
         let counts = counts.map(|count| optional(count, |count| COUNT.whole(count)));
         let errors = words::errors(faults);

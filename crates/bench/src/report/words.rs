@@ -129,7 +129,7 @@ pub(super) fn connections(load: &LoadInfo) -> String {
 /// Whether anything went wrong at all.
 pub(super) fn faulty(faults: &Faults) -> bool {
     let seen = [faults.wrong, faults.lost, faults.late, faults.unsent, faults.broken];
-    let visible = [faults.duplicated, faults.reordered].into_iter().flatten();
+    let visible = [faults.duplicated, faults.reordered, faults.client_drops, faults.server_drops].into_iter().flatten();
     seen.into_iter().chain(visible).chain(faults.errors.values().copied()).any(|count| count > 0)
 }
 
@@ -148,6 +148,8 @@ pub(super) fn faults(faults: &Faults, requests: u64) -> String {
         ("reordered", faults.reordered),
         ("unsent", Some(faults.unsent)),
         ("broken off", Some(faults.broken)),
+        ("dropped at the client's sockets", faults.client_drops),
+        ("dropped at the server's sockets", faults.server_drops),
     ];
     let some = |(what, count): (&str, Option<u64>)| {
         let count = count.filter(|count| *count > 0)?;
@@ -304,11 +306,15 @@ mod tests {
             lost: 5,
             late: 2,
             reordered: Some(0),
+            client_drops: Some(0),
+            server_drops: Some(4),
             errors: [("connect: refused".to_owned(), 3)].into(),
             ..Faults::default()
         };
         let said = faults(&some, 1000).replace(TIGHT, " ");
-        assert_eq!(said, "5 lost (0.500 %), of which 2 came late, errors: connect: refused × 3");
+        let lost = "5 lost (0.500 %), of which 2 came late";
+        let dropped = "4 dropped at the server's sockets (0.400 %)";
+        assert_eq!(said, format!("{lost}, {dropped}, errors: connect: refused × 3"));
         assert!(faulty(&some));
         assert!(!faulty(&Faults { duplicated: Some(0), ..Faults::default() }));
     }

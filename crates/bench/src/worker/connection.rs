@@ -123,7 +123,9 @@ async fn drive(link: Link, turn: &mut Turn, shared: &Shared, place: usize) -> En
         }
         Link::Messages { io, info } => {
             let mut messages = Messages::new(io, &info, turn);
-            poll_fn(|cx| messages.poll(cx, shared)).await
+            let end = poll_fn(|cx| messages.poll(cx, shared)).await;
+            messages.note_drops(shared);
+            end
         }
         // `Link` may grow a shape that this generator does not know.
         _ => End::Broken("connect: a shape of wire that the generator does not know".to_owned()),

@@ -86,6 +86,13 @@ impl<'a> Messages<'a> {
         }
     }
 
+    /// Counts what the system dropped of what was sent here, at the end of the connection.
+    pub(crate) fn note_drops(&self, shared: &Shared) {
+        if let Some(drops) = self.io.drops() {
+            *shared.lock().ledger.tally.faults.client_drops.get_or_insert(0) += u64::from(drops);
+        }
+    }
+
     /// Receives into the thread's batch; whether there is something.
     fn receive(
         &mut self,

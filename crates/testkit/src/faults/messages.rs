@@ -180,4 +180,8 @@ impl MessageStream for FaultyMessages {
     fn max_message(&self) -> usize {
         self.max_message
     }
+
+    fn drops(&self) -> Option<u32> {
+        self.io.as_ref().and_then(|io| io.drops())
+    }
 }

@@ -59,6 +59,8 @@ fn loss(seen: &Seen<'_>) -> Option<String> {
         (faults.unsent, "never sent, since earlier ones were in the way".to_owned()),
         (faults.broken, "on connections that broke".to_owned()),
         (faults.late, "answered later (--timeout)".to_owned()),
+        (faults.client_drops.unwrap_or(0), "dropped by the system at the client's sockets (recv_buffer)".to_owned()),
+        (faults.server_drops.unwrap_or(0), "dropped by the system at the server's sockets (recv_buffer)".to_owned()),
     ];
     let parts = parts.into_iter().filter(|(number, _)| *number > 0);
     let parts: Vec<_> = parts.map(|(number, what)| format!("{} {what}", words::count(number as f64))).collect();
