@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 # `serve` as the figures mean it: everything else is its default.
 SERVE = ["--until-eof", "--workers", "1"]
-# Both servers' datagram sockets ask for the same system buffers, so that loops are compared and not queues.
-BUFFERS = "recv_buffer=2MiB&send_buffer=2MiB"
+# Both servers' datagram sockets have the same system buffers, so that loops are compared and not queues: of UDP ours has
+# its default, in bytes.
+RECV_BUFFER = 4 << 20
+BUFFERS = {"udp": "?send_buffer=2MiB", "unix-dgram": "?recv_buffer=2MiB&send_buffer=2MiB"}
 # A peer that knows nothing of trains.
 SINGLE = "?gso=false&gro=false"
 
@@ -25,8 +27,8 @@ def swapwire(wire: str, *flags: str):
     """The command of ours."""
 
     def command(binaries, directory: str) -> list:
-        options = f"?{BUFFERS}" if wire in ("udp", "unix-dgram") else ""
-        return [binaries / "swapwire", "serve", place(wire, directory, "swapwire") + options, *SERVE, *flags]
+        at = place(wire, directory, "swapwire") + BUFFERS.get(wire, "")
+        return [binaries / "swapwire", "serve", at, *SERVE, *flags]
 
     return command
 
@@ -35,7 +37,7 @@ def sessions(wire: str):
     """The command of a server whose handler is a session handler."""
     return lambda binaries, directory: [
         binaries / "examples" / "session_echo",
-        place(wire, directory, "sessions") + (f"?{BUFFERS}" if wire == "udp" else ""),
+        place(wire, directory, "sessions") + BUFFERS.get(wire, ""),
     ]
 
 
@@ -60,6 +62,8 @@ class Pair:
     # The server by hand with tokio, for the column that `--tokio` adds.
     tokio: object = None
     sides: tuple = ("limit", "swapwire")
+    # Ours is to lose nothing.
+    lossless: bool = False
 
 
 @dataclass
@@ -98,7 +102,7 @@ def _pairs() -> list:
     for depth, figure in ((1, 1.06), (16, 0.93)):
         what = f"UDP, 64 B, depth {depth}, single datagrams; the limit does not merge"
         asked = load("64", depth)
-        pair(f"udp-{depth}", what, figure, "udp", limit("udp"), swapwire("udp"), asked, query=SINGLE)
+        pair(f"udp-{depth}", what, figure, "udp", limit("udp"), swapwire("udp"), asked, query=SINGLE, lossless=True)
     # The queue of a socket holds no more of the longer ones.
     for size, peers in (("64", 64), ("1k", 16)):
         what = f"UDP, trains of 16 × {'64 B' if size == '64' else '1 KiB'}, {peers} peers; the limit is GRO + GSO"

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import measuring
-from limit_cells import CPU, P99, RATE, Pair
+from limit_cells import CPU, P99, RATE, RECV_BUFFER, Pair
 from measuring import interval, median
 
 # Pairs with the same processes: where one happens to lie in memory stays with it, so now and then all start anew.
@@ -54,6 +54,26 @@ def verdict(cell: Pair, ratio: float, low: float, high: float) -> str:
     return "holds within the interval" if sign * ratio - half <= sign * cell.figure else "**missed**"
 
 
+def losses(side: list) -> tuple:
+    """Requests without a reply, and datagrams that the system dropped at the client's sockets and at the server's. A train
+    counts as one."""
+    counts = ("lost", "client_drops", "server_drops")
+    return tuple(sum(round["faults"][count] or 0 for round in side) for count in counts)
+
+
+def told(loss: tuple) -> str:
+    lost, client, server = loss
+    return f"{lost} lost: {client} dropped at the client, {server} at the server"
+
+
+def lossy(cell: Pair, lost: list) -> str:
+    """A cell that is to lose nothing, where the system gives the buffers that are asked for, misses if ours loses."""
+    capped = int(Path("/proc/sys/net/core/rmem_max").read_text()) < RECV_BUFFER
+    if not cell.lossless or not any(lost[1]):
+        return ""
+    return f", and loses: net.core.rmem_max is below {RECV_BUFFER}" if capped else ", **and loses**"
+
+
 def measure(cell: Pair, binaries: Path, asked) -> dict:
     """The row of the table."""
     beside = {}
@@ -69,11 +89,11 @@ def measure(cell: Pair, binaries: Path, asked) -> dict:
     factor, unit, digits = UNITS[cell.metric]
     sides = list(zip(*every))
     a, b = (f"{median(side) * factor:,.{digits}f} {unit}" for side in list(zip(*values))[:2])
-    lost = [sum(round["faults"]["lost"] for round in side) for side in sides[:2]]
+    lost = [losses(side) for side in sides[:2]]
     name_a, name_b = cell.sides
     row = {
         "cell": f"`{cell.name}`",
-        "what": cell.what + (f" (lost: {lost[0]} and {lost[1]})" if any(lost) else ""),
+        "what": cell.what + (f" ({'; '.join(told(loss) for loss in lost)})" if any(any(loss) for loss in lost) else ""),
         "figure": f"{'≥' if cell.at_least else '≤'} {cell.figure:.2f} × {cell.metric}",
         "measured": f"{ratio:.3f} [{low:.3f}, {high:.3f}]",
         "least – largest": f"{min(ratios):.2f} – {max(ratios):.2f}",
@@ -81,7 +101,7 @@ def measure(cell: Pair, binaries: Path, asked) -> dict:
         "b": f"{name_b} {b}",
         "busy, a": busy(sides[0]),
         "busy, b": busy(sides[1]),
-        "verdict": verdict(cell, ratio, low, high) + ("" if asked.pairs >= 15 else ", few pairs"),
+        "verdict": verdict(cell, ratio, low, high) + lossy(cell, lost) + ("" if asked.pairs >= 15 else ", few pairs"),
     }
     for index, column in enumerate(beside, start=2):
         others = [turn[index] / turn[0] for turn in values]

@@ -221,7 +221,7 @@ async fn sessions_that_do_not_receive() {
     (limits.max_peers, limits.max_unproven_peers, limits.peer_bytes) = (20, 20, 1 << 20);
     (limits.max_message, limits.out_queue) = (16 << 10, 16 << 10);
     let most = 64 * 65_664 + (1 << 20) + 20 * (10 << 10) + (1 << 20);
-    let formula = limits.socket_memory(65_507, 65_536);
+    let formula = limits.socket_memory(65_507, 65_536, 0);
     assert!(most <= formula);
     let server = start("udp://127.0.0.1:0", Deaf, Framing::Chunks, limits).await;
     let before = heap();

@@ -65,6 +65,12 @@ pub trait DatagramSocket: Send + 'static {
         None
     }
 
+    /// The most memory, in bytes, that the system keeps for datagrams that this socket has not received yet, as far as it
+    /// tells; the memory of its receive buffer. The default is 0.
+    fn queue_memory(&self) -> usize {
+        0
+    }
+
     /// What an error of `poll_recv` or `poll_send` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_datagram(error)

@@ -71,6 +71,10 @@ impl DatagramSocket for GroupSocket {
         self.socket.as_mut().and_then(|socket| socket.upkeep())
     }
 
+    fn queue_memory(&self) -> usize {
+        self.socket.as_ref().map_or(0, |socket| socket.queue_memory())
+    }
+
     fn classify(&self, error: &io::Error) -> ErrorClass {
         self.socket.as_ref().map_or(ErrorClass::ListenerFatal, |socket| socket.classify(error))
     }

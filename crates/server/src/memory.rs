@@ -39,9 +39,10 @@ impl Limits {
     }
 
     /// The most memory that a datagram socket takes with all its sessions or calls, in bytes, where messages have at most
-    /// `largest` bytes and a slot for one receive has `slot`
-    /// ([`DatagramSocket::slot_size`](swapwire_core::DatagramSocket::slot_size)), but for what handlers keep themselves. It
-    /// is the larger of
+    /// `largest` bytes, a slot for one receive has `slot`
+    /// ([`DatagramSocket::slot_size`](swapwire_core::DatagramSocket::slot_size)), and the system keeps `queue` of what was not
+    /// received yet ([`DatagramSocket::queue_memory`](swapwire_core::DatagramSocket::queue_memory)), but for what handlers
+    /// keep themselves. It is `queue` and the larger of
     ///
     /// * with a message handler, 320 × (`slot` + 128) + 8 × (`out_queue` + `max_reply`) + 1 MiB
     ///   + `max_waiting` × (`largest` + 2 × `max_reply` + 4 KiB);
@@ -49,7 +50,7 @@ impl Limits {
     ///   + `max_peers` × (10 KiB + 2 × (2 × `largest` + `out_queue`));
     ///
     /// and 2 MiB more: what waits for full peers, and the table of `source_rate`. Of slots, only what is used is resident.
-    pub fn socket_memory(&self, largest: usize, slot: usize) -> usize {
+    pub fn socket_memory(&self, largest: usize, slot: usize, queue: usize) -> usize {
         let batch = product(slot.saturating_add(128), BATCH);
         let replies = product(self.out_queue.saturating_add(self.max_reply), 8);
         let call = sum(&[largest, product(self.max_reply, 2), CALL]);
@@ -57,7 +58,7 @@ impl Limits {
         let session = sum(&[PEER, product(sum(&[product(largest, 2), self.out_queue]), 2)]);
         let outgoing = product(largest, 3 * OUTGOING);
         let sessions = sum(&[batch, outgoing, self.peer_bytes, product(session, self.max_peers)]);
-        sum(&[calls.max(sessions), product(WAITING_BYTES, 2)])
+        sum(&[queue, calls.max(sessions), product(WAITING_BYTES, 2)])
     }
 }
 
@@ -87,11 +88,11 @@ mod tests {
         let (largest, slot) = (65_507, 65_536);
         let calls = 320 * (slot + 128) + 8 * (256 * k + m) + 1024 * (largest + 2 * m + 4 * k);
         let sessions = 64 * (slot + 128) + 768 * largest + 64 * m + 65_536 * (10 * k + 2 * (2 * largest + 256 * k));
-        assert_eq!(limits.socket_memory(largest, slot), calls.max(sessions) + 2 * m);
+        assert_eq!(limits.socket_memory(largest, slot, 8 * m), 8 * m + calls.max(sessions) + 2 * m);
         let few = Limits { max_peers: 1, ..Limits::default() };
-        assert_eq!(few.socket_memory(largest, slot), calls + 2 * m);
+        assert_eq!(few.socket_memory(largest, slot, 0), calls + 2 * m);
         let huge = Limits { max_peers: usize::MAX, max_message: usize::MAX, ..Limits::default() };
-        assert_eq!((huge.socket_memory(largest, slot), huge.session_memory()), (usize::MAX, usize::MAX));
+        assert_eq!((huge.socket_memory(largest, slot, 1), huge.session_memory()), (usize::MAX, usize::MAX));
     }
 
     /// SECURITY.md and README.md have these in tables.

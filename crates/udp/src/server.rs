@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, classify_datagram};
 use tokio::net::UdpSocket;
 
@@ -17,6 +18,7 @@ pub(crate) struct Server<E> {
     local: Addr,
     endpoint: Endpoint,
     engine: E,
+    queue_memory: usize,
 }
 
 /// It joins the reactor of the runtime on which it is first polled, which need not be the one that it was bound on.
@@ -33,7 +35,9 @@ impl<E: Engine> Server<E> {
         let local = Addr::inet(socket.local_addr()?);
         let endpoint = local.to_endpoint(SCHEME).map_err(io::Error::other)?;
         let engine = E::new(&socket, Peers::Many, options)?;
-        Ok(Self { socket: Socket::Bound(socket), local, endpoint, engine })
+        // As the system counts it, with what it needs for its own bookkeeping (`socket(7)`, `SO_RCVBUF`).
+        let queue_memory = SockRef::from(&socket).recv_buffer_size()?;
+        Ok(Self { socket: Socket::Bound(socket), local, endpoint, engine, queue_memory })
     }
 }
 
@@ -109,6 +113,10 @@ impl<E: Engine> DatagramSocket for Server<E> {
             Socket::Registered(socket) => self.engine.drops(socket),
             _ => None,
         }
+    }
+
+    fn queue_memory(&self) -> usize {
+        self.queue_memory
     }
 
     fn offload(&self) -> Offload {
