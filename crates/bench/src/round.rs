@@ -202,7 +202,8 @@ impl Conductor<'_> {
         let yardstick_ns = self.yardstick.take().map_or(0.0, Yardstick::mean);
         let mut round = self.sum_up(job, window, findings, server_cpu, run_began)?;
         round.yardstick_ns = yardstick_ns;
-        round.faults.server_drops = dropped.zip(self.server_drops(job)).map(|(before, after)| after.saturating_sub(before));
+        round.faults.server_drops =
+            dropped.zip(self.server_drops(job)).map(|(before, after)| after.saturating_sub(before));
         Ok(round)
     }
 

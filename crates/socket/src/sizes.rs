@@ -90,6 +90,7 @@ const fn halved(size: usize) -> usize {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "helpers of tests")]
 mod tests {
     use std::fmt::{Debug, Write as _};
     use std::net::UdpSocket;
