@@ -134,7 +134,12 @@ async fn wrong_endpoints_say_what_would_be_right() {
     assert_eq!(refused_bind("tcp:/run/x").await, "bind tcp:/run/x: TCP has hosts and ports; write tcp://host:port");
     assert_eq!(refused_connect("tcp:x").await, "connect tcp:x: TCP has hosts and ports; write tcp://host:port");
     let unknown = refused_bind("tcp://127.0.0.1:0?backlogg=1").await;
-    assert!(unknown.contains("unknown option \"backlogg\"; known: backlog, reuse_port, v6_only, nodelay"), "{unknown}");
+    assert!(
+        unknown.contains(
+            "unknown option \"backlogg\"; did you mean \"backlog\"? known: backlog, reuse_port, v6_only, nodelay"
+        ),
+        "{unknown}"
+    );
     assert!(refused_connect("tcp://127.0.0.1:1?backlog=1").await.ends_with("option \"backlog\" is for binding only"));
     assert!(refused_bind("tcp://127.0.0.1:0?connect_timeout=1s").await.ends_with("is for connecting only"));
     for (option, right) in [

@@ -22,7 +22,12 @@ use swapwire_socket::{Wanted, tell_buffers_once, tell_recv_buffer, tell_send_buf
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
     OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 datagrams", Side::Bind),
-    OptionDoc::new("recv_buffer", "size, default 4MiB", "the system's receive buffer", Side::Both),
+    OptionDoc::new(
+        "recv_buffer",
+        "size, default 4MiB when binding, else 1MiB",
+        "the system's receive buffer",
+        Side::Both,
+    ),
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new("source", "IP address, default the system's choice", "the address to come from", Side::Connect),
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
@@ -33,8 +38,12 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("gro", "bool, default true", "what arrives as one is received as one (Linux)", Side::Both),
 ];
 
-/// The receive buffer of a socket that says nothing of it, in bytes.
-const RECV_BUFFER: usize = 4 << 20;
+/// The receive buffer of a bound socket that says nothing of it, in bytes. Measured on Linux 6.18 beside other work, in 1.5 s of
+/// single datagrams: with 208 KiB 550 were dropped (64 peers with 16 of 64 B each under way); with 1 MiB 290 (1 KiB each) and
+/// 2,963 (256 peers); with 2 MiB none and 133; with 4 MiB none. Memory is taken as datagrams arrive.
+const SERVER_RECV_BUFFER: usize = 4 << 20;
+/// The same of a client, which hears one peer: with 256 replies of 1 KiB under way 208 KiB dropped some hundred, and 1 MiB none.
+const CLIENT_RECV_BUFFER: usize = 1 << 20;
 
 /// The options of one endpoint, checked.
 #[derive(Clone, Debug)]
@@ -57,12 +66,13 @@ impl Options {
     pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
         let reader = endpoint.read_options();
         reader.check(OPTIONS, side)?;
+        let usual = if side == Side::Bind { SERVER_RECV_BUFFER } else { CLIENT_RECV_BUFFER };
         let size = |name| reader.get_in(name, 1..=1 << 30, "write a size from 1 to 1GiB");
         Ok(Self {
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
             source: reader.get("source")?,
-            recv_buffer: size("recv_buffer")?.map_or(Wanted::Usual(RECV_BUFFER), Wanted::Asked),
+            recv_buffer: size("recv_buffer")?.map_or(Wanted::Usual(usual), Wanted::Asked),
             send_buffer: size("send_buffer")?.map(Wanted::Asked),
             ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,
             broadcast: reader.get("broadcast")?.unwrap_or(false),
