@@ -8,7 +8,7 @@ use swapwire::{Framing, Handler, HandlerError, Reply, Request, Session, SessionH
 struct ReverseWords;
 
 impl Handler for ReverseWords {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let words: Vec<&[u8]> = request.message().split(|byte| *byte == b' ').rev().collect();
         Ok(reply.send(words.join(&b' '))?)
     }

@@ -39,7 +39,7 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let begun = Instant::now();
         let number = self.messages.fetch_add(1, Relaxed) + 1;
         if let (1, Some((time, at))) = (number, self.stall) {

@@ -39,7 +39,7 @@ impl Gate {
 }
 
 impl Handler for Gate {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             message if message.starts_with(b"wait") => {
                 self.waiting.add_permits(1);
@@ -241,7 +241,7 @@ async fn sixty_four_mebibytes_arrive_equal_through_a_slow_reader() {
 #[tokio::test]
 async fn a_large_last_reply_survives_unread_input() {
     const LARGE: usize = 1_500_000;
-    let large = |request: Request<'_>, reply: &mut Reply| {
+    let large = |request: Request<'_>, reply: &mut Reply<'_>| {
         if request.message() == b"big" {
             reply.send(vec![b'y'; LARGE])?;
             reply.close();

@@ -61,7 +61,7 @@ async fn a_refused_connection_is_a_typed_error() {
 }
 
 /// Tells each peer what the server calls the two ends.
-fn introduce(request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+fn introduce(request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
     let peer = request.peer().map_or_else(|| "nobody".to_owned(), ToString::to_string);
     Ok(reply.send(format!("{peer} -> {}", request.local()).as_bytes())?)
 }

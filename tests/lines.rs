@@ -17,7 +17,7 @@ fn shown(message: &[u8]) -> [String; 2] {
 struct Waits;
 
 impl Handler for Waits {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         tokio::task::yield_now().await;
         for text in shown(request.message()) {
             reply.send(text.as_bytes())?;
@@ -204,9 +204,9 @@ struct Slow<F>(F);
 
 impl<F> Handler for Slow<F>
 where
-    F: Fn(Request<'_>, &mut Reply) -> Result<(), HandlerError> + Send + Sync + 'static,
+    F: Fn(Request<'_>, &mut Reply<'_>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         tokio::task::yield_now().await;
         (self.0)(request, reply)
     }

@@ -4,10 +4,11 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use swapwire::core::Place;
+use swapwire::core::server::Replies;
 use swapwire::handlers::UppercaseEcho;
 use swapwire::{
     Addr, BindError, Bound, ByteStream, Capabilities, ConnInfo, ConnectError, Endpoint, Framing, Handler as _, Link,
-    Listener, Peer, Reply, Request, Transport, async_trait,
+    Listener, Peer, Request, Transport, async_trait,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
@@ -128,16 +129,18 @@ pub async fn serve_directly(mut listener: Box<dyn Listener>) -> io::Result<()> {
 }
 
 async fn handle_directly(mut io: Box<dyn ByteStream>, info: ConnInfo) -> io::Result<()> {
-    let (mut buf, mut reply, mut out) = (vec![0; DUPLEX], Reply::new(DUPLEX), Vec::new());
+    let (mut buf, mut out) = (vec![0; DUPLEX], Vec::new());
+    let mut replies = Replies::new(Framing::Chunks.encoder(DUPLEX));
     loop {
         let len = io.read(&mut buf).await?;
         if len == 0 {
             return Ok(());
         }
-        reply.reset(DUPLEX, true);
+        let mut call = replies.call(DUPLEX, true);
         let request = Request::new(&buf[..len], Some(&info.peer), &info.local);
-        UppercaseEcho.handle(request, &mut reply).await.map_err(|error| io::Error::other(error.to_string()))?;
-        reply.drain_into(&mut out);
+        let result = UppercaseEcho.handle(request, call.reply()).await;
+        call.end(result).map_err(|error| io::Error::other(error.to_string()))?;
+        replies.drain_into(&mut out);
         io.write_all(&out).await?;
         out.clear();
     }

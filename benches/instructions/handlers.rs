@@ -14,7 +14,7 @@ pub fn uppercase_echo() -> Arc<dyn Service> {
 pub struct WaitsOnce;
 
 impl Handler for WaitsOnce {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         tokio::task::yield_now().await;
         reply.write(|out| {
             out.put(request.message());

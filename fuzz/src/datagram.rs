@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use swapwire_core::{Addr, RecvBatch, RecvMeta, Reply, SendBatch, TrainLimits};
+use swapwire_core::server::Replies;
+use swapwire_core::{Addr, Framing, RecvBatch, RecvMeta, SendBatch, TrainLimits};
 
 use super::source::Source;
 
@@ -75,16 +76,17 @@ fn trains(batch: &SendBatch, list: &[Datagram<'_>], limits: TrainLimits, from: u
 /// A batch that was gathered as handlers reply: each call has some messages, all of which go the same way.
 fn kept(list: &[Datagram<'_>]) -> SendBatch {
     let mut batch = SendBatch::new();
-    let mut reply = Reply::new(0);
+    let mut replies = Replies::new(Framing::Chunks.encoder(usize::MAX));
     for call in list.chunk_by(|one, next| (one.1, one.2) == (next.1, next.2)) {
-        reply.reset(1 << 16, true);
-        call.iter().for_each(|(message, ..)| reply.send(message).expect("there is room"));
+        let mut lent = replies.call(1 << 16, true);
+        call.iter().for_each(|(message, ..)| lent.reply().send(message).expect("there is room"));
+        lent.end(Ok(())).expect("the view is the one that was lent");
         batch.direct(&call[0].1, call[0].2);
-        batch.push_kept(&reply);
-        reply.keep();
+        batch.push_kept(&replies);
+        replies.keep();
     }
-    batch.take_bytes(&mut reply);
-    assert!(reply.is_empty() && reply.bytes() == 0);
+    batch.take_bytes(&mut replies);
+    assert!(replies.is_empty() && replies.bytes() == 0);
     batch
 }
 

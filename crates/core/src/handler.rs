@@ -21,6 +21,7 @@ use crate::{Addr, BoxError, Peer, Reply, Session};
 ///    sessions, may be handled at the same time and in any order.
 /// 3. Replies leave when `handle` returns `Ok`, or before, while it waits.
 /// 4. An error or a panic ends this session only; on a datagram socket, it drops this datagram's replies only.
+/// 5. The [`Reply`] is lent for this call. A handler that puts another one in its place [fails](crate::server::Replaced).
 ///
 /// # Cancel safety
 /// A call is dropped half-way when its session ends, at a deadline, or when a drain runs out of time.
@@ -32,7 +33,7 @@ use crate::{Addr, BoxError, Peer, Reply, Session};
 /// struct Shout;
 ///
 /// impl Handler for Shout {
-///     async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+///     async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
 ///         reply.send(request.message().to_ascii_uppercase())?;
 ///         Ok(())
 ///     }
@@ -49,7 +50,7 @@ use crate::{Addr, BoxError, Peer, Reply, Session};
 /// # use swapwire_core::{Handler, HandlerError, Reply, Request};
 /// # struct Wrong;
 /// impl Handler for Wrong {
-///     async fn handle(&self, _: Request<'_>, _: &mut Reply) -> Result<(), HandlerError> {
+///     async fn handle(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<(), HandlerError> {
 ///         std::thread::sleep(std::time::Duration::from_secs(1)); // wrong
 ///         Ok(())
 ///     }
@@ -57,7 +58,11 @@ use crate::{Addr, BoxError, Peer, Reply, Session};
 /// ```
 pub trait Handler: Send + Sync + 'static {
     /// Answers `request` with none, one or many messages.
-    fn handle(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send;
+    fn handle(
+        &self,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
     /// Whether this handler needs whole messages. A handler of messages that is bound to a byte stream without a framing
     /// is an error before the first connection. Layers forward it.
@@ -235,7 +240,11 @@ impl<H: SessionHandler + ?Sized> SessionHandler for Arc<H> {
 }
 
 impl<H: Handler> Handler for Arc<H> {
-    fn handle(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send {
+    fn handle(
+        &self,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         (**self).handle(request, reply)
     }
 

@@ -21,7 +21,7 @@ use crate::{Handler, HandlerError, Input, Reply, Request};
 /// ```
 pub fn handler_fn<F>(f: F) -> HandlerFn<F>
 where
-    F: Fn(Request<'_>, &mut Reply) -> Result<(), HandlerError> + Send + Sync + 'static,
+    F: Fn(Request<'_>, &mut Reply<'_>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
     HandlerFn { f, input: Input::Messages }
 }
@@ -44,10 +44,14 @@ impl<F> HandlerFn<F> {
 
 impl<F> Handler for HandlerFn<F>
 where
-    F: Fn(Request<'_>, &mut Reply) -> Result<(), HandlerError> + Send + Sync + 'static,
+    F: Fn(Request<'_>, &mut Reply<'_>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
     #[inline]
-    fn handle(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send {
+    fn handle(
+        &self,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         ready((self.f)(request, reply))
     }
 
@@ -98,7 +102,7 @@ where
     Fut: Future<Output = Result<R, HandlerError>> + Send,
     R: AsRef<[u8]> + Send,
 {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let answer = (self.f)(Bytes::copy_from_slice(request.message())).await?;
         reply.send(answer.as_ref())?;
         Ok(())

@@ -51,6 +51,7 @@ mod framing;
 mod handler;
 mod handler_fn;
 mod reply;
+pub mod server;
 pub mod testing;
 
 mod outbox;

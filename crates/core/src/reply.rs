@@ -3,13 +3,17 @@
 use std::fmt;
 use std::io;
 
-use crate::framing::without_line_end;
-use crate::{FrameEncoder, FrameError, Framing};
+use crate::server::Replies;
+use crate::{FrameError, Framing};
 
-/// One call's private, bounded sink for none, one or many reply messages.
+/// One call's sink for none, one or many reply messages: a view of the server's buffer, which lives as long as the call.
 ///
-/// Nothing here waits: `send` appends to a buffer, framed in place, and the server writes it when the call returns,
+/// Nothing here waits: `send` appends to the buffer, framed in place, and the server writes it when the call returns,
 /// together with the other replies of the same read.
+///
+/// A view shows nothing but what its own call replied. The limit, the framing, the replies of other calls and the server's
+/// buffer are out of its reach. A handler that puts another `Reply` in the place of the one it was lent loses what its call
+/// replied, and [the call fails](crate::server::Replaced); two calls cannot exchange theirs, as neither outlives its call.
 ///
 /// Bound: at most [`Reply::limit`] bytes of messages per call (1 MiB unless configured; on wires whose senders may be
 /// forged, three times the request or 64 bytes, unless the handler declares that it
@@ -29,20 +33,27 @@ use crate::{FrameEncoder, FrameError, Framing};
 /// # Ok::<(), swapwire_core::HandlerError>(())
 /// # }).unwrap().unwrap();
 /// ```
-#[derive(Debug)]
-pub struct Reply {
-    buf: Vec<u8>,
-    /// Where this call's messages begin: before them may lie those of earlier calls.
-    base: usize,
-    /// Where each message but the last one ends in `buf`, framing included: most calls give one.
-    ends: Vec<usize>,
-    count: usize,
-    encoder: FrameEncoder,
-    limit: usize,
-    /// Message bytes in `buf`.
-    used: usize,
-    close: bool,
-    answerable: bool,
+///
+/// A handler cannot keep what it was lent for another call:
+///
+/// ```compile_fail
+/// # use std::sync::Mutex;
+/// # use swapwire_core::{Handler, HandlerError, Reply, Request};
+/// # struct Hostile(Mutex<Reply<'static>>);
+/// # impl Handler for Hostile {
+/// async fn handle(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+///     std::mem::swap(reply, &mut self.0.lock().unwrap());
+///     Ok(())
+/// }
+/// # }
+/// ```
+pub struct Reply<'a> {
+    buffer: Buffer<'a>,
+}
+
+enum Buffer<'a> {
+    Own(Box<Replies>),
+    Lent(&'a mut Replies),
 }
 
 debug_as_text!(ReplyError);
@@ -67,24 +78,40 @@ pub enum ReplyError {
     NoReturnAddress,
 }
 
-impl Reply {
-    /// A reply of at most `limit` bytes, without framing.
+impl Reply<'static> {
+    /// A reply of at most `limit` bytes, without framing, that belongs to nobody's call: for tests of handlers, and for
+    /// layers (see [`Reply::fork`]).
     pub fn new(limit: usize) -> Self {
-        Self::framed(limit, Framing::Chunks.encoder(usize::MAX))
+        Self::own(limit, true)
     }
 
-    /// A reply of at most `limit` bytes, framed by `encoder`.
-    pub fn framed(limit: usize, encoder: FrameEncoder) -> Self {
-        Self {
-            buf: Vec::new(),
-            base: 0,
-            ends: Vec::new(),
-            count: 0,
-            encoder,
-            limit,
-            used: 0,
-            close: false,
-            answerable: true,
+    fn own(limit: usize, answerable: bool) -> Self {
+        let mut replies = Box::new(Replies::new(Framing::Chunks.encoder(usize::MAX)));
+        replies.begin(limit, answerable);
+        Self { buffer: Buffer::Own(replies) }
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// A view of the call that was begun.
+    #[inline(always)]
+    pub(crate) fn lent(replies: &'a mut Replies) -> Self {
+        Self { buffer: Buffer::Lent(replies) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn replies(&self) -> &Replies {
+        match &self.buffer {
+            Buffer::Own(replies) => replies,
+            Buffer::Lent(replies) => replies,
+        }
+    }
+
+    #[inline(always)]
+    fn replies_mut(&mut self) -> &mut Replies {
+        match &mut self.buffer {
+            Buffer::Own(replies) => replies,
+            Buffer::Lent(replies) => replies,
         }
     }
 
@@ -111,180 +138,116 @@ impl Reply {
     /// ```
     ///
     /// # Errors
-    /// The message was not taken; earlier ones stay.
+    /// The message was not taken; earlier ones stay, as they do if `f` panics.
     #[inline]
     pub fn write(&mut self, f: impl FnOnce(&mut ReplyBuf<'_>)) -> Result<(), ReplyError> {
-        if !self.answerable {
-            return Err(ReplyError::NoReturnAddress);
-        }
-        let start = self.buf.len();
-        self.encoder.begin(&mut self.buf);
-        let from = self.buf.len();
-        let mut out = ReplyBuf { buf: &mut self.buf, from, room: self.limit - self.used, wanted: 0 };
-        f(&mut out);
-        let wanted = out.wanted;
-        let len = self.buf.len() - from;
-        if wanted > len {
-            self.buf.truncate(start);
-            return Err(ReplyError::Full { len: wanted, limit: self.limit });
-        }
-        if let Err(error) = self.encoder.finish(&mut self.buf, start) {
-            return Err(self.refused(error));
-        }
-        if self.count > 0 {
-            self.ends.push(start);
-        }
-        self.count += 1;
-        self.used += len;
-        Ok(())
-    }
-
-    /// What an error of the framing means: only the room for [lines](Self::answer_line) is less than the encoder's limit.
-    #[cold]
-    fn refused(&self, error: FrameError) -> ReplyError {
-        match error {
-            FrameError::TooLarge { len, max } if max < self.encoder.max() => {
-                ReplyError::Full { len: usize::try_from(len).unwrap_or(usize::MAX), limit: self.limit }
-            }
-            error => ReplyError::Frame(error),
-        }
-    }
-
-    /// For servers of wires with boundaries, whose framing is [lines](Framing::Lines): gives `message` without the end of its
-    /// line. The replies that follow end as lines if it had one, and take at most `room` bytes with their ends.
-    #[inline(never)]
-    pub fn answer_line<'m>(&mut self, message: &'m [u8], room: usize) -> &'m [u8] {
-        let line = without_line_end(message);
-        self.encoder.follow(line.len() < message.len(), room);
-        line
+        self.replies_mut().write(f)
     }
 
     /// Ends the session once these replies are sent. On a datagram socket it does nothing.
     pub fn close(&mut self) {
-        self.close = true;
+        self.replies_mut().close();
+    }
+
+    /// Takes back what this call replied so far, and [`close`](Self::close). (A codec of one's own has framed those messages
+    /// all the same.)
+    pub fn clear(&mut self) {
+        self.replies_mut().discard();
     }
 
     /// The bound of this call, in bytes of messages.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.replies().limit()
     }
 
     /// Whether the sender can be answered at all.
     pub fn is_answerable(&self) -> bool {
-        self.answerable
+        self.replies().is_answerable()
     }
 
     /// How many messages it holds.
     pub fn len(&self) -> usize {
-        self.count
+        self.replies().len()
     }
 
     /// Whether it holds no message.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.replies().is_empty()
     }
 
-    /// The messages, framing included.
+    /// The messages, with the framing of the connection; those of a [new](Reply::new) or [forked](Self::fork) reply have
+    /// none.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(self.base).chain(self.ends.iter().copied());
-        starts.zip(self.ends()).map(|(start, end)| &self.buf[start..end])
+        self.replies().messages()
     }
 
     /// Whether [`Reply::close`] was called.
     #[inline]
     pub fn closes(&self) -> bool {
-        self.close
+        self.replies().closes()
     }
 
-    /// Empties it for the next call, whose limit is `limit`, and keeps the memory; what it [keeps](Self::keep) of earlier
-    /// calls stays.
-    #[inline]
-    pub fn reset(&mut self, limit: usize, answerable: bool) {
-        self.empty();
-        (self.limit, self.close, self.answerable) = (limit, false, answerable);
-    }
-
-    /// What frames its messages; a server puts each connection's own in its place.
-    #[inline]
-    pub fn encoder_mut(&mut self) -> &mut FrameEncoder {
-        &mut self.encoder
-    }
-
-    /// Empties it of everything, for another connection to use, and frees its buffer if that has grown beyond `largest`
-    /// bytes.
-    #[inline]
-    pub fn recycle(&mut self, largest: usize) {
-        self.base = 0;
-        self.empty();
-        if self.buf.capacity() > largest {
-            self.buf = Vec::new();
-        }
-    }
-
-    /// Keeps this call's replies for [`drain_into`](Self::drain_into) when it is [reset](Self::reset) for the next call: for
-    /// handlers whose calls are [ready at once](crate::Handler::ready_at_once).
-    #[inline]
-    pub fn keep(&mut self) {
-        self.base = self.buf.len();
-    }
-
-    /// Bytes that it holds, framing included, of this call and of those it kept.
-    #[inline]
-    pub fn bytes(&self) -> usize {
-        self.buf.len()
-    }
-
-    /// What it takes in memory, in bytes.
-    pub fn memory(&self) -> usize {
-        self.buf.capacity() + self.ends.capacity() * size_of::<usize>()
-    }
-
-    /// Where each message ends among [all its bytes](Self::bytes), those that it kept included.
-    #[inline]
-    pub fn ends(&self) -> impl Iterator<Item = usize> {
-        let ends = self.ends.iter().copied().chain(std::iter::once(self.buf.len()));
-        ends.take(self.count)
-    }
-
-    /// Moves the framed bytes of all messages, kept ones included, to the end of `out`; swaps where `out` is empty, so that nothing is copied.
-    #[inline]
-    pub fn drain_into(&mut self, out: &mut Vec<u8>) {
-        if out.is_empty() {
-            std::mem::swap(out, &mut self.buf);
-        } else {
-            out.extend_from_slice(&self.buf);
-        }
-        self.base = 0;
-        self.empty();
-    }
-
-    /// Takes an empty buffer to write the next replies into, in exchange for its own, empty one: what was written last is
-    /// nearest in the cache.
+    /// An empty reply for a layer that wants to see what a call replies before it is sent, on any wire: without framing,
+    /// with the room that is left in this one. [`append`](Self::append) passes on what it holds. Allocates.
     ///
-    /// # Panics
-    /// If either holds anything.
-    #[inline]
-    pub fn exchange_buffer(&mut self, buffer: &mut Vec<u8>) {
-        assert!(self.buf.is_empty() && buffer.is_empty(), "a buffer with replies in it");
-        std::mem::swap(&mut self.buf, buffer);
+    /// ```
+    /// use swapwire_core::{Handler, HandlerError, Reply, Request};
+    ///
+    /// /// Numbers the replies of each call.
+    /// struct Numbered<H>(H);
+    ///
+    /// impl<H: Handler> Handler for Numbered<H> {
+    ///     async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+    ///         let mut inner = reply.fork();
+    ///         self.0.handle(request, &mut inner).await?;
+    ///         for (number, message) in inner.messages().enumerate() {
+    ///             reply.send(&[number.to_string().as_bytes(), b" ", message].concat())?;
+    ///         }
+    ///         if inner.closes() {
+    ///             reply.close();
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let handler = Numbered(swapwire_core::handler_fn(|_, reply| Ok(reply.send(b"hello")?)));
+    /// # let (mut reply, local) = (Reply::new(100), swapwire_core::Addr::named("test", "here").unwrap());
+    /// # let call = handler.handle(Request::new(b"", None, &local), &mut reply);
+    /// # futures::FutureExt::now_or_never(call).unwrap().unwrap();
+    /// # assert_eq!(reply.messages().collect::<Vec<_>>(), [b"0 hello"]);
+    /// ```
+    pub fn fork(&self) -> Reply<'static> {
+        Reply::own(self.replies().room(), self.is_answerable())
     }
 
-    #[inline]
-    fn empty(&mut self) {
-        self.buf.truncate(self.base);
-        self.ends.clear();
-        (self.count, self.used) = (0, 0);
+    /// Appends the messages of a [fork](Self::fork), and closes if it does.
+    ///
+    /// # Errors
+    /// A message was not taken, as one that the framing cannot carry; those before it stay, and nothing behind it is taken.
+    pub fn append(&mut self, fork: &Reply<'_>) -> Result<(), ReplyError> {
+        fork.messages().try_for_each(|message| self.send(message))?;
+        if fork.closes() {
+            self.close();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Reply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Reply");
+        debug.field("messages", &self.len()).field("limit", &self.limit()).field("closes", &self.closes());
+        debug.finish_non_exhaustive()
     }
 }
 
 /// The message that is being written in place; see [`Reply::write`]. Also an [`io::Write`] and a [`fmt::Write`].
 #[derive(Debug)]
 pub struct ReplyBuf<'a> {
-    buf: &'a mut Vec<u8>,
-    from: usize,
-    room: usize,
+    pub(crate) buf: &'a mut Vec<u8>,
+    pub(crate) from: usize,
+    pub(crate) room: usize,
     /// The length the message would have without the limit.
-    wanted: usize,
+    pub(crate) wanted: usize,
 }
 
 impl ReplyBuf<'_> {
@@ -328,25 +291,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_holds_and_earlier_messages_stay() {
-        let mut reply = Reply::framed(5, Framing::Lines.encoder(100));
-        reply.send(b"abc").unwrap();
-        assert!(matches!(reply.send(b"def"), Err(ReplyError::Full { len: 3, limit: 5 })));
-        let partly = reply.write(|out| {
-            out.put(b"d");
-            out.put(b"ef");
-        });
-        assert!(matches!(partly, Err(ReplyError::Full { len: 3, .. })));
-        assert!(matches!(reply.send(b"\n"), Err(ReplyError::Frame(_))));
-        reply.send(b"de").unwrap();
-        let mut out = Vec::new();
-        reply.drain_into(&mut out);
-        assert_eq!(out, b"abc\nde\n");
-        reply.reset(1, false);
-        assert!(matches!(reply.send(b""), Err(ReplyError::NoReturnAddress)));
-    }
-
-    #[test]
     fn messages_keep_their_boundaries() {
         let mut reply = Reply::new(10);
         for message in ["a", "", "bc"] {
@@ -354,5 +298,30 @@ mod tests {
         }
         assert_eq!(reply.messages().collect::<Vec<_>>(), [b"a".as_slice(), b"", b"bc"]);
         assert_eq!(reply.len(), 3);
+    }
+
+    #[test]
+    fn a_fork_has_the_room_that_is_left_and_no_framing() {
+        let mut replies = Replies::new(Framing::Lines.encoder(100));
+        let mut call = replies.call(5, true);
+        let reply = call.reply();
+        reply.send(b"ab").unwrap();
+        let mut fork = reply.fork();
+        assert_eq!((fork.limit(), fork.is_answerable(), fork.len()), (3, true, 0));
+        assert!(fork.send(b"long").is_err());
+        fork.send(b"\n").unwrap();
+        fork.close();
+        assert!(matches!(reply.append(&fork), Err(ReplyError::Frame(_))));
+        assert!(!reply.closes() && reply.len() == 1);
+        fork.clear();
+        assert!(!fork.closes() && fork.is_empty());
+        fork.send(b"c").unwrap();
+        fork.send(b"d").unwrap();
+        fork.close();
+        reply.append(&fork).unwrap();
+        call.end(Ok(())).unwrap();
+        assert!(replies.closes());
+        assert_eq!(replies.messages().collect::<Vec<_>>(), [b"ab\n".as_slice(), b"c\n", b"d\n"]);
+        assert!(matches!(replies.call(5, false).reply().fork().send(b""), Err(ReplyError::NoReturnAddress)));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::{Addr, Reply};
+use crate::Addr;
+use crate::server::Replies;
 
 /// Datagrams to send, their bytes one behind the other, so that neighbours to one peer can leave as one segmented send.
 #[derive(Debug, Default)]
@@ -74,29 +75,29 @@ impl SendBatch {
         self.ways.push(Way { to: *to, local });
     }
 
-    /// Appends a call's replies, which go where was [said](SendBatch::direct) last, and whose bytes stay in `reply` until
-    /// [`take_bytes`](SendBatch::take_bytes). Either all datagrams of a batch are gathered so, from one [`Reply`] that
-    /// [keeps](Reply::keep) them, or none.
+    /// Appends a call's replies, which go where was [said](SendBatch::direct) last, and whose bytes stay in `replies` until
+    /// [`take_bytes`](SendBatch::take_bytes). Either all datagrams of a batch are gathered so, from one [`Replies`] that
+    /// [keeps](Replies::keep) them, or none.
     ///
     /// # Panics
     /// If it was not said.
     #[inline]
-    pub fn push_kept(&mut self, reply: &Reply) {
+    pub fn push_kept(&mut self, replies: &Replies) {
         let way = self.used.checked_sub(1).expect("replies go somewhere");
-        match reply.len() {
+        match replies.len() {
             0 => {}
-            1 => self.entries.push(Stored { end: reply.bytes(), way }),
-            _ => self.entries.extend(reply.ends().map(|end| Stored { end, way })),
+            1 => self.entries.push(Stored { end: replies.bytes(), way }),
+            _ => self.entries.extend(replies.ends().map(|end| Stored { end, way })),
         }
     }
 
-    /// Takes the bytes of all datagrams out of `reply`, without a copy. What it holds besides is lost.
+    /// Takes the bytes of all datagrams out of `replies`, without a copy. What it holds besides is lost.
     ///
     /// # Panics
     /// If it has fewer than the datagrams need.
-    pub fn take_bytes(&mut self, reply: &mut Reply) {
+    pub fn take_bytes(&mut self, replies: &mut Replies) {
         self.bytes.clear();
-        reply.drain_into(&mut self.bytes);
+        replies.drain_into(&mut self.bytes);
         assert!(self.entries.last().is_none_or(|last| last.end <= self.bytes.len()), "datagrams without bytes");
     }
 

@@ -84,7 +84,7 @@ impl Chargen {
 }
 
 impl Handler for Chargen {
-    async fn handle(&self, _: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         reply.send(self.some_characters(reply.limit()))?;
         Ok(())
     }

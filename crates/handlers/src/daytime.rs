@@ -72,7 +72,7 @@ impl Default for Daytime {
 }
 
 impl Handler for Daytime {
-    async fn handle(&self, _: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let mut written = Ok(());
         reply.write(|out| written = write!(out, "{}", self.line()))?;
         Ok(written?)

@@ -29,7 +29,7 @@ impl Discard {
 }
 
 impl Handler for Discard {
-    async fn handle(&self, _: Request<'_>, _: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<(), HandlerError> {
         Ok(())
     }
 

@@ -36,7 +36,7 @@ impl Echo {
 }
 
 impl Handler for Echo {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         reply.send(request.message())?;
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Default for Time {
 }
 
 impl Handler for Time {
-    async fn handle(&self, _: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         reply.send(self.now())?;
         Ok(())
     }

@@ -39,7 +39,11 @@ impl UppercaseEcho {
 impl Handler for UppercaseEcho {
     // Ready at once, so that the loop around it needs no state for it.
     #[inline]
-    fn handle(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send {
+    fn handle(
+        &self,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         let replied = reply.write(|out| {
             out.put(request.message());
             out.as_mut().make_ascii_uppercase();

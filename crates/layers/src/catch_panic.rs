@@ -69,13 +69,12 @@ impl Panicked {
 }
 
 impl<H: Handler> Handler for CatchPanic<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let call = async { self.inner.handle(request, reply).await };
         match AssertUnwindSafe(call).catch_unwind().await {
             Ok(result) => result,
             Err(payload) => {
-                // It may hold half a message.
-                reply.reset(reply.limit(), reply.is_answerable());
+                reply.clear();
                 Err(Panicked::new(&*payload).into())
             }
         }
@@ -131,7 +130,7 @@ mod tests {
     struct PanicsEarly;
 
     impl Handler for PanicsEarly {
-        fn handle(&self, _: Request<'_>, _: &mut Reply) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        fn handle(&self, _: Request<'_>, _: &mut Reply<'_>) -> impl Future<Output = Result<(), HandlerError>> + Send {
             if true {
                 std::panic::panic_any(1);
             }
@@ -156,9 +155,8 @@ mod tests {
         let error = handler.handle(request(b"bad"), &mut reply).await.unwrap_err();
         assert_eq!(error.to_string(), r"handle: the handler panicked: two\nlines 2");
         assert!(reply.is_empty());
-        let mut bytes = Vec::new();
-        reply.drain_into(&mut bytes);
-        assert_eq!((bytes.len(), reply.limit(), reply.is_answerable()), (0, 10, true));
+        reply.send(b"0123456789").unwrap();
+        assert_eq!(reply.messages().collect::<Vec<_>>(), [b"0123456789"]);
         assert_eq!(call(&handler, b"good").await.unwrap(), [b"good"]);
     }
 

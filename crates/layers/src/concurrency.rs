@@ -72,7 +72,7 @@ pub struct Concurrency<H> {
 }
 
 impl<H: Handler> Handler for Concurrency<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let _place = self.places.acquire().await?;
         self.inner.handle(request, reply).await
     }

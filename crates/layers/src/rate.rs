@@ -152,7 +152,7 @@ impl Bucket {
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl<H: Handler> Handler for Rate<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         self.take().await?;
         self.inner.handle(request, reply).await
     }

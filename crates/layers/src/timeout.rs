@@ -77,7 +77,7 @@ pub struct TimedOut {
 }
 
 impl<H: Handler> Handler for Timeout<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let mut call = pin!(self.inner.handle(request, reply));
         // Most calls are ready at once and need no timer.
         if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
@@ -134,7 +134,7 @@ mod tests {
     struct Never(Arc<AtomicBool>);
 
     impl Handler for Never {
-        async fn handle(&self, _: Request<'_>, _: &mut Reply) -> Result<(), HandlerError> {
+        async fn handle(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<(), HandlerError> {
             let _dropped = Dropped(Arc::clone(&self.0));
             std::future::pending().await
         }

@@ -53,7 +53,7 @@ pub struct Trace<H> {
 }
 
 impl<H: Handler> Handler for Trace<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let span = tracing::debug_span!(
             "call",
             peer = request.peer().map(tracing::field::display),
@@ -116,7 +116,7 @@ impl<H: SessionHandler> SessionHandler for Trace<H> {
 }
 
 /// The bytes of all replies so far.
-fn bytes(reply: &Reply) -> usize {
+fn bytes(reply: &Reply<'_>) -> usize {
     reply.messages().map(<[u8]>::len).sum()
 }
 

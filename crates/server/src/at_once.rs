@@ -5,7 +5,8 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Reply, Request, SendBatch, UnixAddr};
+use swapwire_core::server::Replies;
+use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Request, SendBatch, UnixAddr};
 
 use crate::ServeContext;
 use crate::bound::Bound;
@@ -14,7 +15,7 @@ use crate::runner::{MOST_REPLIES, Work, local_addr, settle, unless_it_panics};
 
 /// What handling a batch takes besides the batch.
 pub(crate) struct AtOnce {
-    reply: Reply,
+    replies: Replies,
     /// Of the datagram at hand.
     peer: Peer,
     own: Option<Addr>,
@@ -27,7 +28,7 @@ impl AtOnce {
     /// For a handler that is [ready at once](Handler::ready_at_once); `None` for others.
     pub(crate) fn new(handler: &impl Handler, gate: &Gate, max_message: usize, cx: &ServeContext) -> Option<Self> {
         handler.ready_at_once().then(|| Self {
-            reply: Reply::framed(cx.limits.max_reply, Framing::Chunks.encoder(max_message)),
+            replies: Replies::new(Framing::Chunks.encoder(max_message)),
             peer: Peer::new(Addr::Unix(UnixAddr::UNNAMED)),
             own: gate.own(),
             gate: gate.clone(),
@@ -46,9 +47,9 @@ impl AtOnce {
         cx: &ServeContext,
     ) {
         while unless_it_panics(|| self.run(handler, work, out, task, cx)).is_none() {
-            settle(&mut self.reply, None, None, self.bound, cx);
+            settle(&mut self.replies, None, None, self.bound, cx);
         }
-        out.take_bytes(&mut self.reply);
+        out.take_bytes(&mut self.replies);
     }
 
     fn run(
@@ -94,23 +95,25 @@ impl AtOnce {
                 // Before the call: one that panics is not made again.
                 work.handled += 1;
                 let most = self.bound.of_call(message.len());
-                let message = if self.lines { self.reply.answer_line(message, most) } else { message };
-                self.reply.reset(most, peer.is_some());
+                let message = if self.lines { self.replies.answer_line(message, most) } else { message };
+                let mut lent = self.replies.call(most, peer.is_some());
                 let called = {
-                    let call = pin!(handler.handle(Request::new(message, peer, local), &mut self.reply));
+                    let call = pin!(handler.handle(Request::new(message, peer, local), lent.reply()));
                     call.poll(task)
                 };
-                match called {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => settle(&mut self.reply, Some(Err(error)), peer, self.bound, cx),
-                    Poll::Pending => settle(&mut self.reply, Some(Err(waits())), peer, self.bound, cx),
+                let result = match called {
+                    Poll::Ready(result) => lent.end(result),
+                    Poll::Pending => Err(waits()),
+                };
+                if result.is_err() {
+                    settle(&mut self.replies, Some(result), peer, self.bound, cx);
                 }
                 // Without an address nothing was replied.
                 if peer.is_some() {
-                    out.push_kept(&self.reply);
+                    out.push_kept(&self.replies);
                 }
-                self.reply.keep();
-                if self.reply.bytes() >= limits.out_queue || out.len() >= MOST_REPLIES {
+                self.replies.keep();
+                if self.replies.bytes() >= limits.out_queue || out.len() >= MOST_REPLIES {
                     return;
                 }
                 if last {

@@ -72,11 +72,11 @@ pub(crate) fn serve_bytes<H: Handler>(
                 messages += 1;
                 // Decided before the first poll: what a call that waits has borrowed cannot be moved.
                 let range = if cx.lending.is_exhausted() { turn.detach(scratch, range, cx) } else { range };
-                let Scratch { input, reply, out, .. } = &mut **scratch;
-                reply.reset(limits.max_reply, true);
+                let Scratch { input, replies, out, .. } = &mut **scratch;
                 let message = message.unwrap_or(&input[range]);
+                let mut lent = replies.call(limits.max_reply, true);
                 let result = {
-                    let mut call = pin!(handler.handle(Request::new(message, Some(peer), local), reply));
+                    let mut call = pin!(handler.handle(Request::new(message, Some(peer), local), lent.reply()));
                     match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
@@ -102,28 +102,28 @@ pub(crate) fn serve_bytes<H: Handler>(
                         }
                     }
                 };
-                match result {
-                    Ok(Ok(())) if at_once => scratch.reply.keep(),
-                    Ok(Ok(())) => scratch.reply.drain_into(&mut scratch.out),
-                    // A failed call replies nothing: what it left may be half a message.
+                match result.map(|result| lent.end(result)) {
+                    Ok(Ok(())) if at_once => scratch.replies.keep(),
+                    Ok(Ok(())) => scratch.replies.drain_into(&mut scratch.out),
+                    // A failed call replies nothing.
                     Ok(Err(error)) => {
                         cx.tell(Trouble::HandlerError, Some(peer.addr()), error);
-                        scratch.reply.reset(0, true);
+                        scratch.replies.discard();
                         break Some(SessionEnd::HandlerError);
                     }
                     Err(end) => {
-                        scratch.reply.reset(0, true);
+                        scratch.replies.discard();
                         break Some(end);
                     }
                 }
-                if scratch.reply.closes() {
+                if scratch.replies.closes() {
                     break Some(SessionEnd::Done);
                 }
                 if turn.from == turn.to && !conn.decoder.keeps_input() {
                     break None;
                 }
-                if scratch.out.len() + scratch.reply.bytes() >= limits.out_queue {
-                    scratch.reply.drain_into(&mut scratch.out);
+                if scratch.out.len() + scratch.replies.bytes() >= limits.out_queue {
+                    scratch.replies.drain_into(&mut scratch.out);
                     let written = poll_fn(|task| {
                         let written = conn.poll_write_within_budget(task, &mut scratch.out);
                         if written.is_pending() {

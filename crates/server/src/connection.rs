@@ -159,7 +159,7 @@ impl<'a> Connection<'a> {
     #[inline(always)]
     fn exchange_encoder(&mut self, scratch: &mut Scratch) {
         if let Some(encoder) = &mut self.encoder {
-            std::mem::swap(&mut **encoder, scratch.reply.encoder_mut());
+            std::mem::swap(&mut **encoder, scratch.replies.encoder_mut());
         }
     }
 
@@ -222,8 +222,8 @@ impl<'a> Connection<'a> {
     #[inline(always)]
     pub(crate) fn keep(&mut self, turn: &Turn, held: &mut Option<Box<Scratch>>, served: bool) {
         let Some(scratch) = held else { return };
-        if scratch.reply.bytes() > 0 {
-            scratch.reply.drain_into(&mut scratch.out);
+        if scratch.replies.bytes() > 0 {
+            scratch.replies.drain_into(&mut scratch.out);
         }
         self.exchange_encoder(scratch);
         self.input.keep(turn, scratch);
@@ -261,7 +261,7 @@ impl<'a> Connection<'a> {
         let Some(scratch) = held else { return self.poll_unsent(task) };
         let written = self.poll_write(task, &mut scratch.out);
         match &written {
-            Poll::Ready(Ok(())) => scratch.reply.exchange_buffer(&mut scratch.out),
+            Poll::Ready(Ok(())) => scratch.replies.exchange_buffer(&mut scratch.out),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 self.part_with(held);

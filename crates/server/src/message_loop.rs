@@ -5,9 +5,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use swapwire_core::{
-    Addr, ConnInfo, Framing, Handler, HandlerError, MessageStream, RecvError, Reply, Request, SendError,
-};
+use swapwire_core::server::Replies;
+use swapwire_core::{Addr, ConnInfo, Framing, Handler, MessageStream, RecvError, Request, SendError};
 use tokio::time::Instant;
 
 use crate::context::{DrainWatch, QUIET};
@@ -45,13 +44,13 @@ pub(crate) async fn serve_messages<H: Handler>(
         peer: info.peer.addr(),
         cx,
     };
-    let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max));
+    let mut replies = Replies::new(Framing::Chunks.encoder(max));
     let lines = cx.has_lines();
     let mut message = BytesMut::new();
     let mut served = false;
     let end = loop {
         message.clear();
-        conn.beside = message.capacity() + reply.memory();
+        conn.beside = message.capacity() + replies.memory();
         match conn.recv(&mut message, served).await {
             Ok(Some(len)) if len > limits.max_message => match conn.is_offended(len) {
                 true => break SessionEnd::BadFrame,
@@ -71,15 +70,19 @@ pub(crate) async fn serve_messages<H: Handler>(
             }
         }
         Stats::one(&cx.stats.messages);
-        let asked = if lines { reply.answer_line(&message, limits.max_reply) } else { &*message };
-        reply.reset(limits.max_reply, true);
-        let call = handler.handle(Request::new(asked, Some(&info.peer), &info.local), &mut reply);
-        match conn.call(call).await {
-            Ok(()) => {}
+        let asked = if lines { replies.answer_line(&message, limits.max_reply) } else { &*message };
+        let mut lent = replies.call(limits.max_reply, true);
+        let call = handler.handle(Request::new(asked, Some(&info.peer), &info.local), lent.reply());
+        match conn.call(call).await.map(|result| lent.end(result)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                cx.tell(Trouble::HandlerError, Some(info.peer.addr()), error);
+                break SessionEnd::HandlerError;
+            }
             Err(end) => break end,
         }
-        conn.queue.push(&reply);
-        if reply.closes() {
+        conn.queue.push(&replies);
+        if replies.closes() {
             break SessionEnd::Done;
         }
         if conn.queue.bytes.len() >= limits.out_queue
@@ -107,8 +110,8 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, reply: &Reply) {
-        for message in reply.messages() {
+    fn push(&mut self, replies: &Replies) {
+        for message in replies.messages() {
             self.bytes.extend_from_slice(message);
             self.ends.push(self.bytes.len());
         }
@@ -187,14 +190,11 @@ impl Connection<'_> {
     }
 
     /// Runs one call; while it waits, sends the earlier replies.
-    async fn call(&mut self, call: impl Future<Output = Result<(), HandlerError>>) -> Result<(), SessionEnd> {
+    async fn call<T>(&mut self, call: impl Future<Output = T>) -> Result<T, SessionEnd> {
         let mut call = pin!(call);
         poll_fn(|cx| {
             if let Poll::Ready(result) = call.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(|error| {
-                    self.cx.tell(Trouble::HandlerError, Some(self.peer), error);
-                    SessionEnd::HandlerError
-                }));
+                return Poll::Ready(Ok(result));
             }
             match self.poll_send(cx) {
                 Poll::Ready(Err(end)) => Poll::Ready(Err(end)),

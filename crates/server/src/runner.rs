@@ -11,7 +11,8 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply, ReplyError, Request, SendBatch};
+use swapwire_core::server::Replies;
+use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, ReplyError, Request, SendBatch};
 
 use crate::ServeContext;
 use crate::bound::Bound;
@@ -149,7 +150,7 @@ pub(crate) async fn run<H: Handler>(
     let bound = Bound::new(&cx.capabilities, own, handler.amplifies(), limits.max_reply);
     let lines = cx.has_lines();
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
-    let mut reply = Reply::framed(limits.max_reply, Framing::Chunks.encoder(max_message));
+    let mut replies = Replies::new(Framing::Chunks.encoder(max_message));
     let mut sender = Sender { slot: usize::MAX, peer: None, ip: None, local: own.unwrap_or(unknown) };
     let mut copy = Vec::new();
     loop {
@@ -170,22 +171,23 @@ pub(crate) async fn run<H: Handler>(
                 }
             };
             let room = bound.of_call(message.len());
-            let message = if lines { reply.answer_line(message, room) } else { message };
-            reply.reset(room, sender.peer.is_some());
+            let message = if lines { replies.answer_line(message, room) } else { message };
             let request = Request::new(message, sender.peer.as_ref(), &sender.local);
-            let (called, replies) = (&*handler, &mut reply);
-            let (result, back) = match unless_it_panics(move || called.handle(request, replies)) {
+            let mut lent = replies.call(room, sender.peer.is_some());
+            let (called, reply) = (&*handler, lent.reply());
+            let (result, back) = match unless_it_panics(move || called.handle(request, reply)) {
                 Some(call) => Call { call: pin!(call), work: Some(work), desk: &desk }.await,
                 None => (None, Some(work)),
             };
-            settle(&mut reply, result, sender.peer.as_ref(), bound, &cx);
+            let result = result.map(|result| lent.end(result));
+            settle(&mut replies, result, sender.peer.as_ref(), bound, &cx);
             let Some(mine) = back else {
                 let mut late = SendBatch::new();
-                sender.push(&mut late, &reply);
+                sender.push(&mut late, &replies);
                 return late;
             };
             work = mine;
-            sender.push(&mut work.out, &reply);
+            sender.push(&mut work.out, &replies);
             if work.out.bytes() >= limits.out_queue || work.out.len() >= MOST_REPLIES {
                 break;
             }
@@ -215,9 +217,9 @@ impl Sender {
         }
     }
 
-    fn push(&self, out: &mut SendBatch, reply: &Reply) {
+    fn push(&self, out: &mut SendBatch, replies: &Replies) {
         if let Some(peer) = &self.peer {
-            reply.messages().for_each(|message| out.push(message, *peer.addr(), self.ip));
+            replies.messages().for_each(|message| out.push(message, *peer.addr(), self.ip));
         }
     }
 }
@@ -233,7 +235,7 @@ pub(crate) fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Add
 /// Counts and tells what went wrong; a failed call replies nothing.
 #[inline]
 pub(crate) fn settle(
-    reply: &mut Reply,
+    replies: &mut Replies,
     result: Option<Result<(), HandlerError>>,
     peer: Option<&Peer>,
     bound: Bound,
@@ -241,7 +243,7 @@ pub(crate) fn settle(
 ) {
     if !matches!(result, Some(Ok(()))) {
         failed(result.and_then(Result::err), peer, bound, cx);
-        reply.reset(0, false);
+        replies.discard();
     }
 }
 

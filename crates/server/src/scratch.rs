@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use swapwire_core::Reply;
+use swapwire_core::server::Replies;
 
 use crate::ServeContext;
 
@@ -39,18 +39,18 @@ pub(crate) struct Scratch {
     pub(crate) input: Vec<u8>,
     /// The thread's own input, while a connection's is in its place.
     parked: Vec<u8>,
-    /// The call's own sink.
-    pub(crate) reply: Reply,
+    /// What calls reply.
+    pub(crate) replies: Replies,
     /// Replies that leave together.
     pub(crate) out: Vec<u8>,
-    /// Whose framing the reply has: [`ServeContext::id`].
+    /// Whose framing the replies have: [`ServeContext::id`].
     framed_for: u64,
 }
 
 impl Scratch {
     fn new(input: Vec<u8>, cx: &ServeContext) -> Box<Self> {
-        let reply = Reply::framed(0, cx.framing.encoder(cx.limits.max_reply));
-        Box::new(Self { input, parked: Vec::new(), reply, out: Vec::new(), framed_for: cx.id })
+        let replies = Replies::new(cx.framing.encoder(cx.limits.max_reply));
+        Box::new(Self { input, parked: Vec::new(), replies, out: Vec::new(), framed_for: cx.id })
     }
 
     #[inline(always)]
@@ -67,7 +67,7 @@ impl Scratch {
             return Self::new(vec![0; READ], cx);
         };
         if scratch.framed_for != cx.id {
-            *scratch.reply.encoder_mut() = cx.framing.encoder(cx.limits.max_reply);
+            *scratch.replies.encoder_mut() = cx.framing.encoder(cx.limits.max_reply);
             scratch.framed_for = cx.id;
         }
         scratch
@@ -76,7 +76,7 @@ impl Scratch {
     /// Gives it back for others to use. The input must be the thread's; one that is not is freed.
     #[inline(always)]
     pub(crate) fn give(mut self: Box<Self>) {
-        self.reply.recycle(LARGEST_OUT);
+        self.replies.recycle(LARGEST_OUT);
         self.out.clear();
         if self.out.capacity() > LARGEST_OUT {
             self.out = Vec::new();
@@ -114,10 +114,10 @@ impl Scratch {
             None => self.input[from..to].to_vec(),
         };
         let mut own = Self::new(input, cx);
-        if self.reply.bytes() > 0 {
-            self.reply.drain_into(&mut self.out);
+        if self.replies.bytes() > 0 {
+            self.replies.drain_into(&mut self.out);
         }
-        std::mem::swap(own.reply.encoder_mut(), self.reply.encoder_mut());
+        std::mem::swap(own.replies.encoder_mut(), self.replies.encoder_mut());
         own.out = self.out.as_slice().to_vec();
         self.out.clear();
         std::mem::replace(self, own).give();

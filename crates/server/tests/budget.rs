@@ -17,7 +17,7 @@ const BUDGET: usize = 1 << 20;
 struct Echo;
 
 impl Handler for Echo {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         if request.message().starts_with(b"wait") {
             pending::<()>().await;
         }

@@ -20,7 +20,7 @@ const HERE: &str = "mem-dgram:here";
 struct Gate(Arc<Semaphore>);
 
 impl Handler for Gate {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let peer = request.peer().expect("memory clients have addresses").to_string();
         match request.message() {
             b"panic" => panic!("as asked"),
@@ -95,7 +95,7 @@ async fn a_panic_and_an_error_cost_one_datagram() {
 async fn when_too_many_calls_wait_receiving_stops_and_is_counted() {
     struct Counting(AtomicUsize, Gate);
     impl Handler for Counting {
-        async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+        async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
             self.0.fetch_add(1, Relaxed);
             self.1.handle(request, reply).await
         }

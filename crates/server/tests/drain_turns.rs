@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 struct Slow(Arc<Notify>);
 
 impl Handler for Slow {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         if request.message() == b"0" {
             self.0.notified().await;
         }

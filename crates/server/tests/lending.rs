@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 struct Gate(Arc<Semaphore>);
 
 impl Handler for Gate {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             b"wait" => self.0.acquire().await?.forget(),
             b"half" => {
@@ -114,7 +114,7 @@ async fn calls_that_wait_keep_their_own_bytes() {
 struct Liar(Arc<Semaphore>);
 
 impl Handler for Liar {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             b"wait" => self.0.acquire().await?.forget(),
             b"panic" => panic!("as asked"),

@@ -34,7 +34,7 @@ struct Gate {
 }
 
 impl Handler for Gate {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         self.begun.fetch_add(1, Relaxed);
         if request.message().starts_with(b"wait") {
             self.gate.acquire().await?.forget();

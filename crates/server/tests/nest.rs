@@ -56,7 +56,7 @@ impl Drop for Alive<'_> {
 }
 
 impl Handler for Acts {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         self.alive.fetch_add(1, SeqCst);
         let mut alive = Alive { acts: self, bursts: false };
         match request.message() {

@@ -34,7 +34,7 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             b"hold" => self.gate.acquire().await?.forget(),
             [b'w', ..] => yield_now().await,

@@ -47,7 +47,7 @@ impl Transport for Twice {
 struct Where;
 
 impl Handler for Where {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         Ok(reply.send(request.local().to_string().as_bytes())?)
     }
 }

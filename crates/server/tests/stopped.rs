@@ -23,7 +23,7 @@ const MUCH: usize = 200_000;
 struct Echo;
 
 impl Handler for Echo {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         Ok(reply.send(&said(request.message()))?)
     }
 }

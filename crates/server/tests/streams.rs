@@ -22,7 +22,7 @@ fn upper() -> impl Handler {
 struct Gate(Arc<Semaphore>);
 
 impl Handler for Gate {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             message if message.starts_with(b"wait") => self.0.acquire().await?.forget(),
             b"panic" => panic!("as asked"),

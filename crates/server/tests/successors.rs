@@ -22,7 +22,7 @@ struct Odd {
 }
 
 impl Handler for Odd {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             b"big" => reply.send([b'B'; BIG])?,
             b"fail" => {

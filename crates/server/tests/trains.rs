@@ -30,7 +30,7 @@ fn replies(message: &[u8]) -> Vec<Vec<u8>> {
 }
 
 impl Handler for Acts {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let message = request.message();
         for one in replies(message) {
             reply.send(one)?;
@@ -192,7 +192,7 @@ struct Amplifier {
 }
 
 impl Handler for Amplifier {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let len = u16::from_be_bytes([request.message()[0], request.message()[1]]);
         // In two messages: the bound is for both.
         let (one, other) = (usize::from(len / 2), usize::from(len - len / 2));

@@ -34,7 +34,7 @@ struct Amplifier {
 struct LookUp(#[source] swapwire_core::ReplyError);
 
 impl Handler for Amplifier {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match std::str::from_utf8(request.message())? {
             "panic" => panic!("as asked"),
             "fail" => Err("as asked,\nwith \x1b[2J".into()),
@@ -194,7 +194,7 @@ impl std::fmt::Display for Unshown {
 impl std::error::Error for Unshown {}
 
 impl Handler for Unspeakable {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         match request.message() {
             b"fail" => Err(Unshown.into()),
             message => Ok(reply.send(message)?),

@@ -26,7 +26,7 @@ fn echo() -> impl Handler {
 struct WhichThread;
 
 impl Handler for WhichThread {
-    async fn handle(&self, _: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let name = tokio::spawn(async { std::thread::current().name().unwrap_or_default().to_owned() }).await?;
         Ok(reply.send(name.as_bytes())?)
     }
@@ -111,7 +111,7 @@ struct Blocking {
 }
 
 impl Handler for Blocking {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         if request.message() == b"block" {
             self.begun.send(())?;
             self.go_on.lock().unwrap().recv()?;

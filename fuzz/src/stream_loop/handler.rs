@@ -55,7 +55,7 @@ impl Script {
 }
 
 impl Handler for Obedient {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         let message = request.message();
         let script = Script::of(message, &self.rule, self.at_once);
         let mut waits = script.waits;

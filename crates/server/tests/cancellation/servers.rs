@@ -16,7 +16,7 @@ const ENDPOINTS: [&str; 3] = ["mem:a", "mem-seq:b", "mem-dgram:c"];
 struct Slow;
 
 impl Handler for Slow {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         if request.message().len() % 3 == 1 {
             sleep(Duration::from_millis(3)).await;
         }

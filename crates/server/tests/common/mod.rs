@@ -9,6 +9,7 @@
 )]
 
 pub mod forged;
+pub mod hostile;
 pub mod inet;
 pub mod log;
 pub mod numbered;

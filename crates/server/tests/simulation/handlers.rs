@@ -79,7 +79,7 @@ impl Answerer {
         }
     }
 
-    fn reply(&self, request: &[u8], reply: &mut Reply) -> Result<(), HandlerError> {
+    fn reply(&self, request: &[u8], reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         for answer in self.answers(request)? {
             reply.send(answer)?;
         }
@@ -93,7 +93,7 @@ impl Answerer {
 pub(crate) struct AtOnce(pub(crate) Answerer);
 
 impl Handler for AtOnce {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         self.0.begin();
         self.0.reply(request.message(), reply)
     }
@@ -110,7 +110,7 @@ impl Handler for AtOnce {
 pub(crate) struct Waits(pub(crate) Answerer);
 
 impl Handler for Waits {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply) -> Result<(), HandlerError> {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
         self.0.begin();
         self.0.think(request.message()).await;
         self.0.reply(request.message(), reply)?;

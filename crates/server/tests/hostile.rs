@@ -1,0 +1,107 @@
+//! Handlers that replace the `Reply` they are lent: it costs their own call, and nobody else a byte.
+
+mod common;
+
+use common::forged::Forged;
+use common::hostile::{Hostile, TRICKS};
+use common::{Net, ask, limits, text, until};
+use swapwire_core::Framing;
+use swapwire_server::{Running, Server};
+
+/// The one call that played the trick was counted.
+fn is_blamed(server: &Running, trick: &str) {
+    let stats = server.snapshot();
+    let expected = if trick.starts_with("panic") { (0, 1) } else { (1, 0) };
+    assert_eq!((stats.handler_errors, stats.panics), expected, "{trick}");
+}
+
+/// All of them arrive together, so that they are one batch.
+#[tokio::test(start_paused = true)]
+async fn others_of_the_batch_get_their_datagrams_and_the_bound_holds() {
+    for waits in [false, true] {
+        for (trick, position) in TRICKS.into_iter().flat_map(|trick| [0, 1, 3].map(|position| (trick, position))) {
+            let what = format!("{trick} at {position}, waits: {waits}");
+            let wire = Forged::default();
+            let builder = Server::builder().transport(wire.clone()).listen("forged://192.0.2.200:7");
+            let server = builder.handler(Hostile::new(waits)).bind().await.unwrap().start();
+            let honest = [(1, "one"), (3, "three"), (1, "")];
+            let mut sent = honest.to_vec();
+            sent.insert(position, (2, trick));
+            for batch in [sent, honest.to_vec()] {
+                for (peer, message) in batch {
+                    wire.send(&format!("192.0.2.{peer}:9"), message);
+                }
+                let mut replies = wire.replies().await;
+                replies.sort();
+                let expected = [(1, ""), (1, "ONE"), (3, "THREE")];
+                let expected = expected.map(|(peer, reply)| (format!("192.0.2.{peer}:9"), reply.as_bytes().to_vec()));
+                assert_eq!(replies, expected, "{what}");
+            }
+            is_blamed(&server, &what);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn earlier_replies_of_the_same_read_and_later_connections_are_whole() {
+    let codec = || Framing::codec(tokio_util::codec::LengthDelimitedCodec::new);
+    for (endpoint, framing) in [
+        ("mem:here", Framing::Lines),
+        ("mem:here", Framing::length_prefixed()),
+        ("mem:here", codec()),
+        ("mem-seq:here", Framing::Chunks),
+    ] {
+        for waits in [false, true] {
+            for trick in TRICKS {
+                let what = format!("{trick} on {endpoint}, framed by {framing}, waits: {waits}");
+                let net = Net::new();
+                let builder = net.server().listen(endpoint).handler(Hostile::new(waits)).framing(framing.clone());
+                let server = builder.bind().await.unwrap().start();
+                let mut before = net.connect_framed(endpoint, framing.clone()).await;
+                assert_eq!(ask(&mut before, "hello").await, "HELLO", "{what}");
+                let mut evil = net.connect_framed(endpoint, framing.clone()).await;
+                for message in ["one", "two", trick, "four"] {
+                    evil.send(message).await.unwrap();
+                }
+                evil.flush().await.unwrap();
+                // A panic takes the replies of the same read with it.
+                if trick != "panic" {
+                    assert_eq!((text(&mut evil).await, text(&mut evil).await), ("ONE".into(), "TWO".into()), "{what}");
+                }
+                until(&server, |stats| stats.handler_errors + stats.panics > 0).await;
+                while let Ok(Some(more)) = evil.recv().await {
+                    assert!(trick == "panic" && [&b"ONE"[..], b"TWO"].contains(&&more[..]), "{what}: {more:?}");
+                }
+                assert_eq!(ask(&mut before, "still here").await, "STILL HERE", "{what}");
+                let mut after = net.connect_framed(endpoint, framing.clone()).await;
+                for message in ["five", "six"] {
+                    assert_eq!(ask(&mut after, message).await, message.to_uppercase(), "{what}");
+                }
+                is_blamed(&server, &what);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_calls_that_wait_and_exchange_replies_both_fail_and_nobody_gets_the_others() {
+    for endpoint in ["mem:here", "mem-seq:here", "mem-dgram:here"] {
+        let net = Net::new();
+        let server = net.start_limited(endpoint, Hostile::new(true), limits(|_| ())).await;
+        let (mut one, mut two) = (net.connect(endpoint).await, net.connect(endpoint).await);
+        for session in [&mut one, &mut two] {
+            session.send("meet").await.unwrap();
+            session.flush().await.unwrap();
+        }
+        until(&server, |stats| stats.handler_errors == 2).await;
+        for session in [&mut one, &mut two] {
+            if endpoint == "mem-dgram:here" {
+                assert_eq!(ask(session, "next").await, "NEXT", "{endpoint}");
+            } else {
+                assert!(!matches!(session.recv().await, Ok(Some(_))), "{endpoint}");
+            }
+        }
+        let mut other = net.connect(endpoint).await;
+        assert_eq!(ask(&mut other, "hello").await, "HELLO", "{endpoint}");
+    }
+}
