@@ -122,6 +122,39 @@ impl RecvMeta {
         meta.truncated = len > room || len > max;
         meta
     }
+
+    /// How many datagrams the slot holds: one, or as many as the train has.
+    #[inline]
+    pub fn count(&self) -> usize {
+        self.segment.map_or(1, |segment| self.len.div_ceil(segment.get()).max(1))
+    }
+
+    /// Cuts the datagram that begins at `from` off the slot's `bytes`; also where the next one begins, if there is one. An
+    /// empty slot holds an empty datagram.
+    #[inline]
+    pub fn cut<'a>(&self, bytes: &'a [u8], from: usize) -> (&'a [u8], Option<usize>) {
+        cut(bytes, from, self.segment)
+    }
+
+    /// The datagrams in the slot's `bytes`; at least one.
+    #[inline]
+    pub fn datagrams<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (segment, mut next) = (self.segment, Some(0));
+        std::iter::from_fn(move || {
+            let (datagram, behind) = cut(bytes, next?, segment);
+            next = behind;
+            Some(datagram)
+        })
+    }
+}
+
+#[inline]
+fn cut(bytes: &[u8], from: usize, segment: Option<NonZeroUsize>) -> (&[u8], Option<usize>) {
+    let rest = &bytes[from..];
+    match segment {
+        Some(segment) if segment.get() < rest.len() => (&rest[..segment.get()], Some(from + segment.get())),
+        _ => (rest, None),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +168,27 @@ mod tests {
         {
             let meta = RecvMeta::received(None, len, room, max);
             assert_eq!((meta.len, meta.truncated), (kept, truncated), "{len} in {room} of {max}");
+        }
+    }
+
+    #[test]
+    fn a_train_is_cut_into_datagrams_of_its_size_and_an_empty_slot_is_one_datagram() {
+        let cases = [
+            ("", 0, &[""][..]),
+            ("", 3, &[""]),
+            ("abc", 0, &["abc"]),
+            ("abc", 3, &["abc"]),
+            ("abc", 4, &["abc"]),
+            ("abcd", 2, &["ab", "cd"]),
+            ("abcde", 2, &["ab", "cd", "e"]),
+            ("ab", 1, &["a", "b"]),
+        ];
+        for (bytes, segment, datagrams) in cases {
+            let meta = RecvMeta { segment: NonZeroUsize::new(segment), ..RecvMeta::new(None, bytes.len()) };
+            let found: Vec<_> = meta.datagrams(bytes.as_bytes()).collect();
+            let expected: Vec<_> = datagrams.iter().map(|datagram| datagram.as_bytes()).collect();
+            assert_eq!(found, expected, "{bytes:?} by {segment}");
+            assert_eq!(meta.count(), datagrams.len(), "{bytes:?} by {segment}");
         }
     }
 }

@@ -193,6 +193,11 @@ impl RecvBatch {
             .zip(self.bytes.chunks_exact(self.stride))
             .map(|(meta, slot)| (meta, &slot[..meta.len]))
     }
+
+    /// The datagrams in the filled slots, trains taken apart.
+    pub fn datagrams(&self) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
+        self.iter().flat_map(|(meta, bytes)| meta.datagrams(bytes).map(move |datagram| (meta, datagram)))
+    }
 }
 
 #[cfg(test)]

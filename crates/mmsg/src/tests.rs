@@ -196,10 +196,7 @@ fn neighbours_leave_together_and_arrive_apart_or_as_a_train() {
                 for (meta, bytes) in received.iter() {
                     assert_eq!((meta.peer, meta.truncated), (Some(from), false));
                     assert!(gro || meta.segment.is_none());
-                    match meta.segment {
-                        Some(size) => messages.extend(bytes.chunks(size.get())),
-                        None => messages.push(bytes),
-                    }
+                    messages.extend(meta.datagrams(bytes));
                 }
                 let expected: Vec<_> =
                     sent.iter().filter(|(to, _)| *to == client).map(|(_, message)| *message).collect();

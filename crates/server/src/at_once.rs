@@ -74,18 +74,11 @@ impl AtOnce {
                 self.peer.become_at(addr);
                 &self.peer
             });
-            let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
             loop {
-                let start = work.offset;
-                let end = bytes.len().min(start + segment);
-                let last = end >= bytes.len();
-                if last {
-                    work.next += 1;
-                    work.offset = 0;
-                } else {
-                    work.offset = end;
-                }
-                let message = &bytes[start..end];
+                let (message, behind) = meta.cut(bytes, work.offset);
+                let last = behind.is_none();
+                work.next += usize::from(last);
+                work.offset = behind.unwrap_or(0);
                 if !fits(message.len(), meta, cx) {
                     match last {
                         true => break,

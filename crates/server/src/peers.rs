@@ -178,9 +178,7 @@ impl<H: SessionHandler> Loop<H> {
                 self.cx.note(Trouble::Nameless, 1, None, "");
                 continue;
             };
-            let segment = meta.segment.map_or(bytes.len().max(1), |segment| segment.get());
-            let empty = bytes.is_empty().then_some(bytes);
-            for message in bytes.chunks(segment).chain(empty) {
+            for message in meta.datagrams(bytes) {
                 if fits(message.len(), meta, &self.cx)
                     && let Err(trouble) = self.deliver(peer, meta.local, Bytes::copy_from_slice(message))
                 {

@@ -73,16 +73,11 @@ impl Work {
                 self.skip();
                 continue;
             }
-            let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
-            let to = bytes.len().min(from + segment);
-            if to >= bytes.len() {
-                self.next += 1;
-                self.offset = 0;
-            } else {
-                self.offset = to;
-            }
-            if fits(to - from, meta, cx) {
-                return Some(Item { slot, from, to });
+            let (message, behind) = meta.cut(bytes, from);
+            self.next += usize::from(behind.is_none());
+            self.offset = behind.unwrap_or(0);
+            if fits(message.len(), meta, cx) {
+                return Some(Item { slot, from, to: from + message.len() });
             }
         }
     }

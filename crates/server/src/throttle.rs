@@ -53,7 +53,7 @@ impl Throttle {
         let now = u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX / 2).saturating_add(SECOND);
         let mut refused = 0;
         batch.retain(|meta| {
-            let count = segments(meta);
+            let count = meta.count() as u64;
             let admitted = self.admits(meta, count, now);
             refused += if admitted { 0 } else { count };
             admitted
@@ -80,11 +80,6 @@ impl Throttle {
         bucket.full_at = full_at + self.step * count;
         true
     }
-}
-
-/// How many datagrams a slot holds.
-fn segments(meta: &RecvMeta) -> u64 {
-    meta.segment.map_or(1, |segment| meta.len.div_ceil(segment.get()).max(1)) as u64
 }
 
 impl fmt::Debug for Throttle {

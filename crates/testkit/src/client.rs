@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, Link, RecvBatch, RecvError, Session, SessionConfig};
 
-use crate::echo::{datagrams, receive};
+use crate::echo::receive;
 use crate::payload::compare;
 use crate::stop::OrBroken as _;
 use crate::{Context, Outcome, Stop};
@@ -56,7 +56,7 @@ impl Context {
         let mut batch = RecvBatch::new(1, socket.max_message());
         let first = async {
             receive(socket, &mut batch).await?;
-            let (meta, got) = datagrams(&batch).next().ok_or_else(|| Stop::broken("an empty batch"))?;
+            let (meta, got) = batch.datagrams().next().ok_or_else(|| Stop::broken("an empty batch"))?;
             compare(message, got).or_broken("the first datagram is")?;
             meta.peer.ok_or_else(|| Stop::broken("a connected client has no address that could be answered"))
         };

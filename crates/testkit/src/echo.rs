@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use swapwire_core::{
-    Bound, DatagramSocket, Endpoint, ErrorClass, Listener, RecvBatch, RecvMeta, SendBatch, Session, SessionConfig,
+    Bound, DatagramSocket, Endpoint, ErrorClass, Listener, RecvBatch, SendBatch, Session, SessionConfig,
 };
 use tokio::task::JoinSet;
 
@@ -74,7 +74,7 @@ async fn serve_datagrams(mut socket: Box<dyn DatagramSocket>, answer: Answer) ->
     loop {
         receive(&mut socket, &mut batch).await?;
         replies.clear();
-        for (meta, message) in datagrams(&batch) {
+        for (meta, message) in batch.datagrams() {
             if let Some(peer) = meta.peer {
                 replies.push(&answer(message), peer, meta.local);
             }
@@ -102,16 +102,6 @@ pub(crate) async fn receive(socket: &mut Box<dyn DatagramSocket>, batch: &mut Re
             }
         }
     }
-}
-
-/// The datagrams of a batch, trains taken apart.
-pub(crate) fn datagrams(batch: &RecvBatch) -> impl Iterator<Item = (&RecvMeta, &[u8])> {
-    batch.iter().flat_map(|(meta, bytes)| {
-        let segment = meta.segment.map_or(bytes.len(), |segment| segment.get()).max(1);
-        // An empty datagram is a message too, though it has no chunks.
-        let empty = bytes.is_empty().then_some(bytes);
-        bytes.chunks(segment).chain(empty).map(move |message| (meta, message))
-    })
 }
 
 /// Sends all entries in order; gives the indices of those that met an error, which are dropped.

@@ -179,8 +179,7 @@ fn receive_expected(socket: &UdpSocket, batch: &mut RecvBatch, trains: bool) -> 
 
 /// How many datagrams of trains are not the first of theirs.
 fn behind_first(batch: &RecvBatch) -> usize {
-    let segments = |meta: &RecvMeta| meta.segment.map_or(1, |size| meta.len.div_ceil(size.get()).max(1));
-    batch.iter().map(|(meta, _)| segments(meta) - 1).sum()
+    batch.iter().map(|(meta, _)| meta.count() - 1).sum()
 }
 
 /// The one datagram that is expected, for less than a `recvmmsg` costs.

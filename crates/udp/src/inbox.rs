@@ -35,13 +35,7 @@ pub(crate) struct Message<'a> {
 
 /// The messages of a batch, trains taken apart.
 pub(crate) fn messages(batch: &RecvBatch) -> impl Iterator<Item = Message<'_>> {
-    batch.iter().flat_map(|(meta, bytes)| {
-        let truncated = meta.truncated;
-        let size = meta.segment.map_or(bytes.len(), |segment| segment.get()).max(1);
-        // An empty datagram is a message too, though it has no chunks.
-        let empty = bytes.is_empty().then_some(bytes);
-        bytes.chunks(size).chain(empty).map(move |bytes| Message { bytes, truncated })
-    })
+    batch.datagrams().map(|(meta, bytes)| Message { bytes, truncated: meta.truncated })
 }
 
 /// What one receive gave beyond what was asked for: at most 32 trains of 64 KiB, but for the first message.

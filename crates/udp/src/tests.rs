@@ -111,13 +111,10 @@ async fn echo(server: &mut impl DatagramSocket, count: usize) {
     while done < count {
         recv(server, &mut batch).await;
         replies.clear();
-        for (meta, slot) in batch.iter() {
+        for (meta, message) in batch.datagrams() {
             assert!(!meta.truncated);
-            let size = meta.segment.map_or(slot.len(), |segment| segment.get()).max(1);
-            for message in slot.chunks(size).chain(slot.is_empty().then_some(slot)) {
-                replies.push(message, meta.peer.unwrap(), meta.local);
-                done += 1;
-            }
+            replies.push(message, meta.peer.unwrap(), meta.local);
+            done += 1;
         }
         send(server, &replies).await;
     }

@@ -53,11 +53,8 @@ async fn echo(server: &mut dyn DatagramSocket, batch: &mut RecvBatch, replies: &
         batch.clear();
         poll_fn(|cx| server.poll_recv(cx, batch)).await.expect("datagrams");
         replies.clear();
-        for (meta, slot) in batch.iter() {
-            let size = meta.segment.map_or(slot.len(), |segment| segment.get()).max(1);
-            for message in slot.chunks(size) {
-                replies.push(message, meta.peer.expect("UDP has senders"), meta.local);
-            }
+        for (meta, message) in batch.datagrams() {
+            replies.push(message, meta.peer.expect("UDP has senders"), meta.local);
         }
         done += replies.len();
         let mut sent = 0;

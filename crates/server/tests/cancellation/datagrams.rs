@@ -48,10 +48,7 @@ async fn serve(mut socket: Box<dyn DatagramSocket>, mut over: watch::Receiver<us
             received = received => received.unwrap(),
         }
         let mut out = SendBatch::new();
-        for (meta, bytes) in batch.iter() {
-            let segment = meta.segment.map_or(bytes.len(), |segment| segment.get());
-            bytes.chunks(segment).for_each(|message| out.push(message, meta.peer.unwrap(), meta.local));
-        }
+        batch.datagrams().for_each(|(meta, message)| out.push(message, meta.peer.unwrap(), meta.local));
         let mut sent = 0;
         while sent < out.len() {
             sent += drops.insist(async || poll_fn(|cx| socket.poll_send(cx, &out, sent)).await).await.unwrap();

@@ -60,12 +60,8 @@ impl FaultySocket {
                 Poll::Ready(received) => received?,
             }
             self.with_descriptors += self.batch.with_descriptors();
-            for (meta, bytes) in self.batch.iter() {
-                let segment = meta.segment.map_or(bytes.len().max(1), |segment| segment.get());
-                let empty = bytes.is_empty().then_some(bytes);
-                for bytes in bytes.chunks(segment).chain(empty) {
-                    arrive(&mut self.arriving, &mut self.reads.wire, meta, bytes);
-                }
+            for (meta, bytes) in self.batch.datagrams() {
+                arrive(&mut self.arriving, &mut self.reads.wire, meta, bytes);
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use swapwire_core::{Bound, RecvBatch, SendBatch};
 
 use crate::client::Client;
-use crate::echo::{datagrams, receive, send_all, serve};
+use crate::echo::{receive, send_all, serve};
 use crate::stop::{OrBroken as _, ensure};
 use crate::{Context, Outcome, Stop, payload};
 
@@ -134,7 +134,7 @@ pub async fn batches(ctx: &Context) -> Outcome {
                     None => break,
                 }
                 ensure!(batch.len() <= slots, "{} datagrams in {slots} slots", batch.len());
-                for (meta, message) in datagrams(&batch) {
+                for (meta, message) in batch.datagrams() {
                     let introduction = message.starts_with(b"the ");
                     ensure!(introduction || meta.peer == Some(first_addr), "a datagram came from {:?}", meta.peer);
                     tick(&mut missing, message, &sent)?;

@@ -70,8 +70,7 @@ async fn a_bound_socket_receives_trains_and_singles_in_order() {
                 for (meta, bytes) in batch.iter() {
                     assert_eq!((meta.peer, meta.truncated, meta.local), (Some(client.addr()), false, None));
                     seen += usize::from(meta.segment.is_some());
-                    let size = meta.segment.map_or(bytes.len(), NonZeroUsize::get).max(1);
-                    got.extend(bytes.chunks(size).chain(bytes.is_empty().then_some(bytes)).map(<[u8]>::to_vec));
+                    got.extend(meta.datagrams(bytes).map(<[u8]>::to_vec));
                 }
             }
             assert!(got == sent, "{host} {gro}: {:?}", got.iter().map(Vec::len).collect::<Vec<_>>());
