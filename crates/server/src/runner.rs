@@ -171,7 +171,7 @@ pub(crate) async fn run<H: Handler>(
             let mut lent = replies.call(room, sender.peer.is_some());
             let (called, reply) = (&*handler, lent.reply());
             let (result, back) = match unless_it_panics(move || called.handle(request, reply)) {
-                Some(call) => Call { call: pin!(call), work: Some(work), desk: &desk }.await,
+                Some(call) => Call { call: pin!(Some(call)), work: Some(work), desk: &desk }.await,
                 None => (None, Some(work)),
             };
             let result = result.map(|result| lent.end(result));
@@ -237,15 +237,14 @@ pub(crate) fn settle(
     cx: &ServeContext,
 ) {
     if !matches!(result, Some(Ok(()))) {
-        failed(result.and_then(Result::err), peer, bound, cx);
+        failed(result.and_then(Result::err), peer.map(Peer::addr), bound, cx);
         replies.discard();
     }
 }
 
 /// `None` if the call panicked.
 #[cold]
-fn failed(error: Option<HandlerError>, peer: Option<&Peer>, bound: Bound, cx: &ServeContext) {
-    let peer = peer.map(Peer::addr);
+fn failed(error: Option<HandlerError>, peer: Option<&Addr>, bound: Bound, cx: &ServeContext) {
     // To show and to drop an error is the handler's code as well.
     let told = error.and_then(|error| unless_it_panics(|| tell_error(error, peer, bound, cx)));
     if told.is_none() {
@@ -281,7 +280,8 @@ pub(crate) fn unless_it_panics<T>(call: impl FnOnce() -> T) -> Option<T> {
 
 /// One call. When it is not ready at once, the work goes back to the desk.
 struct Call<'a, F> {
-    call: Pin<&'a mut F>,
+    /// Dropped where a panic of it is caught.
+    call: Pin<&'a mut Option<F>>,
     work: Option<Box<Work>>,
     desk: &'a Desk,
 }
@@ -292,9 +292,19 @@ impl<F: Future> Future for Call<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        match unless_it_panics(|| this.call.as_mut().poll(cx)) {
+        let polled = unless_it_panics(|| {
+            let polled = this.call.as_mut().as_pin_mut()?.poll(cx);
+            if polled.is_ready() {
+                this.call.set(None);
+            }
+            Some(polled)
+        });
+        match polled.flatten() {
             Some(Poll::Ready(result)) => Poll::Ready((Some(result), this.work.take())),
-            None => Poll::Ready((None, this.work.take())),
+            None => {
+                unless_it_panics(|| this.call.set(None));
+                Poll::Ready((None, this.work.take()))
+            }
             Some(Poll::Pending) => {
                 if let Some(work) = this.work.take() {
                     this.desk.swap(Slot::Back(work, true));

@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use common::forged::Forged;
 use common::hostile::{Hostile, TRICKS};
 use common::{Net, ask, limits, text, until};
-use swapwire_core::Framing;
+use swapwire_core::{Framing, Handler, HandlerError, Reply, Request};
 use swapwire_server::{Running, Server};
 
 /// The one call that played the trick was counted.
@@ -103,5 +106,96 @@ async fn two_calls_that_wait_and_exchange_replies_both_fail_and_nobody_gets_the_
         }
         let mut other = net.connect(endpoint).await;
         assert_eq!(ask(&mut other, "hello").await, "HELLO", "{endpoint}");
+    }
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("as asked");
+        }
+    }
+}
+
+/// An error that panics when it is shown, and when it is dropped.
+#[derive(Debug)]
+struct BadError(Bomb);
+
+impl std::fmt::Debug for Bomb {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("as asked")
+    }
+}
+
+impl std::fmt::Display for BadError {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("as asked")
+    }
+}
+
+impl std::error::Error for BadError {}
+
+/// Its calls and errors panic when they are dropped.
+struct Explosive {
+    waits: bool,
+}
+
+struct Call {
+    waits: bool,
+    result: Option<Result<(), HandlerError>>,
+    _bomb: Option<Bomb>,
+}
+
+impl Future for Call {
+    type Output = Result<(), HandlerError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::take(&mut self.waits) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.result.take().expect("polled once more"))
+    }
+}
+
+impl Handler for Explosive {
+    fn handle(
+        &self,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        let result = match request.message() {
+            b"error" => Err(BadError(Bomb).into()),
+            message => reply.send(&message.to_ascii_uppercase()).map_err(Into::into),
+        };
+        Call { waits: self.waits, result: Some(result), _bomb: (request.message() == b"call").then(|| Bomb) }
+    }
+
+    fn ready_at_once(&self) -> bool {
+        !self.waits
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_panics_when_it_is_dropped_or_shown_costs_its_own_call() {
+    for endpoint in ["mem:here", "mem-seq:here", "mem-dgram:here"] {
+        for (waits, bad) in [(false, "call"), (false, "error"), (true, "call"), (true, "error")] {
+            let what = format!("{bad} on {endpoint}, waits: {waits}");
+            let net = Net::new();
+            let server = net.start_limited(endpoint, Explosive { waits }, limits(|_| ())).await;
+            let mut other = net.connect(endpoint).await;
+            assert_eq!(ask(&mut other, "before").await, "BEFORE", "{what}");
+            let mut session = net.connect(endpoint).await;
+            session.send(bad).await.unwrap();
+            session.flush().await.unwrap();
+            until(&server, |stats| stats.panics + stats.handler_errors > 0).await;
+            assert_eq!(ask(&mut other, "after").await, "AFTER", "{what}");
+            let mut later = net.connect(endpoint).await;
+            assert_eq!(ask(&mut later, "later").await, "LATER", "{what}");
+            let stats = server.snapshot();
+            assert_eq!((stats.panics, stats.handler_errors), (1, 0), "{what}");
+        }
     }
 }
