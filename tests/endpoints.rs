@@ -171,7 +171,7 @@ async fn a_session_on_a_wildcard_socket_knows_the_address_that_was_asked() {
 fn amplifier() -> impl swapwire::Handler {
     handler_fn(|request: Request<'_>, reply: &mut Reply| {
         let len: usize = std::str::from_utf8(request.message())?.parse()?;
-        Ok(reply.send(&vec![b'!'; len])?)
+        Ok(reply.send(vec![b'!'; len])?)
     })
 }
 

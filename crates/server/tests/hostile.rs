@@ -168,7 +168,7 @@ impl Handler for Explosive {
     ) -> impl Future<Output = Result<(), HandlerError>> + Send {
         let result = match request.message() {
             b"error" => Err(BadError(Bomb).into()),
-            message => reply.send(&message.to_ascii_uppercase()).map_err(Into::into),
+            message => reply.send(message.to_ascii_uppercase()).map_err(Into::into),
         };
         Call { waits: self.waits, result: Some(result), _bomb: (request.message() == b"call").then(|| Bomb) }
     }

@@ -24,7 +24,7 @@ struct Echo;
 
 impl Handler for Echo {
     async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
-        Ok(reply.send(&said(request.message()))?)
+        Ok(reply.send(said(request.message()))?)
     }
 }
 

@@ -77,7 +77,7 @@ fn a_call_whose_view_was_replaced_fails() {
     let mut call = replies.call(10, true);
     call.reply().send(b"mine").unwrap();
     *call.reply() = Reply::new(1000);
-    call.reply().send(&[b'!'; 1000]).unwrap();
+    call.reply().send([b'!'; 1000]).unwrap();
     call.reply().close();
     let error = call.end(Ok(())).unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Replaced));

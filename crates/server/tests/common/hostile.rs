@@ -56,7 +56,7 @@ impl Handler for Hostile {
         if self.waits {
             tokio::task::yield_now().await;
         }
-        reply.send(&message.to_ascii_uppercase())?;
+        reply.send(message.to_ascii_uppercase())?;
         match message {
             b"replace" => *reply = loot(),
             b"swap" => {
@@ -72,7 +72,7 @@ impl Handler for Hostile {
             }
             b"flood" => {
                 *reply = loot();
-                while reply.send(&[b'!'; 1000]).is_ok() {}
+                while reply.send([b'!'; 1000]).is_ok() {}
             }
             b"panic" => {
                 *reply = loot();
