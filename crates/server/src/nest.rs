@@ -147,7 +147,8 @@ impl Table {
     /// What a session holds may panic when it is dropped; that is its own end too.
     fn end(&self, session: Option<Session>, end: SessionEnd) {
         let end = if catch_unwind(AssertUnwindSafe(|| drop(session))).is_ok() { end } else { SessionEnd::Panicked };
-        self.cx.stats.closed(end);
+        self.cx.stats.closed();
+        self.cx.ended(end);
         if self.shared.live.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.empty.notify_waiters();
             self.shared.empty.notify_one();

@@ -78,7 +78,8 @@ impl Sessions {
 }
 
 fn note(cx: &ServeContext, ended: Result<SessionEnd, JoinError>) {
-    cx.stats.closed(match ended {
+    cx.stats.closed();
+    cx.ended(match ended {
         Ok(end) => end,
         Err(error) if error.is_panic() => SessionEnd::Panicked,
         Err(_) => SessionEnd::Cut,

@@ -164,9 +164,8 @@ impl Stats {
     }
 
     /// A connection that was served is closed.
-    pub(crate) fn closed(&self, end: SessionEnd) {
+    pub(crate) fn closed(&self) {
         self.open.fetch_sub(1, Relaxed);
-        self.ended(end);
     }
 
     /// Connections that are served.
