@@ -285,10 +285,17 @@ impl<'a> Call<'a> {
     /// The handler's; [`Replaced`] if another reply is in the place of the one it was lent.
     #[inline(always)]
     pub fn end(self, result: Result<(), HandlerError>) -> Result<(), HandlerError> {
-        match result {
-            Ok(()) if place(self.reply.replies()) != self.place => replaced(),
-            result => result,
+        if place(self.reply.replies()) == self.place {
+            // It is lent, so there is nothing to drop, which the compiler cannot know.
+            std::mem::forget(self.reply);
+            return result;
         }
+        self.replaced(result)
+    }
+
+    #[cold]
+    fn replaced(self, result: Result<(), HandlerError>) -> Result<(), HandlerError> {
+        result.and(Err(Replaced.into()))
     }
 }
 
@@ -296,11 +303,6 @@ impl<'a> Call<'a> {
 #[inline(always)]
 fn place(replies: &Replies) -> usize {
     ptr::from_ref(replies).addr()
-}
-
-#[cold]
-fn replaced() -> Result<(), HandlerError> {
-    Err(Replaced.into())
 }
 
 /// The handler put another [`Reply`] in the place of the one it was lent, so that its replies are not the call's.

@@ -76,9 +76,17 @@ impl AtOnce {
             });
             loop {
                 let (message, behind) = meta.cut(bytes, work.offset);
-                let last = behind.is_none();
-                work.next += usize::from(last);
-                work.offset = behind.unwrap_or(0);
+                let last = match behind {
+                    Some(behind) => {
+                        work.offset = behind;
+                        false
+                    }
+                    None => {
+                        work.next += 1;
+                        work.offset = 0;
+                        true
+                    }
+                };
                 if !fits(message.len(), meta, cx) {
                     match last {
                         true => break,
@@ -94,12 +102,12 @@ impl AtOnce {
                     let call = pin!(handler.handle(Request::new(message, peer, local), lent.reply()));
                     call.poll(task)
                 };
-                let result = match called {
-                    Poll::Ready(result) => lent.end(result),
-                    Poll::Pending => Err(waits()),
+                let failed = match called {
+                    Poll::Ready(result) => lent.end(result).err(),
+                    Poll::Pending => Some(waits()),
                 };
-                if result.is_err() {
-                    settle(&mut self.replies, Some(result), peer, self.bound, cx);
+                if let Some(error) = failed {
+                    settle(&mut self.replies, Some(Err(error)), peer, self.bound, cx);
                 }
                 // Without an address nothing was replied.
                 if peer.is_some() {
