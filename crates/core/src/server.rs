@@ -210,7 +210,7 @@ impl Replies {
         }
     }
 
-    /// For servers of wires with boundaries, whose framing is [lines](Framing::Lines): gives `message` without the end of its
+    /// For servers of wires with boundaries, whose framing is [lines](crate::Framing::Lines): gives `message` without the end of its
     /// line. The replies that follow end as lines if it had one, and take at most `room` bytes with their ends.
     #[inline(never)]
     pub fn answer_line<'m>(&mut self, message: &'m [u8], room: usize) -> &'m [u8] {
