@@ -76,7 +76,7 @@ Examples:
 Exit codes:
   0  the input ended and the replies came, only sending was asked for (--wait 0), Ctrl-C, or the reader of the output left
   1  no connection, it broke, the peer ended before the input did, a message was too long or could not be sent, or \
-messages were sent and no reply came at all
+replies are missing: one for each message on message wires, any at all on byte streams
   2  called wrongly
 They are the same at a prompt.";
 

@@ -187,7 +187,7 @@ impl Acceptor {
             tracing::warn!(endpoint = %self.cx.endpoint, %peer, refused, "connection refused: {reason}");
         }
         if let WhenFull::Refuse(farewell) = &self.cx.limits.when_full {
-            turn_away(incoming, farewell, &self.cx.framing);
+            turn_away(incoming, farewell, &self.cx.framing).await;
         }
         self.let_others_run().await;
     }

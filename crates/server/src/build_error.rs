@@ -39,6 +39,7 @@ debug_as_text!(Problem);
 pub(crate) const HANDLER: &str = ".handler(…) gives one to every endpoint, .listen_with(endpoint, …) to this one";
 pub(crate) const FRAMING: &str =
     ".framing(Framing::Lines) sets one for every byte stream, .framed(…) behind .listen(…) for this one";
+pub(crate) const REFUSAL: &str = ".limits(Limits::default().when_full(WhenFull::refuse(…))) sets another";
 pub(crate) const AMPLIFICATION: &str = ".allow_amplification(true)";
 
 impl Problem {

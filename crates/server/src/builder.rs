@@ -6,10 +6,11 @@ use std::sync::Arc;
 use swapwire_core::{BindError, Bound, Endpoint, EndpointError, Framing, Registry, Shape, Transport};
 
 use crate::bound::can_flood;
-use crate::build_error::{AMPLIFICATION, FRAMING, HANDLER, Problem};
+use crate::build_error::{AMPLIFICATION, FRAMING, HANDLER, Problem, REFUSAL};
 use crate::crew::Served;
+use crate::door::framed;
 use crate::worker::MOST_WORKERS;
-use crate::{BuildError, IntoService, Limits, Server, Service};
+use crate::{BuildError, IntoService, Limits, Server, Service, WhenFull};
 
 /// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
 ///
@@ -151,6 +152,14 @@ impl ServerBuilder {
                     continue;
                 }
             };
+            if capabilities.shape == Shape::ByteStream
+                && let WhenFull::Refuse(farewell) = &self.limits.when_full
+                && let Err(error) = framed(farewell, &framing)
+            {
+                let reason = format!("the text for connections that are refused: {error}");
+                problems.push(Problem::Composition { endpoint, reason, cure: REFUSAL });
+                continue;
+            }
             match service.check(&capabilities, &framing) {
                 Ok(()) => checked.push((endpoint, service, framing, capabilities)),
                 Err(reason) => {

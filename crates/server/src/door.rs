@@ -1,15 +1,20 @@
 //! Where connections come in: room first, or a refusal.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
+use std::time::Duration;
 
 use futures::FutureExt as _;
-use swapwire_core::{Framing, Incoming, Link, Listener};
-use tokio::io::AsyncWrite as _;
+use swapwire_core::{FrameError, Framing, Incoming, Link, Listener};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
 use crate::group::Member;
 use crate::room::{Arrival, Refusal, Room};
+
+/// How long one who is turned away may hold up those behind, who wait to be turned away too.
+const FAREWELL: Duration = Duration::from_millis(10);
 
 /// What came through the door.
 #[derive(Debug)]
@@ -79,31 +84,50 @@ async fn take(
     }
 }
 
-/// Says `farewell`, as one message, as far as the wire takes it at once, and closes.
-pub(crate) fn turn_away(incoming: Incoming, farewell: &[u8], framing: &Framing) {
+/// The text that a byte stream with this framing is turned away with: `farewell` as one message.
+///
+/// # Errors
+/// The framing cannot carry it.
+pub(crate) fn framed(farewell: &[u8], framing: &Framing) -> Result<Vec<u8>, FrameError> {
+    let farewell = match framing {
+        // As whoever writes a line may end it.
+        Framing::Lines => {
+            farewell.strip_suffix(b"\n").map_or(farewell, |line| line.strip_suffix(b"\r").unwrap_or(line))
+        }
+        _ => farewell,
+    };
+    let mut bytes = Vec::new();
+    let mut encoder = framing.encoder(farewell.len());
+    encoder.begin(&mut bytes);
+    bytes.extend_from_slice(farewell);
+    encoder.finish(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// Says `farewell`, as one message, and closes. The reactor may not know yet that a new connection can be written to, so it
+/// waits for that, at most [`FAREWELL`].
+pub(crate) async fn turn_away(incoming: Incoming, farewell: &[u8], framing: &Framing) {
     if farewell.is_empty() {
         return;
     }
     // Whoever would have to be waited for first is closed without a word.
     let Some(Ok(link)) = incoming.establish().now_or_never() else { return };
-    let mut task = Context::from_waker(Waker::noop());
-    match link {
-        Link::Bytes { mut io, .. } => {
-            let mut bytes = Vec::new();
-            let mut encoder = framing.encoder(farewell.len());
-            encoder.begin(&mut bytes);
-            bytes.extend_from_slice(farewell);
-            if encoder.finish(&mut bytes, 0).is_ok()
-                && let Poll::Ready(Ok(_)) = Pin::new(&mut io).poll_write(&mut task, &bytes)
-            {
-                let _ = Pin::new(&mut io).poll_shutdown(&mut task);
+    let said = async {
+        match link {
+            Link::Bytes { mut io, .. } => {
+                if let Ok(bytes) = framed(farewell, framing) {
+                    io.write_all(&bytes).await?;
+                    io.shutdown().await?;
+                }
             }
-        }
-        Link::Messages { mut io, .. } => {
-            if let Poll::Ready(Ok(())) = io.poll_send(&mut task, farewell) {
-                let _ = io.poll_flush(&mut task);
+            Link::Messages { mut io, .. } => {
+                let sent = poll_fn(|task| io.poll_send(task, farewell)).await;
+                let _ = poll_fn(|task| if sent.is_ok() { io.poll_flush(task) } else { Poll::Ready(Ok(())) }).await;
             }
+            _ => {}
         }
-        _ => {}
-    }
+        io::Result::Ok(())
+    };
+    // The message may be lost, as its documentation says.
+    let _ = timeout(FAREWELL, said).await;
 }

@@ -90,9 +90,17 @@ pub enum WhenFull {
     #[default]
     Wait,
     /// It is accepted and closed at once, after these bytes as one message, framed as the endpoint says; none if they are
-    /// empty. The message may be lost: nobody waits for it to be sent, and a peer that has already said something may
-    /// find its connection reset.
+    /// empty. Where the framing is lines, a line end behind them is taken off first; what a framing cannot carry is an
+    /// error when the server is bound. The message may be lost: nobody waits longer than 10 ms for it to be sent, and a peer
+    /// that has already said something may find its connection reset.
     Refuse(Bytes),
+}
+
+impl WhenFull {
+    /// Refuses with this message: [`WhenFull::Refuse`].
+    pub fn refuse(message: impl Into<Bytes>) -> Self {
+        Self::Refuse(message.into())
+    }
 }
 
 impl Default for Limits {

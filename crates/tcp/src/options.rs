@@ -66,7 +66,7 @@ impl Options {
     pub(crate) fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
         let reader = endpoint.read_options();
         reader.check(OPTIONS, side)?;
-        let backlog = reader.get_in("backlog", 1..=i32::MAX as usize, "write a number from 1 to 2147483647")?;
+        let backlog = reader.get_in("backlog", 1..=i32::MAX.unsigned_abs(), "write a number from 1 to 2147483647")?;
         let size = |name| reader.get_in(name, 1..=1 << 30, "write a size from 1 to 1GiB");
         let keepalive = reader.get_in(
             "keepalive",
@@ -75,7 +75,7 @@ impl Options {
         )?;
         let millis = Duration::from_millis(1)..=LONGEST;
         Ok(Self {
-            backlog: backlog.map_or(Wanted::Usual(BACKLOG), Wanted::Asked),
+            backlog: backlog.map_or(Wanted::Usual(BACKLOG), |backlog| Wanted::Asked(backlog as usize)),
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
             connect_timeout: reader
