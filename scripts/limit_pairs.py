@@ -28,7 +28,10 @@ def rounds(cell: Pair, commands: list, binaries: Path, asked) -> list:
     every = []
     while len(every) < asked.pairs:
         with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
-            servers = [running.enter_context(measuring.server(command(binaries, directory))) for command in commands]
+            # A folder for each: one may stand there twice, and would bind the same path.
+            folders = [tempfile.mkdtemp(dir=directory) for _ in commands]
+            asked_for = [command(binaries, folder) for command, folder in zip(commands, folders)]
+            servers = [running.enter_context(measuring.server(command)) for command in asked_for]
             for _ in range(min(TOGETHER, asked.pairs - len(every))):
                 turn = []
                 for server in servers:

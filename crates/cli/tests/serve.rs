@@ -5,13 +5,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
-use common::{Serving, connect, finish, lines, next, run, swapwire, wait};
+use common::{Serving, connect, finish, lines, next, swapwire, wait};
 use nix::sys::signal::Signal;
 
 fn dial(endpoint: &str) -> TcpStream {
@@ -211,42 +210,6 @@ fn who_comes_too_much_is_refused() {
     drop(inside);
     let report = server.stop();
     assert!(report.contains("1 connection was refused"), "{report}");
-}
-
-/// A server that is full says so on every stream wire, with whatever end of line it was told to.
-#[test]
-fn a_full_server_says_so_on_every_wire() {
-    let dir = tempfile::tempdir().unwrap();
-    for workers in ["1", "2"] {
-        for endpoint in ["tcp://127.0.0.1:0".to_owned(), format!("unix:{}", dir.path().join("s").display())] {
-            let how = ["--framing", "lines", "--max-connections", "1", "--refuse=full\n", "--workers", workers];
-            let server = Serving::start(1, &[&[endpoint.as_str()], &how[..]].concat());
-            let mut inside = dial_stream(server.endpoint());
-            inside.write_all(b"hello\n").unwrap();
-            let mut reply = [0; 6];
-            inside.read_exact(&mut reply).unwrap();
-            for _ in 0..20 {
-                let mut said = String::new();
-                dial_stream(server.endpoint()).read_to_string(&mut said).unwrap();
-                assert_eq!(said, "full\n", "{endpoint}, {workers} workers");
-            }
-            drop(inside);
-            server.stop();
-        }
-    }
-    let said = run(&["serve", "tcp://127.0.0.1:0", "--framing", "fixed:3", "--refuse=full"], "");
-    assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.line().contains("the text for connections that are refused: "), "{said:?}");
-}
-
-trait Stream: Read + Write {}
-impl<S: Read + Write> Stream for S {}
-
-fn dial_stream(endpoint: &str) -> Box<dyn Stream> {
-    match endpoint.strip_prefix("unix:") {
-        Some(path) => Box::new(UnixStream::connect(path).unwrap()),
-        None => Box::new(dial(endpoint)),
-    }
 }
 
 #[test]
