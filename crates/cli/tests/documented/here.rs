@@ -49,8 +49,8 @@ const REPLACED: &[(&str, &str)] = &[
     ("-n $n", "-n 200"),
     // Processors that not every machine has.
     ("--pin 1", "--pin 0"),
-    ("-d 10s", "-d 50ms"),
-    ("-d 5s", "-d 50ms"),
+    ("-d 10s", "-d 300ms"),
+    ("-d 5s", "-d 300ms"),
     ("--rounds 10", "--rounds 1"),
     ("--rounds 20", "--rounds 1"),
     ("~/.local/share/bash-completion/completions/", ""),
@@ -145,7 +145,7 @@ impl Here {
         }
         if line.contains("swapwire bench") && !line.contains("--help") {
             for (flags, quick) in [
-                (&["-n ", "-d "][..], " -d 50ms"),
+                (&["-n ", "-d "][..], " -d 300ms"),
                 (&["--rounds", "--find-max"], " --rounds 1"),
                 (&["--warmup"], " --warmup 5ms"),
             ] {
