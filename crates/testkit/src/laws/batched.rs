@@ -5,6 +5,7 @@ use std::future::poll_fn;
 
 use bytes::BytesMut;
 use futures::FutureExt as _;
+use futures::future::try_join;
 use swapwire_core::{
     Addr, UnixAddr, ErrorClass, Link, MessageStream, RecvBatch, RecvError, RecvMeta, SendBatch, SendError,
 };
@@ -49,17 +50,19 @@ pub async fn batched_recv(ctx: &Context) -> Outcome {
         let (client, server) = ctx.links().await?;
         let (mut io, mut server) = (wire(client)?, ctx.session(server));
         receiver.refuses_to_overflow(&mut io).await?;
-        let list = sent.clone();
-        let sender = spawn("the sender", async move {
-            for message in list {
-                server.send(message).await.or_broken("send")?;
+        // In one task, so that bursts are there before they are received, however many threads there are.
+        let sender = async {
+            for (number, message) in sent.iter().enumerate() {
+                server.send(message.clone()).await.or_broken("send")?;
                 server.flush().await.or_broken("flush")?;
-                yield_now().await;
+                if number % 3 == 2 {
+                    yield_now().await;
+                }
             }
-            Ok(server)
-        });
-        receiver.hear(ctx, &mut io, &sent).await?;
-        drop(sender.join().await?);
+            Ok(())
+        };
+        try_join(sender, receiver.hear(ctx, &mut io, &sent)).await?;
+        drop(server);
         ctx.step("receive by a batch after the other end was dropped");
         receiver.batch.clear();
         let end = poll_fn(|cx| io.poll_recv_batch(cx, &mut receiver.batch)).await;

@@ -129,7 +129,7 @@ const FOUND: &[(Fault, &str, &str, &str)] = &[
     (Fault::Panics, "mem", "ping_pong", "panicked"),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn every_fault_is_found_by_its_law() {
     for (fault, scheme, law, text) in FOUND {
         let timeout = Duration::from_secs(if *text == HANGS { 1 } else { 30 });
