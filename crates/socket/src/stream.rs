@@ -1,13 +1,21 @@
 //! Stream sockets.
 
 use std::fmt;
+#[cfg(unix)]
+use std::io::Write as _;
 use std::io::{self, ErrorKind, IoSlice, Read as _};
+use std::net::Shutdown;
+#[cfg(unix)]
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 
+#[cfg(unix)]
+use crate::Descriptor;
 use crate::pause::{Pauses, Way, may_pass};
 
 /// After so many calls in a row that did not have to wait, a task lets others run; tokio's own sockets take as many.
@@ -17,38 +25,44 @@ const ROW: u8 = 128;
 /// kqueue, edge-triggered (`epoll(7)`).
 const EDGE_TRIGGERED: bool = cfg!(not(windows));
 
-/// A connected stream socket of tokio's.
-pub trait Registered: AsyncWrite + fmt::Debug + Send + Unpin + 'static {
-    /// As `recv(2)`, whatever the reactor knows.
+/// A connected stream socket, as the system and the reactor see it.
+pub trait Registered: fmt::Debug + Send + Unpin + 'static {
+    /// As `recv(2)`, if the reactor knows of something that arrived. A read that leaves room tells the reactor that nothing
+    /// else waits.
+    ///
+    /// # Errors
+    /// The system's and the reactor's. With `WouldBlock`, the reactor is to be waited for.
+    fn try_recv(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// As `sendmsg(2)`, whatever the reactor knows.
+    ///
+    /// # Errors
+    /// The system's; its `WouldBlock` tells the reactor to wait for room.
+    fn try_write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// As `send(2)`.
+    ///
+    /// # Errors
+    /// The same.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ready when something may have arrived.
+    ///
+    /// # Errors
+    /// The reactor's.
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when there may be room.
+    ///
+    /// # Errors
+    /// The reactor's.
+    fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// As `shutdown(2)` of the writing half.
     ///
     /// # Errors
     /// The system's.
-    fn recv(&self, into: &mut [u8]) -> io::Result<usize>;
-
-    /// As [`tokio::net::TcpStream::try_io`].
-    ///
-    /// # Errors
-    /// `WouldBlock` if the reactor knows of nothing; then `call` was not made. What `call` gives, otherwise; its `WouldBlock`
-    /// tells the reactor to wait for news.
-    fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R>;
-
-    /// As [`tokio::net::TcpStream::try_write_vectored`].
-    ///
-    /// # Errors
-    /// The system's.
-    fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// As [`tokio::net::TcpStream::try_write`].
-    ///
-    /// # Errors
-    /// The system's.
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
-
-    /// As [`tokio::net::TcpStream::poll_read_ready`].
-    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// As [`tokio::net::TcpStream::poll_write_ready`].
-    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn shutdown(&mut self) -> io::Result<()>;
 }
 
 /// A connected stream socket that asks the system before it asks the reactor: reading what has arrived, and writing where
@@ -93,14 +107,14 @@ impl<S: Registered> Stream<S> {
     fn poll_writing(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl Fn(&S) -> io::Result<usize>,
+        write: impl Fn(&mut S) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         if self.is_due(cx) {
             return Poll::Pending;
         }
         loop {
             ready!(self.pauses.poll(Way::Write, cx));
-            match write(&self.io) {
+            match write(&mut self.io) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.row = 0;
                     ready!(self.io.poll_write_ready(cx))?;
@@ -126,28 +140,15 @@ impl<S: Registered> AsyncRead for Stream<S> {
             }
             let free = into.initialize_unfilled();
             let room = free.len();
-            let mut read = None;
-            let _ = this.io.try_io(Interest::READABLE, || {
-                let result = read.insert(this.io.recv(free));
-                // The reactor takes a short read for an empty socket, which spares the call that would find it so.
-                match result {
-                    Ok(len) if EDGE_TRIGGERED && 0 < *len && *len < room => Err(ErrorKind::WouldBlock.into()),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::WouldBlock.into()),
-                    _ => Ok(()),
-                }
-            });
-            match read {
-                Some(Ok(len)) => {
+            match this.io.try_recv(free) {
+                Ok(len) => {
                     this.drained = EDGE_TRIGGERED && 0 < len && len < room;
                     into.advance(len);
                     return Poll::Ready(Ok(()));
                 }
-                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => match may_pass(&error) {
-                    true => this.pauses.begin(Way::Read),
-                    false => return Poll::Ready(Err(error)),
-                },
-                // The reactor, or the system, knows of nothing.
-                _ => this.drained = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => this.drained = true,
+                Err(error) if may_pass(&error) => this.pauses.begin(Way::Read),
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -175,41 +176,95 @@ impl<S: Registered> AsyncWrite for Stream<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.get_mut().io.shutdown())
     }
 }
 
-macro_rules! registered {
-    ($stream:ty) => {
-        impl Registered for $stream {
-            fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
-                (&*SockRef::from(self)).read(into)
-            }
+impl Registered for TcpStream {
+    fn try_recv(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut received = Err(ErrorKind::WouldBlock.into());
+        let known = self.try_io(Interest::READABLE, || {
+            received = (&*SockRef::from(&*self)).read(into);
+            nothing_else_waits(&received, into.len())
+        });
+        received_or_known(received, known)
+    }
 
-            fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-                <$stream>::try_io(self, interest, call)
-            }
+    fn try_write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write_vectored(self, buffers)
+    }
 
-            fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-                <$stream>::try_write(self, bytes)
-            }
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::try_write(self, bytes)
+    }
 
-            fn try_write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-                <$stream>::try_write_vectored(self, buffers)
-            }
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_read_ready(self, cx)
+    }
 
-            fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                <$stream>::poll_read_ready(self, cx)
-            }
+    fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_write_ready(self, cx)
+    }
 
-            fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                <$stream>::poll_write_ready(self, cx)
-            }
-        }
-    };
+    fn shutdown(&mut self) -> io::Result<()> {
+        shut_down(&SockRef::from(&*self))
+    }
 }
 
-registered!(tokio::net::TcpStream);
 #[cfg(unix)]
-registered!(tokio::net::UnixStream);
+impl<S: AsFd + AsRawFd + fmt::Debug + Send + Unpin + 'static> Registered for Descriptor<S> {
+    fn try_recv(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut received = Err(ErrorKind::WouldBlock.into());
+        let known = self.try_read(|socket| {
+            received = (&*SockRef::from(socket)).read(into);
+            nothing_else_waits(&received, into.len())
+        });
+        received_or_known(received, known)
+    }
+
+    fn try_write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write(self, |socket| (&*SockRef::from(socket)).write_vectored(buffers))
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::try_write(self, |socket| (&*SockRef::from(socket)).write(bytes))
+    }
+
+    fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_read_ready(self, cx)
+    }
+
+    fn poll_write_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_write_ready(self, cx)
+    }
+
+    fn shutdown(&mut self) -> io::Result<()> {
+        shut_down(&SockRef::from(self.get_ref()))
+    }
+}
+
+/// `WouldBlock` where what was received says that the socket is empty.
+fn nothing_else_waits(received: &io::Result<usize>, room: usize) -> io::Result<()> {
+    match received {
+        Ok(len) if EDGE_TRIGGERED && 0 < *len && *len < room => Err(ErrorKind::WouldBlock.into()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What was received; else what the reactor said, if that is not that it knows of nothing.
+fn received_or_known(received: io::Result<usize>, known: io::Result<()>) -> io::Result<usize> {
+    match (received, known) {
+        (Err(nothing), Err(error)) if nothing.kind() == ErrorKind::WouldBlock => Err(error),
+        (received, _) => received,
+    }
+}
+
+fn shut_down(socket: &SockRef<'_>) -> io::Result<()> {
+    match socket.shutdown(Shutdown::Write) {
+        // The peer was faster.
+        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(()),
+        done => done,
+    }
+}

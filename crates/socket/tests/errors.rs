@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{self, Error, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use swapwire_socket::{Registered, Stream};
-use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 /// A socket whose calls fail with `errno` so many times, and then work.
@@ -34,43 +33,29 @@ impl Failing {
 }
 
 impl Registered for Failing {
-    fn recv(&self, into: &mut [u8]) -> io::Result<usize> {
+    fn try_recv(&mut self, into: &mut [u8]) -> io::Result<usize> {
         into[0] = b'x';
         self.call()
     }
 
-    fn try_io<R>(&self, _: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        call()
-    }
-
-    fn try_write_vectored(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn try_write_vectored(&mut self, _: &[IoSlice<'_>]) -> io::Result<usize> {
         self.call()
     }
 
-    fn try_write(&self, _: &[u8]) -> io::Result<usize> {
+    fn try_write(&mut self, _: &[u8]) -> io::Result<usize> {
         self.call()
     }
 
-    fn poll_read_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_read_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Failing {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.call())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn shutdown(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

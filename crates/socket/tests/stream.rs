@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use swapwire_socket::{Registered, Stream};
+use swapwire_socket::{Descriptor, Registered, Stream};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -24,6 +24,11 @@ async fn tcp() -> (TcpStream, TcpStream) {
     (one.unwrap(), other.unwrap().0)
 }
 
+fn unix() -> (Descriptor<std::os::unix::net::UnixStream>, UnixStream) {
+    let (one, other) = UnixStream::pair().unwrap();
+    (Descriptor::new(one.into_std().unwrap()), other)
+}
+
 /// Runs a test over TCP and over a Unix socket.
 macro_rules! over_both {
     ($($name:ident => $test:ident),+ $(,)?) => {$(
@@ -31,7 +36,7 @@ macro_rules! over_both {
         async fn $name() {
             let (one, other) = tcp().await;
             timeout(PATIENCE, $test(Stream::new(one), other)).await.expect("it goes on");
-            let (one, other) = UnixStream::pair().unwrap();
+            let (one, other) = unix();
             timeout(PATIENCE, $test(Stream::new(one), other)).await.expect("it goes on");
         }
     )+};

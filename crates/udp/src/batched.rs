@@ -13,16 +13,14 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use nix::sys::socket::{MsgFlags, SetSockOpt, recv, setsockopt, sockopt};
 use swapwire_core::{Addr, Offload, RecvBatch, RecvMeta, SendBatch, SendEntry};
 use swapwire_mmsg as mmsg;
+use swapwire_socket::Again;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
+use crate::bound::Bound;
 use crate::engine::{Engine, Peers, send_all, when_receivable};
 use crate::options::{Options, unsupported};
-
-/// When so many datagrams waited on a bound socket, more come while they are answered: it is read again without asking the
-/// reactor first, which is the cheaper mistake.
-const BUSY: usize = 4;
 
 thread_local! {
     static CONNECTED: RefCell<Calls> = const { RefCell::new(Calls::new(mmsg::Peers::One)) };
@@ -32,6 +30,7 @@ thread_local! {
 struct Calls {
     receiver: mmsg::Receiver,
     sender: mmsg::Sender,
+    again: Again,
 }
 
 #[derive(Debug)]
@@ -75,40 +74,54 @@ impl Engine for Batched {
     }
 
     fn recv(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
-        let Self { calls, trains, .. } = self;
-        match calls {
-            Some(calls) => when_receivable(socket, Peers::Many, || {
-                let before = batch.len();
-                while !batch.is_full() {
-                    if calls.receiver.recv(socket.as_fd(), batch, usize::MAX)? {
-                        let busy = batch.len() - before >= BUSY;
-                        return if busy { Ok(()) } else { Err(nothing_waits()) };
-                    }
+        when_receivable(socket, || {
+            while !batch.is_full() {
+                if receive_expected(socket, batch, self.trains == Trains::Yes)? {
+                    return Err(nothing_waits());
                 }
-                Ok(())
-            }),
-            None => when_receivable(socket, Peers::One, || {
-                while !batch.is_full() {
-                    if receive_expected(socket, batch, *trains == Trains::Yes)? {
-                        return Err(nothing_waits());
-                    }
+            }
+            Ok(())
+        })
+    }
+
+    fn recv_bound(&mut self, socket: &mut Bound, batch: &mut RecvBatch) -> io::Result<()> {
+        let Some(calls) = &mut self.calls else { return Err(io::ErrorKind::NotConnected.into()) };
+        socket.try_read(|socket| {
+            let before = batch.len();
+            while !batch.is_full() {
+                let drained = match calls.receiver.recv(socket.as_fd(), batch, usize::MAX) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+                    drained => drained?,
+                };
+                if drained {
+                    return if calls.again.after(batch.len() - before) { Ok(()) } else { Err(nothing_waits()) };
                 }
-                Ok(())
-            }),
-        }
+            }
+            Ok(())
+        })
     }
 
     fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> (usize, io::Result<()>) {
-        let (calls, merging) = (&mut self.calls, &mut self.merging);
-        send_all(batch, from, |next| match (&mut *calls, batch.get(next)) {
-            (Some(calls), _) => match calls.send(socket, batch, next, merging) {
-                Err(error) => send_unbound(socket, batch, next, error),
-                sent => sent,
-            },
-            (None, Some(last)) if next + 1 == batch.len() && last.message.len() <= MAX_MESSAGE => {
+        let merging = &mut self.merging;
+        send_all(batch, from, |next| match batch.get(next) {
+            Some(last) if next + 1 == batch.len() && last.message.len() <= MAX_MESSAGE => {
                 socket.try_send(last.message).map(|_| 1)
             }
-            (None, _) => CONNECTED.with_borrow_mut(|calls| calls.send(socket, batch, next, merging)),
+            _ => CONNECTED.with_borrow_mut(|calls| {
+                socket.try_io(Interest::WRITABLE, || calls.sender.send(socket.as_fd(), batch, next, merging))
+            }),
+        })
+    }
+
+    fn send_bound(&mut self, socket: &mut Bound, batch: &SendBatch, from: usize) -> (usize, io::Result<()>) {
+        let Self { calls: Some(calls), merging, .. } = self else {
+            return (0, Err(io::ErrorKind::NotConnected.into()));
+        };
+        send_all(batch, from, |next| {
+            match socket.try_write(|socket| calls.sender.send(socket.as_fd(), batch, next, merging)) {
+                Err(error) => send_unbound(socket.get_ref(), batch, next, error),
+                sent => sent,
+            }
         })
     }
 
@@ -123,6 +136,10 @@ impl Engine for Batched {
         mmsg::drops(socket.as_fd())
     }
 
+    fn drops_bound(&self, socket: &Bound) -> Option<u32> {
+        mmsg::drops(socket.get_ref().as_fd())
+    }
+
     fn offload(&self) -> Offload {
         let mut offload = Offload::default();
         (offload.batched_receive, offload.batched_send) = (true, true);
@@ -133,30 +150,24 @@ impl Engine for Batched {
 
 impl Calls {
     const fn new(peers: mmsg::Peers) -> Self {
-        Self { receiver: mmsg::Receiver::new(peers, MAX_MESSAGE), sender: mmsg::Sender::new(peers, MAX_MESSAGE) }
-    }
-
-    fn send(
-        &mut self,
-        socket: &UdpSocket,
-        batch: &SendBatch,
-        from: usize,
-        merging: &mut mmsg::Merging,
-    ) -> io::Result<usize> {
-        socket.try_io(Interest::WRITABLE, || self.sender.send(socket.as_fd(), batch, from, merging))
+        Self {
+            receiver: mmsg::Receiver::new(peers, MAX_MESSAGE),
+            sender: mmsg::Sender::new(peers, MAX_MESSAGE),
+            again: Again::new(),
+        }
     }
 }
 
 /// Sends an answer that cannot leave from the address that was asked, as that is the broadcast address of a network: a socket
 /// for both families is told so of an IPv4 datagram, and the address of the interface is not.
 #[cold]
-fn send_unbound(socket: &UdpSocket, batch: &SendBatch, at: usize, error: io::Error) -> io::Result<usize> {
+fn send_unbound(socket: &std::net::UdpSocket, batch: &SendBatch, at: usize, error: io::Error) -> io::Result<usize> {
     let is_v6 = || socket.local_addr().is_ok_and(|addr| addr.is_ipv6());
     match batch.get(at) {
         Some(SendEntry { to: Addr::Inet(SocketAddr::V4(to)), local: Some(IpAddr::V4(_)), message, .. })
             if error.kind() == io::ErrorKind::NetworkUnreachable && is_v6() =>
         {
-            socket.try_send_to(message, (to.ip().to_ipv6_mapped(), to.port()).into()).map(|_| 1)
+            socket.send_to(message, (to.ip().to_ipv6_mapped(), to.port())).map(|_| 1)
         }
         _ => Err(error),
     }

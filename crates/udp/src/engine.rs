@@ -7,6 +7,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
+use crate::bound::Bound;
 use crate::options::Options;
 
 /// Room for a train: what the length in the header of an IPv6 packet can tell, and one more.
@@ -32,9 +33,15 @@ pub(crate) trait Engine: Send + Unpin + Sized + 'static {
     /// `WouldBlock` means that nothing waits any more, or need be looked for, and that the socket's readiness was cleared.
     fn recv(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()>;
 
+    /// The same of the socket of a server.
+    fn recv_bound(&mut self, socket: &mut Bound, batch: &mut RecvBatch) -> io::Result<()>;
+
     /// Sends the entries of `batch` from `from` on, until an error; returns how many went out. `WouldBlock` means that the
     /// socket has no room, and that its readiness was cleared.
     fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> (usize, io::Result<()>);
+
+    /// The same from the socket of a server.
+    fn send_bound(&mut self, socket: &mut Bound, batch: &SendBatch, from: usize) -> (usize, io::Result<()>);
 
     /// Datagrams of one size arrived together: their sender may send trains, which can be received as such from now on.
     fn arrived_together(&mut self, socket: &UdpSocket) {
@@ -43,6 +50,12 @@ pub(crate) trait Engine: Send + Unpin + Sized + 'static {
 
     /// What the system dropped before it was received; see [`swapwire_core::DatagramSocket::drops`].
     fn drops(&self, socket: &UdpSocket) -> Option<u32> {
+        let _ = socket;
+        None
+    }
+
+    /// The same of the socket of a server.
+    fn drops_bound(&self, socket: &Bound) -> Option<u32> {
         let _ = socket;
         None
     }
@@ -71,13 +84,9 @@ pub(crate) fn is_would_block<T>(result: &io::Result<T>) -> bool {
     matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Runs `receive` if the socket has something to tell; its `WouldBlock` clears the readiness. `try_io` takes one interest
-/// at a time, and to a connected socket an ICMP error may come as [`Interest::ERROR`] alone.
-pub(crate) fn when_receivable<T>(
-    socket: &UdpSocket,
-    peers: Peers,
-    mut receive: impl FnMut() -> io::Result<T>,
-) -> io::Result<T> {
+/// Runs `receive` if the connected socket has something to tell; its `WouldBlock` clears the readiness. `try_io` takes one
+/// interest at a time, and an ICMP error may come as [`Interest::ERROR`] alone.
+pub(crate) fn when_receivable<T>(socket: &UdpSocket, mut receive: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let received = socket.try_io(Interest::READABLE, &mut receive);
-    if peers == Peers::One && is_would_block(&received) { socket.try_io(Interest::ERROR, receive) } else { received }
+    if is_would_block(&received) { socket.try_io(Interest::ERROR, receive) } else { received }
 }

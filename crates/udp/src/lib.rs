@@ -49,6 +49,7 @@
 //! [`OPTIONS`] lists them.
 
 mod bind;
+mod bound;
 mod dial;
 mod engine;
 mod inbox;

@@ -8,41 +8,55 @@ use swapwire_core::{Addr, Offload, RecvBatch, RecvMeta, SendBatch, SendEntry};
 use tokio::net::UdpSocket;
 
 use crate::MAX_MESSAGE;
+use crate::bound::{Bound, recv_from, send_to};
 use crate::engine::{Engine, Peers, send_all, when_receivable};
 use crate::options::{Options, unsupported};
 
 /// It cannot tell which local address was asked, and cannot answer from a given one.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    peers: Peers,
     v6: bool,
 }
 
 impl Engine for Plain {
-    fn new(socket: &std::net::UdpSocket, peers: Peers, options: &Options) -> io::Result<Self> {
+    fn new(socket: &std::net::UdpSocket, _: Peers, options: &Options) -> io::Result<Self> {
         for (name, wanted) in [("gso", options.gso), ("gro", options.gro)] {
             if wanted == Some(true) {
                 return Err(unsupported(name));
             }
         }
-        Ok(Self { peers, v6: socket.local_addr()?.is_ipv6() })
+        Ok(Self { v6: socket.local_addr()?.is_ipv6() })
     }
 
     fn recv(&mut self, socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
         while let Some(slot) = batch.next_slot() {
-            let meta = match self.peers {
-                Peers::Many => recv_from(socket, slot)?,
-                Peers::One => when_receivable(socket, Peers::One, || recv(socket, slot))?,
-            };
+            let meta = when_receivable(socket, || recv(socket, slot))?;
+            batch.push(meta);
+        }
+        Ok(())
+    }
+
+    fn recv_bound(&mut self, socket: &mut Bound, batch: &mut RecvBatch) -> io::Result<()> {
+        while let Some(slot) = batch.next_slot() {
+            let (len, peer) = recv_from(socket, slot)?;
+            let mut meta = RecvMeta::new(Some(Addr::inet(peer)), len);
+            meta.truncated = len > MAX_MESSAGE || (len == slot.len() && len < MAX_MESSAGE);
             batch.push(meta);
         }
         Ok(())
     }
 
     fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> (usize, io::Result<()>) {
-        send_all(batch, from, |next| match batch.get(next) {
-            Some(entry) => self.send_one(socket, &entry).map(|()| 1),
-            None => Ok(0),
+        each(batch, from, |entry| socket.try_send(entry.message))
+    }
+
+    fn send_bound(&mut self, socket: &mut Bound, batch: &SendBatch, from: usize) -> (usize, io::Result<()>) {
+        each(batch, from, |entry| match entry.local {
+            None => send_to(socket, entry.message, destination(entry.to, self.v6)?),
+            Some(_) => {
+                let text = "this system cannot choose the address to send from";
+                Err(io::Error::new(io::ErrorKind::Unsupported, text))
+            }
         })
     }
 
@@ -51,23 +65,21 @@ impl Engine for Plain {
     }
 }
 
-impl Plain {
-    fn send_one(&self, socket: &UdpSocket, entry: &SendEntry<'_>) -> io::Result<()> {
+/// Sends the entries of `batch` from `from` on by `send`, until an error.
+fn each(
+    batch: &SendBatch,
+    from: usize,
+    mut send: impl FnMut(&SendEntry<'_>) -> io::Result<usize>,
+) -> (usize, io::Result<()>) {
+    send_all(batch, from, |next| {
+        let Some(entry) = batch.get(next) else { return Ok(0) };
         let len = entry.message.len();
         if len > MAX_MESSAGE {
             let text = format!("a datagram of {len} bytes is longer than the limit of {MAX_MESSAGE}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        match (self.peers, entry.local) {
-            (Peers::One, _) => socket.try_send(entry.message)?,
-            (Peers::Many, None) => socket.try_send_to(entry.message, destination(entry.to, self.v6)?)?,
-            (Peers::Many, Some(_)) => {
-                let text = "this system cannot choose the address to send from";
-                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-            }
-        };
-        Ok(())
-    }
+        send(&entry).map(|_| 1)
+    })
 }
 
 /// `to` as a socket of the given family takes it: an IPv6 socket reaches IPv4 peers by their mapped addresses.
@@ -80,13 +92,6 @@ fn destination(to: &Addr, v6: bool) -> io::Result<SocketAddr> {
         Addr::Inet(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "an IPv4 socket cannot reach an IPv6 peer")),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "the peer has no IP address")),
     }
-}
-
-fn recv_from(socket: &UdpSocket, slot: &mut [u8]) -> io::Result<RecvMeta> {
-    let (len, peer) = socket.try_recv_from(slot)?;
-    let mut meta = RecvMeta::new(Some(Addr::inet(peer)), len);
-    meta.truncated = len > MAX_MESSAGE || (len == slot.len() && len < MAX_MESSAGE);
-    Ok(meta)
 }
 
 /// A byte beside the slot shows whether the datagram is longer.

@@ -3,12 +3,12 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use swapwire_core::{Addr, ConnInfo, Endpoint, Link, Side, UnixAddr};
-use swapwire_socket::Stream;
-use tokio::net::UnixStream;
+use swapwire_socket::{Descriptor, Stream};
 use tokio::time::Instant;
 
 use crate::address::{resolve, to_system};
@@ -29,9 +29,9 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
     options.buffers.apply(SockRef::from(&socket))?;
     options.buffers.tell_dialled(endpoint, &SockRef::from(&socket));
     enter(&socket, &to_system(&addr)?, options.connect_timeout).await?;
-    let stream = UnixStream::from_std(OwnedFd::from(socket).into())?;
+    let stream = UnixStream::from(OwnedFd::from(socket));
     let peer = identify(&stream, addr)?;
-    Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, Addr::Unix(UnixAddr::UNNAMED))))
+    Ok(Link::bytes(Stream::new(Descriptor::new(stream)), ConnInfo::new(peer, Addr::Unix(UnixAddr::UNNAMED))))
 }
 
 /// Connects, waiting up to `timeout` for room in the listener's queue: `connect(2)` says `EAGAIN` when it is full, and

@@ -6,15 +6,15 @@ mod batched;
 mod plain;
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixDatagram as Unregistered;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
     DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, Upkeep, classify_datagram,
 };
-use tokio::net::UnixDatagram;
+use swapwire_socket::Descriptor;
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain)))]
 use self::batched::Moves;
@@ -56,14 +56,7 @@ struct Server {
     moves: Moves,
 }
 
-/// It joins the reactor of the runtime on which it is first asked to receive, which need not be the one that it was bound
-/// on.
-enum Bound {
-    Unregistered(Unregistered),
-    Registered(UnixDatagram),
-    /// It could not be registered, and is closed.
-    Lost,
-}
+type Bound = Descriptor<UnixDatagram>;
 
 pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failure> {
     let options = Options::read(endpoint, DATAGRAM_OPTIONS, Side::Bind)?;
@@ -74,7 +67,7 @@ pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failu
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     Ok(Box::new(Server {
         path: path.map(Watched::new),
-        socket: Bound::new(socket),
+        socket: unregistered(socket),
         former: None,
         former_first: false,
         endpoint,
@@ -107,63 +100,34 @@ pub(crate) fn new_socket(mut buffers: Buffers) -> io::Result<Socket> {
     Ok(socket)
 }
 
-impl Bound {
-    fn new(socket: Socket) -> Self {
-        Self::Unregistered(OwnedFd::from(socket).into())
-    }
-
-    fn registered(&mut self) -> io::Result<&UnixDatagram> {
-        if !matches!(self, Self::Registered(_)) {
-            self.register()?;
-        }
-        match self {
-            Self::Registered(socket) => Ok(socket),
-            _ => Err(lost()),
-        }
-    }
-
-    #[cold]
-    fn register(&mut self) -> io::Result<()> {
-        match std::mem::replace(self, Self::Lost) {
-            Self::Unregistered(socket) => *self = Self::Registered(UnixDatagram::from_std(socket)?),
-            other => *self = other,
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch, moves: &mut Moves) -> Poll<io::Result<()>> {
-        let socket = self.registered()?;
-        let before = batch.len();
-        loop {
-            ready!(socket.poll_recv_ready(cx))?;
-            match moves.recv(socket, batch) {
-                // The error of this moment; what keeps failing fails again.
-                _ if batch.len() > before => return Poll::Ready(Ok(())),
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-
-    fn descriptor(&self) -> io::Result<BorrowedFd<'_>> {
-        match self {
-            Self::Unregistered(socket) => Ok(socket.as_fd()),
-            Self::Registered(socket) => Ok(socket.as_fd()),
-            Self::Lost => Err(lost()),
-        }
-    }
+fn unregistered(socket: Socket) -> Bound {
+    Descriptor::new(OwnedFd::from(socket).into())
 }
 
-fn lost() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the socket could not be registered and is closed")
+#[inline]
+fn poll_recv(
+    socket: &mut Bound,
+    cx: &mut Context<'_>,
+    batch: &mut RecvBatch,
+    moves: &mut Moves,
+) -> Poll<io::Result<()>> {
+    let before = batch.len();
+    loop {
+        ready!(socket.poll_read_ready(cx))?;
+        match socket.try_read(|socket| moves.recv(socket, batch)) {
+            // The error of this moment; what keeps failing fails again.
+            _ if batch.len() > before => return Poll::Ready(Ok(())),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            done => return Poll::Ready(done),
+        }
+    }
 }
 
 impl Server {
     /// Receives from the socket before, as long as there is one that works.
     fn poll_former(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<()> {
         let Some(former) = &mut self.former else { return Poll::Pending };
-        let received = ready!(former.poll_recv(cx, batch, &mut self.moves));
+        let received = ready!(poll_recv(former, cx, batch, &mut self.moves));
         if received.is_ok() {
             return Poll::Ready(());
         }
@@ -184,7 +148,7 @@ impl DatagramSocket for Server {
                 return Poll::Ready(Ok(()));
             }
         }
-        match self.socket.poll_recv(cx, batch, &mut self.moves) {
+        match poll_recv(&mut self.socket, cx, batch, &mut self.moves) {
             Poll::Pending => self.poll_former(cx, batch).map(Ok),
             done => done,
         }
@@ -193,7 +157,7 @@ impl DatagramSocket for Server {
     /// Never pending: with `EAGAIN` the kernel does not tell whether it is the peer's queue or the send buffer that is
     /// full, and the send buffer is full because of peers that do not read.
     fn poll_send(&mut self, _: &mut Context<'_>, batch: &SendBatch, from: usize) -> Poll<io::Result<usize>> {
-        let socket = self.socket.descriptor()?;
+        let socket = self.socket.get_ref().as_fd();
         let mut next = from;
         while let Some(entry) = batch.get(next) {
             let sent = if entry.message.len() > MAX_MESSAGE {
@@ -203,7 +167,7 @@ impl DatagramSocket for Server {
             };
             let sent = match (sent, &self.former) {
                 (Err(error), Some(former)) if error.raw_os_error() == Some(libc::EPERM) => {
-                    self.moves.send(former.descriptor()?, batch, next)
+                    self.moves.send(former.get_ref().as_fd(), batch, next)
                 }
                 (sent, _) => sent,
             };
@@ -228,15 +192,12 @@ impl DatagramSocket for Server {
     fn upkeep(&mut self) -> Option<Upkeep> {
         let (socket, found) = self.path.as_mut()?.look(|| new_socket(self.buffers));
         if let Some(socket) = socket {
-            self.former = Some(std::mem::replace(&mut self.socket, Bound::new(socket)));
+            self.former = Some(std::mem::replace(&mut self.socket, unregistered(socket)));
         }
         Some(found)
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {
-        match self.socket {
-            Bound::Lost => ErrorClass::ListenerFatal,
-            _ => classify_datagram(error),
-        }
+        classify_datagram(error)
     }
 }

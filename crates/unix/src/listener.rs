@@ -3,19 +3,18 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream as Accepted};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
     Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep,
 };
-use swapwire_socket::Stream;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::net::UnixStream;
+use swapwire_socket::{Descriptor, Stream};
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
@@ -27,7 +26,9 @@ use crate::watch::Watched;
 struct StreamListener {
     // First: unlinked while the socket still lives, see `BoundPath`. By the last member of a group.
     place: Option<Arc<Mutex<Place>>>,
-    socket: Registered,
+    // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
+    // one, where std does not.
+    socket: Descriptor<UnixListener>,
     /// Which of the place's sockets that is.
     generation: u64,
     /// The one before, whose file has gone, until nobody waits there any more.
@@ -53,46 +54,6 @@ struct Place {
     generation: u64,
 }
 
-/// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
-enum Registered {
-    NotYet(UnixListener),
-    // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
-    // one, where std does not.
-    With(AsyncFd<UnixListener>),
-}
-
-impl Registered {
-    fn polled(&mut self) -> io::Result<&AsyncFd<UnixListener>> {
-        if let Self::NotYet(listener) = self {
-            // A duplicate, because what cannot be registered is closed, and a later accept may have more luck.
-            let socket = listener.try_clone()?;
-            // Its successor is `unsafe`, for types that give away descriptors that they do not own; a `UnixListener` owns
-            // its own.
-            #[allow(deprecated, reason = "the safe constructor")]
-            let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
-            *self = Self::With(socket);
-        }
-        match self {
-            Self::With(socket) => Ok(socket),
-            Self::NotYet(_) => Err(io::ErrorKind::Interrupted.into()),
-        }
-    }
-
-    fn get_ref(&self) -> &UnixListener {
-        match self {
-            Self::NotYet(listener) => listener,
-            Self::With(listener) => listener.get_ref(),
-        }
-    }
-
-    fn into_inner(self) -> UnixListener {
-        match self {
-            Self::NotYet(listener) => listener,
-            Self::With(listener) => listener.into_inner(),
-        }
-    }
-}
-
 /// So many listeners of one socket, at least one.
 pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Listener>>, Failure> {
     let options = Options::read(endpoint, OPTIONS, Side::Bind)?;
@@ -114,7 +75,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let refuses = Arc::default();
     let member = |socket| StreamListener {
         place: place.clone(),
-        socket: Registered::NotYet(socket),
+        socket: Descriptor::new(socket),
         generation: 0,
         former: None,
         addr,
@@ -150,17 +111,16 @@ fn new_socket() -> io::Result<Socket> {
 }
 
 impl StreamListener {
-    fn incoming(&self, stream: Accepted, peer: SocketAddr) -> Incoming {
+    fn incoming(&self, stream: UnixStream, peer: SocketAddr) -> Incoming {
         let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
         let rule = Arc::clone(&self.rule);
         Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
             stream.set_nonblocking(true)?;
-            let stream = UnixStream::from_std(stream)?;
             // An accepted socket does not inherit the listener's buffers.
             buffers.apply(SockRef::from(&stream))?;
             let peer = identify(&stream, peer)?;
             rule.check(peer.get())?;
-            Ok(Link::bytes(Stream::new(stream), ConnInfo::new(peer, local)))
+            Ok(Link::bytes(Stream::new(Descriptor::new(stream)), ConnInfo::new(peer, local)))
         })
     }
 
@@ -172,7 +132,7 @@ impl StreamListener {
             && self.former.is_none()
             && let Ok(socket) = newest.try_clone()
         {
-            let before = std::mem::replace(&mut self.socket, Registered::NotYet(socket));
+            let before = std::mem::replace(&mut self.socket, Descriptor::new(socket));
             self.former = Some(before.into_inner());
             self.generation = place.generation;
         }
@@ -185,9 +145,20 @@ fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
 
 /// The peer at `addr` with its credentials.
 pub(crate) fn identify(stream: &UnixStream, addr: UnixAddr) -> io::Result<Peer> {
-    let found = stream.peer_cred()?;
-    let credentials = Credentials::new(found.uid(), found.gid(), found.pid());
-    Ok(Peer::new(Addr::Unix(addr)).with_extensions(Extensions::new().with(credentials)))
+    Ok(Peer::new(Addr::Unix(addr)).with_extensions(Extensions::new().with(credentials(stream)?)))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn credentials(stream: &UnixStream) -> io::Result<Credentials> {
+    let found = getsockopt(stream, PeerCredentials)?;
+    Ok(Credentials::new(found.uid(), found.gid(), Some(found.pid())))
+}
+
+/// Each system has a call of its own, and tokio knows them.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn credentials(stream: &UnixStream) -> io::Result<Credentials> {
+    let found = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
+    Ok(Credentials::new(found.uid(), found.gid(), found.pid()))
 }
 
 #[async_trait]
@@ -210,7 +181,7 @@ impl Listener for StreamListener {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && refuses.load(Relaxed) => Ok(None),
             accepted => accepted.map(Some),
         };
-        let accepted = self.socket.polled()?.async_io(Interest::READABLE, accept).await?;
+        let accepted = self.socket.read(accept).await?;
         let Some((stream, peer)) = accepted else { return std::future::pending().await };
         Ok(self.incoming(stream, peer))
     }

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixDatagram;
 
 use socket2::SockRef;
 use swapwire_core::{Addr, Offload, RecvBatch, RecvMeta, SendBatch};
-use tokio::net::UnixDatagram;
 
 use super::MAX_MESSAGE;
 use crate::address::{from_system, to_system};
@@ -21,8 +21,7 @@ impl Moves {
         Self { spare: Vec::new() }
     }
 
-    /// Fills free slots of `batch` until all are filled, or until an error. `WouldBlock` means that nothing waits any more,
-    /// and that the socket's readiness was cleared.
+    /// Fills free slots of `batch` until all are filled, or until an error. `WouldBlock` means that nothing waits any more.
     pub(super) fn recv(&mut self, socket: &UnixDatagram, batch: &mut RecvBatch) -> io::Result<()> {
         while let Some(slot) = batch.next_slot() {
             match self.receive(socket, slot) {
@@ -36,15 +35,15 @@ impl Moves {
 
     fn receive(&mut self, socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<RecvMeta> {
         let (len, peer) = if slot.len() > MAX_MESSAGE {
-            socket.try_recv_from(slot)?
+            socket.recv_from(slot)?
         } else {
             self.spare.resize(MAX_MESSAGE + 1, 0);
-            let (len, peer) = socket.try_recv_from(&mut self.spare)?;
+            let (len, peer) = socket.recv_from(&mut self.spare)?;
             let fits = len.min(slot.len());
             slot[..fits].copy_from_slice(&self.spare[..fits]);
             (len, peer)
         };
-        let peer = from_system(&peer);
+        let peer = from_system(&peer.into());
         let peer = (!peer.is_unnamed()).then_some(Addr::Unix(peer));
         Ok(RecvMeta::received(peer, len, slot.len(), MAX_MESSAGE))
     }
