@@ -80,12 +80,15 @@ pub enum BindError {
 }
 
 impl BindError {
-    /// The error for `source`: [`BindError::AddrInUse`] where the system says so, else [`BindError::Io`].
+    /// The error for `source`: [`BindError::AddrInUse`] where the system says so, else [`BindError::Io`]. The reason of the
+    /// former is the text that `source` was given, if it was, as which of several addresses it is about.
     pub fn from_io(endpoint: &Endpoint, source: io::Error) -> Self {
         let endpoint = endpoint.clone();
         match source.kind() {
             io::ErrorKind::AddrInUse => {
-                Self::AddrInUse { endpoint, reason: "address in use: another server is listening there".to_owned() }
+                let given = source.get_ref().map(ToString::to_string);
+                let reason = given.unwrap_or_else(|| "another server is listening there".to_owned());
+                Self::AddrInUse { endpoint, reason: format!("address in use: {reason}") }
             }
             _ => Self::Io { endpoint, source },
         }

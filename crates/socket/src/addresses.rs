@@ -85,7 +85,7 @@ pub fn bind_first<T>(addrs: &[SocketAddr], mut bind: impl FnMut(SocketAddr) -> i
     for addr in addrs {
         match bind(*addr) {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => last = error,
-            done => return done.map_err(|error| at(*addr, addrs, error)),
+            done => return done.map_err(|error| in_use(*addr, addrs, error)),
         }
     }
     Err(last)
@@ -117,7 +117,7 @@ pub fn bind_each<T>(
                     taken = true;
                     break;
                 }
-                Err(error) => return Err(at(*addr, addrs, error)),
+                Err(error) => return Err(in_use(*addr, addrs, error)),
             }
         }
         if taken {
@@ -141,9 +141,13 @@ fn with_scope(mut to: SocketAddr, of: &SocketAddr) -> SocketAddr {
     to
 }
 
-/// Says which of several addresses the error is about.
-fn at(addr: SocketAddr, addrs: &[SocketAddr], error: io::Error) -> io::Error {
-    if addrs.len() == 1 { error } else { io::Error::new(error.kind(), format!("{addr}: {error}")) }
+/// Says which of several addresses is in use.
+fn in_use(addr: SocketAddr, addrs: &[SocketAddr], error: io::Error) -> io::Error {
+    if addrs.len() == 1 {
+        error
+    } else {
+        io::Error::new(error.kind(), format!("another server is listening on {addr}"))
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +207,7 @@ mod tests {
     fn one_in_use_is_an_error_and_one_that_is_not_here_is_left_out() {
         let error = each(&["127.0.0.1:7", "[::1]:7"], &mut ports([7])).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().starts_with("[::1]:7: "), "{error}");
+        assert_eq!(error.to_string(), "another server is listening on [::1]:7");
         let some = ["192.0.2.1:7", "127.0.0.1:7"];
         assert_eq!(each(&some, &mut ports([])).unwrap(), addrs(&["127.0.0.1:7"]));
         let error = each(&["192.0.2.1:0"], &mut ports([])).unwrap_err();
@@ -211,6 +215,7 @@ mod tests {
         assert_eq!(bind_first(&addrs(&some), |addr| ports([]).bind(addr)).unwrap().1, 7);
         let error = bind_first(&addrs(&["[::1]:7", "127.0.0.1:7"]), |addr| ports([7]).bind(addr)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(error.to_string(), "another server is listening on [::1]:7");
     }
 
     #[test]

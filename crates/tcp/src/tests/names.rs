@@ -23,7 +23,10 @@ async fn all_addresses_of_a_name_are_listened_on() {
         // Of a second server, no address is bound, those that are free neither.
         binder.addrs.iter_mut().for_each(|addr| addr.set_port(port.parse().unwrap()));
         binder.addrs.insert(0, format!("127.0.0.3:{port}").parse().unwrap());
-        assert!(binder.all(members).unwrap_err().is_addr_in_use());
+        let error = binder.all(members).unwrap_err();
+        assert!(error.is_addr_in_use());
+        let taken = format!("another server is listening on [::1]:{port}");
+        assert_eq!(error.to_string(), format!("bind tcp://localhost:0: address in use: {taken}"));
         bind(&endpoint(&format!("tcp://127.0.0.3:{port}"))).await.unwrap();
     }
 }
