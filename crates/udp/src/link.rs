@@ -24,8 +24,8 @@ use crate::wire::Wire;
 pub(crate) struct Connected<E> {
     pub(crate) wire: Wire<E>,
     inbox: Inbox,
-    /// Of a name with several addresses, until something is received.
-    others: Option<Box<Others>>,
+    /// Of a name with several addresses, until something is received, or long after something was sent.
+    pub(crate) others: Option<Box<Others>>,
 }
 
 impl<E: Engine> Connected<E> {
@@ -71,19 +71,25 @@ impl<E: Engine> Connected<E> {
         sent: impl Fn(usize) -> Option<&'a [u8]>,
     ) -> Poll<Result<usize, SendError>> {
         loop {
-            let done = ready!(self.wire.poll_sending(cx, &mut send));
-            let Some(others) = &mut self.others else { return Poll::Ready(done) };
+            let done = self.wire.poll_sending(cx, &mut send);
+            let Some(others) = &mut self.others else { return done };
             match done {
-                Ok(count) => {
-                    (0..count).filter_map(&sent).for_each(|message| others.note(message));
+                Poll::Pending => {
+                    others.sender = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(count)) => {
+                    if others.note((0..count).filter_map(&sent)) {
+                        self.others = None;
+                    }
                     return Poll::Ready(Ok(count));
                 }
-                Err(SendError::PeerNoise(error)) => {
+                Poll::Ready(Err(SendError::PeerNoise(error))) => {
                     if !self.goes_on(&error) {
                         return Poll::Ready(Err(SendError::PeerNoise(error)));
                     }
                 }
-                Err(error) => return Poll::Ready(Err(error)),
+                done => return done,
             }
         }
     }

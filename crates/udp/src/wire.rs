@@ -24,7 +24,7 @@ pub(crate) struct Wire<E> {
     pub(crate) engine: E,
     receivable: ReusableBoxFuture<'static, io::Result<Ready>>,
     /// The error behind the datagrams that were received last.
-    recv_error: Option<io::Error>,
+    pub(crate) recv_error: Option<io::Error>,
     /// The error behind the datagrams that were sent last.
     send_error: Option<io::Error>,
 }

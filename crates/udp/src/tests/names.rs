@@ -4,6 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::io::Interest;
 
 use super::*;
 use crate::link::Connected;
@@ -47,6 +50,13 @@ async fn all_addresses_of_a_name_are_listened_on() {
         assert_eq!(firsts.len(), 2, "one is not this machine's");
         let ports: Vec<_> = firsts.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert_eq!(ports[0], ports[1]);
+        let mut second = Binder::read(&name).await.unwrap();
+        second.addrs = firsts.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        let taken = format!("another server is listening on {}", second.addrs[0]);
+        for error in [second.each().unwrap_err(), second.first().unwrap_err()] {
+            assert!(error.is_addr_in_use());
+            assert_eq!(error.to_string(), format!("bind udp://localhost:0: address in use: {taken}"));
+        }
         for first in firsts {
             let group = binder.group(first, members).unwrap();
             assert_eq!(group.len(), if cfg!(target_os = "linux") { members } else { 1 });
@@ -115,37 +125,56 @@ async fn when_all_refuse_it_is_told() {
     assert!(matches!(&error, RecvError::PeerNoise(error) if error.kind() == std::io::ErrorKind::ConnectionRefused));
 }
 
-/// What cannot be sent again is told, and what comes after it goes to the next address.
+/// A refusal has come. It is still to be told.
+async fn refused<E>(link: &Connected<E>) {
+    link.wire.socket.ready(Interest::READABLE.add(Interest::ERROR)).await.unwrap();
+}
+
+fn is_refused<T>(result: &Result<T, SendError>) -> bool {
+    matches!(result, Err(SendError::PeerNoise(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
+/// What cannot be sent again is told, none of it is sent again, and what comes after it goes to the next address.
 #[tokio::test]
 async fn a_refusal_of_more_than_is_kept_is_told() {
     for (size, count) in [(1, 65), (40_000, 2)] {
         let mut server = server::<Default>("udp://127.0.0.85:0").await;
-        let mut link = link::<Default>(nobody("127.0.0.86").await, &[address(&server)]).await;
-        let message = vec![7; size];
-        let mut batch = SendBatch::new();
-        (0..count).for_each(|_| batch.push(&message, Addr::inet(address(&server)), None));
-        // One call of the system may send them all, before any refusal is heard.
-        let mut sent = 0;
-        let error = loop {
-            if sent == batch.len() {
-                break poll_fn(|cx| link.poll_recv(cx, &mut BytesMut::new())).await.unwrap_err().to_string();
-            }
-            match poll_fn(|cx| link.poll_send_batch(cx, &batch, sent)).await {
-                Ok(more) => sent += more,
-                Err(error) => break error.to_string(),
-            }
-        };
-        if sent == batch.len() {
-            assert!(error.contains("refused"), "{error}");
+        let first = std::net::UdpSocket::bind("127.0.0.86:0").unwrap();
+        let mut link = link::<Default>(first.local_addr().unwrap(), &[address(&server)]).await;
+        for _ in 0..count {
+            send_one(&mut link, &vec![7; size]).await.unwrap();
         }
+        drop(first);
+        send_one(&mut link, b"lost").await.unwrap();
+        refused(&link).await;
+        assert!(is_refused(&send_one(&mut link, b"not sent").await));
         send_one(&mut link, b"later").await.unwrap();
         let mut heard = RecvBatch::new(128, server.slot_size());
-        let mut last = Vec::new();
-        while last != b"later" {
-            recv(&mut server, &mut heard).await;
-            last = heard.iter().last().unwrap().1.to_vec();
-        }
+        recv(&mut server, &mut heard).await;
+        assert_eq!(heard.iter().map(|(_, message)| message).collect::<Vec<_>>(), [b"later"]);
     }
+}
+
+/// Of one that only takes, and never answers: what it took is not sent to another when it goes.
+#[tokio::test]
+async fn an_address_that_did_not_refuse_in_time_stands() {
+    let mut server = server::<Default>("udp://127.0.0.89:0").await;
+    let first = std::net::UdpSocket::bind("127.0.0.90:0").unwrap();
+    let mut link = link::<Default>(first.local_addr().unwrap(), &[address(&server)]).await;
+    send_one(&mut link, b"1").await.unwrap();
+    assert!(link.others.is_some(), "it may still refuse");
+    link.others.as_mut().unwrap().since = Instant::now().checked_sub(Duration::from_secs(3600));
+    send_one(&mut link, b"2").await.unwrap();
+    drop(first);
+    send_one(&mut link, b"3").await.unwrap();
+    refused(&link).await;
+    assert!(is_refused(&send_one(&mut link, b"4").await));
+    send_one(&mut link, b"5").await.unwrap();
+
+    std::net::UdpSocket::bind("127.0.0.90:0").unwrap().send_to(b"alone", address(&server)).unwrap();
+    let mut heard = RecvBatch::new(8, server.slot_size());
+    recv(&mut server, &mut heard).await;
+    assert_eq!(heard.iter().map(|(_, message)| message).collect::<Vec<_>>(), [b"alone"]);
 }
 
 #[derive(Default)]
@@ -167,16 +196,36 @@ async fn whoever_waits_to_receive_hears_of_the_next_address() {
     let mut into = BytesMut::new();
     assert!(link.poll_recv(&mut Context::from_waker(&waker), &mut into).is_pending());
     send_one(&mut link, b"1").await.unwrap();
+    refused(&link).await;
     // The reactor does not run between these: only the sender can have woken the receiver.
     let before = woken.0.load(Relaxed);
     let mut task = Context::from_waker(Waker::noop());
     let mut sent = link.poll_send(&mut task, b"2");
+    assert!(woken.0.load(Relaxed) > before);
     while sent.is_pending() {
         tokio::task::yield_now().await;
         sent = link.poll_send(&mut task, b"2");
     }
-    assert!(matches!(sent, Poll::Ready(Ok(()))) && woken.0.load(Relaxed) > before);
+    assert!(matches!(sent, Poll::Ready(Ok(()))));
     echo(&mut server, 2).await;
     assert_eq!(recv_one(&mut link).await.unwrap(), b"1");
     assert_eq!(recv_one(&mut link).await.unwrap(), b"2");
+}
+
+/// Who waits to send waits on a socket that the receiver replaces.
+#[tokio::test]
+async fn whoever_waits_to_send_hears_of_the_next_address() {
+    let mut server = server::<Default>("udp://127.0.0.87:0").await;
+    let mut link = link::<Default>(nobody("127.0.0.88").await, &[address(&server)]).await;
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    // The reactor has not run: it is not known to have room.
+    assert!(link.poll_send(&mut Context::from_waker(&waker), b"1").is_pending());
+    link.wire.recv_error = Some(std::io::ErrorKind::ConnectionRefused.into());
+    assert!(link.poll_recv(&mut Context::from_waker(Waker::noop()), &mut BytesMut::new()).is_pending());
+    assert_eq!(link.wire.socket.peer_addr().unwrap(), address(&server));
+    assert_eq!(woken.0.load(Relaxed), 1, "only the receiver can have woken the sender");
+    send_one(&mut link, b"1").await.unwrap();
+    echo(&mut server, 1).await;
+    assert_eq!(recv_one(&mut link).await.unwrap(), b"1");
 }
