@@ -5,8 +5,8 @@
 //! * `Descriptor`: a socket of which the reactor is told no more than is needed.
 //! * [`Again`]: whether a datagram socket is read again before the reactor is asked.
 //! * [`resolve`], [`bind_first`], [`bind_each`], [`reach`]: the IP addresses of a name.
-//! * [`tell_recv_buffer`], [`tell_send_buffer`], [`tell_buffers_once`], [`tell_backlog`]: what the system gave of a size that
-//!   was asked for.
+//! * [`recv_buffer`], [`tell_recv_buffer`], [`tell_send_buffer`], [`tell_buffers_once`], [`tell_backlog`]: what the system
+//!   gave of a size that was asked for.
 
 mod addresses;
 mod again;
@@ -20,5 +20,5 @@ pub use addresses::{Reach, bind_each, bind_first, reach, resolve};
 pub use again::Again;
 #[cfg(unix)]
 pub use descriptor::Descriptor;
-pub use sizes::{Wanted, tell_backlog, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
+pub use sizes::{Wanted, recv_buffer, tell_backlog, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
 pub use stream::{Registered, Stream};

@@ -1,6 +1,7 @@
 //! What the system gave of the sizes that were asked for.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use socket2::SockRef;
@@ -29,21 +30,22 @@ impl Wanted {
 /// Logs what the system cut of the receive buffer of a socket bound to `place`. Linux cuts at `net.core.rmem_max`
 /// (`socket(7)`).
 pub fn tell_recv_buffer(place: &dyn Display, socket: &SockRef<'_>, wanted: Option<Wanted>) {
-    let given = || socket.recv_buffer_size().ok().map(halved);
-    tell(place, "recv_buffer", wanted, given, "net.core.rmem_max");
+    tell(place, "recv_buffer", wanted, || recv_buffer(socket).ok(), "net.core.rmem_max");
 }
 
 /// As [`tell_recv_buffer`], of the send buffer and `net.core.wmem_max`.
 pub fn tell_send_buffer(place: &dyn Display, socket: &SockRef<'_>, wanted: Option<Wanted>) {
-    let given = || socket.send_buffer_size().ok().map(halved);
-    tell(place, "send_buffer", wanted, given, "net.core.wmem_max");
+    tell(place, "send_buffer", wanted, || send_buffer(socket).ok(), "net.core.wmem_max");
 }
 
 /// Both, of a socket that connects: the same cut of the same size is logged once in the process, at most 64 of them, since
 /// a program may open any number of such sockets.
 pub fn tell_buffers_once(place: &dyn Display, socket: &SockRef<'_>, recv: Option<Wanted>, send: Option<Wanted>) {
     static TOLD: Mutex<Vec<(Option<Wanted>, Option<Wanted>)>> = Mutex::new(Vec::new());
-    if recv.is_none() && send.is_none() {
+    let is_cut = |wanted: Option<Wanted>, given: fn(&SockRef<'_>) -> io::Result<usize>| {
+        wanted.is_some_and(|wanted| given(socket).is_ok_and(|given| given < wanted.size()))
+    };
+    if !is_cut(recv, recv_buffer) && !is_cut(send, send_buffer) {
         return;
     }
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +84,18 @@ fn tell(
             tracing::info!(endpoint = %place, usual = asked, given, "{option} is smaller than usual: {limit} caps it");
         }
     }
+}
+
+/// The size of the receive buffer of a socket, counted as it is asked for.
+///
+/// # Errors
+/// The system's.
+pub fn recv_buffer(socket: &SockRef<'_>) -> io::Result<usize> {
+    socket.recv_buffer_size().map(halved)
+}
+
+fn send_buffer(socket: &SockRef<'_>) -> io::Result<usize> {
+    socket.send_buffer_size().map(halved)
 }
 
 /// Linux doubles a buffer's size for its own bookkeeping, and tells the double (`socket(7)`).
@@ -188,6 +202,11 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let socket = SockRef::from(&socket);
         let told = logged(|| {
+            // What is given takes no place among those that are told.
+            for size in 1..=2 * MOST_TOLD {
+                socket.set_recv_buffer_size(1 << 16).unwrap();
+                tell_buffers_once(&"udp://h:1", &socket, Some(Wanted::Asked(size)), Some(Wanted::Usual(size)));
+            }
             for more in [0, 0, 1, 0, 1] {
                 let wanted = Some(Wanted::Asked((1 << 30) - more));
                 socket.set_recv_buffer_size((1 << 30) - more).unwrap();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
-use swapwire_socket::{Wanted, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
+use swapwire_socket::{Wanted, recv_buffer, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
 
 /// The options of `udp:` endpoints.
 ///
@@ -90,7 +90,7 @@ impl Options {
         match self.recv_buffer {
             Wanted::Asked(size) => socket.set_recv_buffer_size(size)?,
             // Some systems refuse what Linux cuts; where the system's own is larger, it stays.
-            Wanted::Usual(size) if socket.recv_buffer_size()? < 2 * size => {
+            Wanted::Usual(size) if recv_buffer(&SockRef::from(&socket))? < size => {
                 let _ = socket.set_recv_buffer_size(size);
             }
             Wanted::Usual(_) => {}
