@@ -180,7 +180,7 @@ async fn a_source_is_where_the_connection_comes_from() {
     let local = acceptor.local();
     for (source, why) in [
         ("192.0.2.1", "source=192.0.2.1 is no address of this machine"),
-        ("::1", "no connection from source=::1 to 127.0.0.1: one is IPv4 and the other IPv6"),
+        ("::1", "source=::1 does not reach 127.0.0.1: one is IPv4 and the other IPv6"),
         ("here", "option source=here: write an IP address, as 127.0.0.2 or ::1"),
     ] {
         let error = refused_connect(&format!("{local}?source={source}")).await;

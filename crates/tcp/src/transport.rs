@@ -1,17 +1,19 @@
 //! Binding and connecting.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use async_trait::async_trait;
 #[cfg(target_os = "linux")]
 use nix::sys::socket::{setsockopt, sockopt};
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Place,
     Side, Transport,
 };
-use swapwire_socket::{Reach, bind_each, bind_first, reach, resolve};
+use swapwire_socket::{
+    Reach, bind_each, bind_first, bind_source, reach, reachable_from, resolve, set_v6_only, v6_only_mistake,
+};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -45,8 +47,8 @@ const SELF_CONNECTS: usize = 3;
 /// `reuse_port=true` could join. Elsewhere the members share one listener.
 ///
 /// # Connecting
-/// The addresses of a name are tried in order until one answers; the error is that of the last. `connect_timeout` is
-/// for all of them together: each gets an equal share of what is left.
+/// The addresses of a name, with `source` those of its family, are tried in order until one answers; the error is that of
+/// the last. `connect_timeout` is for all of them together: each gets an equal share of what is left.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Tcp;
@@ -128,17 +130,13 @@ impl<'a> Binder<'a> {
     pub(crate) async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
         let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
         let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
-        let mut addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
+        let addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
         if let Some(reason) = addrs.iter().find_map(no_connections) {
             return Err(BindError::invalid(endpoint, reason));
         }
-        if let Some(value) = options.v6_only {
-            addrs.retain(SocketAddr::is_ipv6);
-            if addrs.is_empty() {
-                let reason = format!("{host} is not an IPv6 address; leave the option out, or write [::]");
-                let (name, value) = ("v6_only".to_owned(), value.to_string());
-                return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
-            }
+        if let (Some(value), Some(reason)) = (options.v6_only, v6_only_mistake(host, &addrs)) {
+            let (name, value) = ("v6_only".to_owned(), value.to_string());
+            return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
         }
         Ok(Self { endpoint, addrs, options })
     }
@@ -207,9 +205,7 @@ fn no_connections(addr: &SocketAddr) -> Option<String> {
 
 fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<(Acceptor, SocketAddr)> {
     let socket = options.socket(addr)?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(options.v6_only.unwrap_or(true))?;
-    }
+    set_v6_only(&socket, addr, options.v6_only)?;
     // Elsewhere SO_REUSEADDR lets a second process take the port over.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
@@ -236,6 +232,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectErr
     };
     let deadline = Instant::now() + options.connect_timeout;
     let addrs = timeout_at(deadline, resolve(host, *port)).await.map_err(late).flatten().map_err(failed)?;
+    let addrs = reachable_from(options.source, addrs).map_err(failed)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (tried, addr) in addrs.iter().enumerate() {
         let now = Instant::now();
@@ -260,7 +257,9 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
         let socket = options.socket(addr)?;
         options.stream.apply(&SockRef::from(&socket), addr)?;
         if let Some(source) = options.source {
-            bind_source(&socket, source, addr)?;
+            #[cfg(target_os = "linux")]
+            setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+            bind_source(&socket, source)?;
         }
         let stream = TcpSocket::from_std_stream(socket.into()).connect(addr).await?;
         // Dialling a free port of this machine that the system also picks as the source meets itself (RFC 9293,
@@ -270,19 +269,4 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
         }
     }
     Err(io::ErrorKind::ConnectionRefused.into())
-}
-
-fn bind_source(socket: &Socket, source: IpAddr, to: SocketAddr) -> io::Result<()> {
-    if source.is_ipv4() != to.is_ipv4() {
-        let text = format!("no connection from source={source} to {}: one is IPv4 and the other IPv6", to.ip());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    #[cfg(target_os = "linux")]
-    setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
-    socket.bind(&SocketAddr::new(source, 0).into()).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
-            io::Error::new(error.kind(), format!("source={source} is no address of this machine"))
-        }
-        _ => error,
-    })
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use socket2::{InterfaceIndexOrAddress, SockRef, Socket};
 use swapwire_core::{BindError, Endpoint, OptionError, Place, Side};
-use swapwire_socket::{Reach, bind_each, bind_first, reach, resolve};
+use swapwire_socket::{Reach, bind_each, bind_first, reach, resolve, set_v6_only, v6_only_mistake};
 
 use crate::options::{Options, set_reuse_port};
 use crate::transport::PLACE;
@@ -23,14 +23,10 @@ impl<'a> Binder<'a> {
     pub(crate) async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
         let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
         let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
-        let mut addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
-        if let Some(value) = options.v6_only {
-            addrs.retain(SocketAddr::is_ipv6);
-            if addrs.is_empty() {
-                let reason = format!("{host} is not an IPv6 address; leave the option out, or write [::]");
-                let (name, value) = ("v6_only".to_owned(), value.to_string());
-                return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
-            }
+        let addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
+        if let (Some(value), Some(reason)) = (options.v6_only, v6_only_mistake(host, &addrs)) {
+            let (name, value) = ("v6_only".to_owned(), value.to_string());
+            return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
         }
         Ok(Self { endpoint, addrs, options })
     }
@@ -77,9 +73,7 @@ impl<'a> Binder<'a> {
 
     fn open(&self, addr: SocketAddr, reuse_port: bool) -> io::Result<UdpSocket> {
         let socket = self.options.socket(addr)?;
-        if addr.is_ipv6() {
-            socket.set_only_v6(self.options.v6_only.unwrap_or(true))?;
-        }
+        set_v6_only(&socket, addr, self.options.v6_only)?;
         if reuse_port {
             set_reuse_port(SockRef::from(&socket))?;
         }
@@ -120,6 +114,8 @@ impl<'a> Binder<'a> {
 
     /// One more socket for `addr`, where others are bound. A datagram to everybody reaches all members of a group; at the
     /// first it is answered, so these do not hear it.
+    /// The system counts it as dropped at each of these, and has no other count of what did not fit into their buffers: that
+    /// one is told rather than none.
     fn open_member(&self, addr: SocketAddr) -> io::Result<UdpSocket> {
         let socket = self.open(addr, true)?;
         #[cfg(target_os = "linux")]

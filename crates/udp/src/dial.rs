@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 use swapwire_core::{ConnectError, Endpoint, Place, Side};
-use swapwire_socket::{Reach, reach, resolve};
+use swapwire_socket::{Reach, bind_source, reach, reachable_from, resolve};
 
 use crate::options::Options;
 use crate::transport::PLACE;
@@ -29,7 +29,7 @@ pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Dialled, ConnectError> {
     }
     let options = Options::read(endpoint, Side::Connect).map_err(|error| ConnectError::option(endpoint, error))?;
     let failed = |error| ConnectError::from_io(endpoint, error);
-    let addrs = resolve(host, *port).await.map_err(failed)?;
+    let addrs = resolve(host, *port).await.and_then(|addrs| reachable_from(options.source, addrs)).map_err(failed)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (at, to) in addrs.iter().enumerate() {
         let is_one = !(to.ip().is_multicast() || options.broadcast && reach(*to) == Reach::Everybody);
@@ -56,7 +56,7 @@ pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Dialled, ConnectError> {
 pub(crate) fn connect(to: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
     let socket = options.socket(to)?;
     if let Some(source) = options.source {
-        bind_source(&socket, source, to)?;
+        bind_source(&socket, source)?;
     }
     socket.connect(&to.into())?;
     Ok(socket.into())
@@ -67,19 +67,6 @@ pub(crate) fn connect(to: SocketAddr, options: &Options) -> io::Result<UdpSocket
 fn open_to_all(to: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
     let socket = options.socket(to)?;
     let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    bind_source(&socket, options.source.unwrap_or(any), to)?;
+    bind_source(&socket, options.source.unwrap_or(any))?;
     Ok(socket.into())
-}
-
-fn bind_source(socket: &Socket, source: IpAddr, to: SocketAddr) -> io::Result<()> {
-    if source.is_ipv4() != to.is_ipv4() {
-        let text = format!("no datagrams from source={source} to {}: one is IPv4 and the other IPv6", to.ip());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    socket.bind(&SocketAddr::new(source, 0).into()).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
-            io::Error::new(error.kind(), format!("source={source} is no address of this machine"))
-        }
-        _ => error,
-    })
 }

@@ -35,7 +35,7 @@ async fn a_source_is_where_datagrams_come_from() {
     assert!(from.to_string().starts_with("127.0.0.7:") && from == dialled.local_addr().unwrap(), "{from}");
     for (source, why) in [
         ("192.0.2.1", "source=192.0.2.1 is no address of this machine"),
-        ("::1", "no datagrams from source=::1 to 127.0.0.1: one is IPv4 and the other IPv6"),
+        ("::1", "source=::1 does not reach 127.0.0.1: one is IPv4 and the other IPv6"),
     ] {
         let error = Udp::new().connect(&endpoint(&format!("{to}?source={source}"))).await.unwrap_err();
         assert_eq!(error.to_string(), format!("connect {to}?source={source}: {why}"));
