@@ -48,7 +48,8 @@ troubles! {
     NoRoom: "datagram dropped: there is no room for its session", "max_peers and max_per_source are the limits";
     Draining: "datagram dropped: the server drains", "ask another server";
     Throttled: "datagrams dropped: their source asks for more than it may", "source_rate is the limit";
-    Overflow: "datagrams dropped by the system: the receive buffer was full", "recv_buffer is its size";
+    Overflow: "datagrams dropped by the system: the receive buffer was full",
+        "recv_buffer is its size; at a wildcard address, broadcasts that another worker takes count too";
     Evicted: "session ended to make room for another", "max_unproven_peers is the limit";
     PeerFull: "reply dropped: its peer does not take replies", "the peer has to read faster";
     NotSent: "reply not sent", "the peer is gone, or the network refuses";

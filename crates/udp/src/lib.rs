@@ -29,7 +29,8 @@
 //!   IPv4 peer of a socket for both shows as IPv4.
 //! * A socket bound to a wildcard address (`0.0.0.0`, `[::]`) answers from the address that was asked, on Linux
 //!   (`IP_PKTINFO`, `ip(7)`; `IPV6_RECVPKTINFO`, `ipv6(7)`). A datagram that came by broadcast or multicast is answered
-//!   from an address of the system's choice. By broadcast, one worker of several hears it.
+//!   from an address of the system's choice. By broadcast, one worker of several hears it; at each of the others the system
+//!   counts it as dropped ([`drops`](swapwire_core::DatagramSocket::drops)).
 //! * A socket bound to a multicast address (`udp://239.1.2.3:port`, `udp://[ff02::1234%eth0]:port`) joins that group, on the
 //!   interface that `interface` names, the scope of the address, or the routes lead to (`IP_ADD_MEMBERSHIP`, `ip(7)`;
 //!   `IPV6_ADD_MEMBERSHIP`, `ipv6(7)`). It hears what is sent to the group and nothing else, and answers from an address of
