@@ -202,20 +202,20 @@ impl Listener for StreamListener {
     fn upkeep(&mut self) -> Option<Upkeep> {
         let shared = self.place.clone()?;
         let mut place = lock(&shared);
-        let mut found = Upkeep::unchanged(place.path.is_reachable());
-        // Who still has to take up another socket, or to accept from the one before, does that first.
-        if self.refuses.load(Relaxed) || self.former.is_some() {
-            return Some(found);
+        if self.refuses.load(Relaxed) {
+            return Some(Upkeep::unchanged(place.path.is_reachable()));
         }
-        if self.generation == place.generation {
-            let (socket, seen) = place.path.look(new_socket);
-            found = seen;
-            if let Some(socket) = socket {
-                place.newest = Some(OwnedFd::from(socket).into());
-                place.generation += 1;
-            }
+        // Who still has to take up another socket does that first: nobody who waits at that one is lost.
+        if self.generation != place.generation {
+            self.take_up(&place);
+            return Some(Upkeep::unchanged(place.path.is_there()));
         }
-        self.take_up(&place);
+        let (socket, found) = place.path.look(new_socket);
+        if let Some(socket) = socket {
+            place.newest = Some(OwnedFd::from(socket).into());
+            place.generation += 1;
+            self.take_up(&place);
+        }
         Some(found)
     }
 

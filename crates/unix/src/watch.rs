@@ -27,6 +27,11 @@ impl Watched {
         self.bound.is_some() && !self.failing
     }
 
+    /// Whether the path leads here now.
+    pub(crate) fn is_there(&self) -> bool {
+        self.bound.as_ref().is_some_and(BoundPath::is_there)
+    }
+
     /// Looks at the path. Where its file has gone, binds what `open` gives, and gives that. The socket that was bound before
     /// is to be kept until then.
     pub(crate) fn look(&mut self, open: impl FnOnce() -> io::Result<Socket>) -> (Option<Socket>, Upkeep) {

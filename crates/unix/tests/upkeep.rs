@@ -82,14 +82,20 @@ async fn connections_stay_and_whoever_waited_is_accepted() {
     let _waiting = [UnixStream::connect(&path).unwrap(), UnixStream::connect(&path).unwrap()];
     fs::remove_file(&path).unwrap();
     assert_eq!(listener.upkeep(), Some(again()));
-    // Another one goes before anybody was accepted.
+    // Two more go before anybody was accepted: one is bound again, and of the other it is told.
     fs::remove_file(&path).unwrap();
-    assert_eq!(listener.upkeep(), Some(Upkeep::unchanged(true)));
+    assert_eq!(listener.upkeep(), Some(again()));
+    let _waits_longer = UnixStream::connect(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(listener.upkeep(), Some(Upkeep::unchanged(false)));
     for _ in 0..2 {
         assert!(accepts_at_once(&mut listener).await);
     }
     assert!(!accepts_at_once(&mut listener).await);
+    assert_eq!(listener.upkeep(), Some(Upkeep::unchanged(false)), "it takes up the one that was bound again");
     assert_eq!(listener.upkeep(), Some(again()));
+    accept(&mut listener).await;
+    assert_eq!(listener.upkeep(), Some(Upkeep::unchanged(true)));
     let after = UnixStream::connect(&path).unwrap();
     assert_eq!(after.peer_addr().unwrap().as_pathname(), Some(path.as_path()));
     accept(&mut listener).await;
