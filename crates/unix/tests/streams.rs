@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{accept, bind, connect, endpoint, hello_from_the_longest_name, listen};
+use common::{accept, bind, connect, endpoint, listen};
 use swapwire_core::{Addr, ConnectError, Credentials, Endpoint, Link, UnixAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
@@ -207,18 +207,4 @@ async fn a_listener_outlives_a_change_of_directory() {
     connect(&place).await.unwrap();
     drop(listener);
     assert!(!wanted.exists());
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_client_with_the_longest_name_of_all_is_a_client() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let mut listener = listen(&endpoint("unix", &path)).await;
-    let Some(name) = hello_from_the_longest_name(dir.path(), &path, "stream") else { return };
-    let link = accept(&mut listener).await;
-    assert_eq!(link.info().peer.addr(), &Addr::Unix(UnixAddr::from_path(&name).unwrap()));
-    let mut got = Vec::new();
-    bytes(link).read_to_end(&mut got).await.unwrap();
-    assert_eq!(got, b"hello");
 }

@@ -3,9 +3,8 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
-use std::process::Command;
 use std::task::Poll;
 
 use swapwire_core::{
@@ -66,24 +65,4 @@ pub(crate) async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Option<
         Poll::Pending => Poll::Ready(None),
     })
     .await
-}
-
-/// Binds a socket of another process to a path of `dir` that fills `sun_path` to its last byte, without the terminating
-/// NUL, which `unix(7)` allows; connects it to `server` and sends `hello`. Gives the path, or `None` without perl, the one
-/// common tool that can do this.
-pub(crate) fn hello_from_the_longest_name(dir: &Path, server: &Path, kind: &str) -> Option<PathBuf> {
-    const SCRIPT: &str = "my ($from, $to, $kind) = @ARGV; \
-        socket(my $s, AF_UNIX, $kind eq 'stream' ? SOCK_STREAM : SOCK_DGRAM, 0) or die; \
-        bind($s, pack_sockaddr_un($from)) or die $!; \
-        connect($s, pack_sockaddr_un($to)) or die $!; \
-        syswrite($s, 'hello') == 5 or die $!;";
-    let path = dir.join("x".repeat(108 - dir.as_os_str().len() - 1));
-    let status = Command::new("perl").args(["-MSocket", "-e", SCRIPT]).args([&path, server]).arg(kind).status();
-    let Ok(status) = status else {
-        eprintln!("skipped: there is no perl");
-        return None;
-    };
-    assert!(status.success());
-    assert!(path.exists());
-    Some(path)
 }
