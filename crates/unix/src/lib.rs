@@ -41,6 +41,10 @@
 //! 6. A stream socket listens. Who connects between the bind and this moment is refused.
 //! 7. At the end the path is unlinked only if it still is the inode that was bound.
 //!
+//! `bind(2)` does not tell which inode it made in step 4: it is the one that is found at the path behind it. Who may write the
+//! directory and puts a socket of its own there in between has it taken for this server's, and removed at the end; where a
+//! group or more of the mode is to be set, one of another user is refused.
+//!
 //! The directory must exist and must not be writable by everybody without the sticky bit. A process that is killed between
 //! two of these steps leaves a stale socket, which the next start replaces.
 //!
@@ -65,8 +69,8 @@
 //! `allow_uid=0,1000` and `allow_gid=self` name the users and the groups whose processes a stream listener lets in; `self`
 //! is the effective one of the server, at the bind. Where both are named, either is enough. Looked at are the effective user
 //! and group of the process that connected, at that moment (`SO_PEERCRED`, `unix(7)`), not its supplementary groups. Who may
-//! not connect is closed without a word: its handshake fails with `PermissionDenied`, which a server counts and logs for
-//! debugging; here it is warned of once a second. Datagrams tell no credentials, so their sockets have no such rule.
+//! not connect is closed without a word: its handshake fails with `PermissionDenied`, which a server counts and warns of, at most
+//! once a second for each endpoint. Datagrams tell no credentials, so their sockets have no such rule.
 //!
 //! # Descriptors
 //!

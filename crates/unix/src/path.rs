@@ -1,4 +1,5 @@
-//! Binding to a path: no live socket is stolen, no foreign file removed, no mode wider than asked.
+//! Binding to a path: no live socket is stolen, no foreign file removed, no mode wider than asked. What somebody puts there between
+//! `bind(2)` and the look behind it is not known to be foreign.
 
 use std::fs::{self, File, Metadata};
 use std::io;
