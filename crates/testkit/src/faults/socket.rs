@@ -159,11 +159,76 @@ impl DatagramSocket for FaultySocket {
         self.io.offload()
     }
 
+    fn drops(&self) -> Option<u32> {
+        self.io.drops()
+    }
+
+    fn queue_memory(&self) -> usize {
+        self.io.queue_memory()
+    }
+
     fn upkeep(&mut self) -> Option<Upkeep> {
         self.io.upkeep()
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {
         self.io.classify(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use swapwire_core::Side;
+
+    use super::*;
+    use crate::Faults;
+    use crate::faults::wire::Shared;
+
+    /// Tells what a socket can be asked.
+    struct Telling;
+
+    impl DatagramSocket for Telling {
+        fn local(&self) -> Endpoint {
+            "mem-dgram:a".parse().unwrap()
+        }
+
+        fn poll_recv(&mut self, _: &mut Context<'_>, _: &mut RecvBatch) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, _: &SendBatch, _: usize) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn max_message(&self) -> usize {
+            11
+        }
+
+        fn slot_size(&self) -> usize {
+            22
+        }
+
+        fn drops(&self) -> Option<u32> {
+            Some(33)
+        }
+
+        fn queue_memory(&self) -> usize {
+            44
+        }
+
+        fn classify(&self, _: &io::Error) -> ErrorClass {
+            ErrorClass::ListenerFatal
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_tells_is_told() {
+        let shared = Arc::new(Shared::new(Faults::rough(), 7, None));
+        let faulty = FaultySocket::new(Box::new(Telling), shared.wire(Side::Bind, None, None));
+        assert_eq!((faulty.max_message(), faulty.slot_size()), (11, 22));
+        assert_eq!((faulty.drops(), faulty.queue_memory()), (Some(33), 44));
+        assert_eq!(faulty.classify(&io::ErrorKind::Other.into()), ErrorClass::ListenerFatal);
     }
 }
