@@ -21,7 +21,7 @@ use swapwire::{
 use tokio::process::Command;
 
 /// Nothing takes so long: a guard against hanging, never a way to wait for something.
-pub const GUARD: Duration = Duration::from_secs(30);
+pub const GUARD: Duration = Duration::from_secs(120);
 
 /// `future`, which must be done before the guard strikes.
 pub async fn within<T>(what: impl std::fmt::Display, future: impl Future<Output = T>) -> T {

@@ -37,12 +37,12 @@ impl Suite {
     ///
     /// `fresh` gives an endpoint that can be bound, another one at each call: port 0, or a name that was not used before.
     pub fn new(registry: Registry, fresh: impl Fn() -> Endpoint + Send + Sync + 'static) -> Self {
-        let case_timeout = Duration::from_secs(30);
+        let case_timeout = Duration::from_secs(120);
         Self { registry, fresh: Arc::new(fresh), case_timeout, skips: Vec::new(), only: Vec::new() }
     }
 
     /// The time after which a law counts as broken. It only guards against hanging: no law waits for time to pass.
-    /// Default: 30 s.
+    /// Default: 120 s, as a law may have to wait its turn on a busy machine.
     pub const fn case_timeout(mut self, timeout: Duration) -> Self {
         self.case_timeout = timeout;
         self
