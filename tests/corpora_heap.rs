@@ -17,7 +17,38 @@ static ALLOC: dhat::Alloc = dhat::Alloc;
 const MUTATIONS: u64 = 2;
 const TARGETS: [&str; 2] = ["session", "stream_loop"];
 
+/// The harness's options with a value of their own.
+const VALUED: [&str; 6] = ["--test-threads", "--skip", "--format", "--color", "--logfile", "--shuffle-seed"];
+
+/// What of the arguments is no option of the harness, nor the value of one.
+fn names(arguments: &[String]) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut arguments = arguments.iter().map(String::as_str);
+    while let Some(argument) = arguments.next() {
+        if VALUED.contains(&argument) || argument == "-Z" {
+            arguments.next();
+        } else if !argument.starts_with('-') {
+            names.push(argument);
+        }
+    }
+    names
+}
+
+/// There is no harness to run it as a test.
+fn check_names() {
+    for (line, expected) in [
+        ("", ""),
+        ("-q", ""),
+        ("--nocapture --test-threads 1 session", "session"),
+        ("--test-threads=1 stream --skip session -Z unstable-options loop", "stream loop"),
+    ] {
+        let arguments: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(names(&arguments).join(" "), expected, "{line}");
+    }
+}
+
 fn main() {
+    check_names();
     // What the harness would be asked: which tests there are, or to run some by their names.
     let asked: Vec<String> = std::env::args().skip(1).collect();
     if asked.iter().any(|argument| argument == "--list") {
@@ -31,9 +62,9 @@ fn main() {
         *profiler = Some(Profiler::builder().testing().build());
     };
     bodies::Meter { reset, peak: || HeapStats::get().max_bytes, noise: 0 }.install();
-    let names: Vec<_> = asked.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let names = names(&asked);
     for target in TARGETS {
-        if names.is_empty() || names.iter().any(|name| target.contains(name.as_str())) {
+        if names.is_empty() || names.iter().any(|name| target.contains(name)) {
             replay(target, MUTATIONS);
             println!("test {target} ... ok");
         }
