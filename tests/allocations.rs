@@ -43,7 +43,8 @@ fn an_echoed_message_allocates_nothing() {
         serve(&endpoint, framing.clone(), |endpoint| {
             for size in SIZES {
                 let mut client = Client::connect(endpoint, dir.path());
-                let count = count(&mut client, size);
+                // The harness has a thread of its own, which allocates to tell of a test that takes long, and does so once.
+                let count = (0..3).map(|_| count(&mut client, size)).min().unwrap();
                 println!("{endpoint} {framing:?} {size} B: {count} allocations in {MESSAGES} messages");
                 if count > 0 {
                     found.push(format!("{endpoint} {framing:?} {size} B: {count}"));
