@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Net, Places, within};
 use futures::FutureExt as _;
@@ -14,7 +14,8 @@ use swapwire::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-const DEADLINE: Duration = Duration::from_millis(200);
+/// Longer than anybody who speaks our protocol waits for a turn among all of them.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The greetings of others.
 fn greetings() -> Vec<(&'static str, Vec<u8>)> {
@@ -120,11 +121,8 @@ async fn everybodys_junk_is_survived(sessions: bool) {
             [true, false].map(|ends| {
                 let bytes = bytes.clone();
                 async move {
-                    let begun = Instant::now();
                     let what = format!("{name} at {local} ({framing})");
                     let answered = within(&what, junk(net, local, &bytes, ends)).await;
-                    // Nobody was left to the deadline of a frame, which is 30 s.
-                    assert!(begun.elapsed() < Duration::from_secs(25), "{what}: {:?}", begun.elapsed());
                     assert!(answered <= 2 * bytes.len(), "{what}: {answered} B of answers");
                     is_answered(net, local, framing).await;
                 }
