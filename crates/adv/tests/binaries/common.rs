@@ -48,7 +48,7 @@ impl Run {
 pub(crate) fn adv(line: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_adv"))
         .args(line.split_whitespace())
-        .args(["--json", "--deadline=25s"])
+        .args(["--json", "--deadline=100s"])
         .output()
         .unwrap();
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("adv {line}: no JSON in {output:?}"));

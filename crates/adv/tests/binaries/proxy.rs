@@ -96,7 +96,7 @@ fn every_fault_of_datagrams_is_seen_as_often_as_it_was() {
     let through = |faults: &str, allow: &str| {
         let listen = format!("unix-dgram:{}", path("proxy"));
         let proxy = Proxy::start(&listen, &server, &format!("--seed 1 {faults}"));
-        let flags = "-n 150 -c 1 --pipeline 8 --timeout 500ms";
+        let flags = "-n 150 -c 1 --pipeline 8 --timeout 2s";
         let run = adv(&format!("verify {listen} --seed 1 {flags} {allow}"));
         (run, proxy.stop())
     };

@@ -48,7 +48,7 @@ fn a_server_that_swallows_replies_is_caught() {
 #[test]
 fn a_server_that_falls_silent_is_caught() {
     let endpoint = lines(|_, number, line| if number < 3 { line.to_vec() } else { Vec::new() });
-    let run = adv(&format!("verify {endpoint} -n 4 -c 1 --timeout 100ms"));
+    let run = adv(&format!("verify {endpoint} -n 4 -c 1 --timeout 2s"));
     run.assert_faults(&["lost"]);
 }
 
@@ -105,11 +105,11 @@ fn a_server_that_changes_the_order_is_caught() {
 fn a_server_that_is_slow_is_caught() {
     let endpoint = lines(|_, number, line| {
         if number == 3 {
-            thread::sleep(Duration::from_millis(700));
+            thread::sleep(Duration::from_millis(2500));
         }
         line.to_vec()
     });
-    let run = adv(&format!("verify {endpoint} -n 20 -c 1 --late 500ms"));
+    let run = adv(&format!("verify {endpoint} -n 20 -c 1 --late 1500ms"));
     run.assert_faults(&["late"]);
     assert_eq!(run.number("counts/late"), 1, "{run:?}");
 }
@@ -188,7 +188,7 @@ fn a_signal_begins_the_drain() {
     let flags = format!("--until-closed --signal {} --signal-after 100ms --allow cut,reset,turned-away", proxy.pid());
     let run = adv(&format!("verify {} -c 4 --pause 1ms {flags}", proxy.endpoint));
     run.assert_ok();
-    assert!(run.json["drained_s"].as_f64().unwrap() < 5.0, "{run:?}");
+    assert!(run.json["drained_s"].as_f64().unwrap() < 20.0, "{run:?}");
     let run = adv(&format!("verify {} -n 10 --until-closed --signal {}", tcp_echo(), std::process::id()));
     assert!(run.code == 1 && run.fault().contains("before the signal"), "{run:?}");
 }
@@ -197,7 +197,7 @@ fn a_signal_begins_the_drain() {
 fn wrong_datagrams_are_caught_and_lost_ones_allowed() {
     let silent = |number| number % 10 == 3;
     let lossy = udp(move |number, datagram| if silent(number) { Vec::new() } else { vec![datagram.to_vec()] });
-    let run = adv(&format!("verify {lossy} -n 50 -c 1 --timeout 400ms --pipeline 5"));
+    let run = adv(&format!("verify {lossy} -n 50 -c 1 --timeout 1s --pipeline 5"));
     run.assert_ok();
     assert_eq!((run.number("answered"), run.number("counts/lost")), (45, 5), "{run:?}");
 
@@ -209,7 +209,7 @@ fn wrong_datagrams_are_caught_and_lost_ones_allowed() {
         reply[50] ^= u8::from(silent(number));
         vec![reply]
     });
-    adv(&format!("verify {spoilt} -n 50 -c 1 --timeout 400ms --pipeline 5")).assert_faults(&["corrupt", "lost"]);
+    adv(&format!("verify {spoilt} -n 50 -c 1 --timeout 1s --pipeline 5")).assert_faults(&["corrupt", "lost"]);
 
     let last = Mutex::new(Vec::new());
     let crossed = udp(move |_, datagram| vec![std::mem::replace(&mut *last.lock().unwrap(), datagram.to_vec())]);
