@@ -40,11 +40,11 @@ pub(crate) const PLACE: &str = "UDP has hosts and ports; write udp://host:port";
 /// [`RecvError::PeerNoise`](swapwire_core::RecvError::PeerNoise) or
 /// [`SendError::PeerNoise`](swapwire_core::SendError::PeerNoise) after something was sent, if at all.
 ///
-/// Of a name, the first address is taken to which there is a route, with `source` the first of its family. If it refuses (`ECONNREFUSED`, `EHOSTUNREACH`,
-/// `ENETUNREACH`, by ICMP) before anything was received, the link goes on with the next: what was sent did not arrive, and
-/// is sent again there, up to 64 messages of together 64 KiB. If more was sent, nothing is sent again: the link goes on with
-/// the next address, and the refusal is told. What an address has not refused by the time of a send 5 s after the first
-/// counts as taken: from then on the link stays there, and a refusal is told. The link's [`ConnInfo`] names the first.
+/// Of a name, the first address is taken to which there is a route, with `source` the first of its family. If it refuses
+/// (`ECONNREFUSED`, `EHOSTUNREACH`, `ENETUNREACH`, by ICMP) before anything was received, the link goes on with the next: what
+/// was sent is sent again there, up to 64 messages of together 64 KiB. If more was sent, nothing is sent again: the link goes
+/// on with the next address, and the refusal is told. An address that has refused nothing by the time of a send 5 s after the
+/// first stands: from then on the link stays there, and a refusal is told. The link's [`ConnInfo`] names the first.
 ///
 /// A link to a multicast address, or with `broadcast=true` to a broadcast address, is not connected: it hears whoever sends
 /// to its port, as those who answer do so from addresses of their own. The application must tell them apart.
