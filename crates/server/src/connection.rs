@@ -88,8 +88,11 @@ impl<'a> Connection<'a> {
     pub(crate) fn drain_is_over(&mut self) -> bool {
         self.cx.drain.has_begun() && {
             self.second_look.begin_anew();
-            let now = self.keeper().now();
-            now >= self.drain_seen.begin(now) + self.keeper().grace
+            let (now, keeper) = (self.keeper().now(), self.keeper());
+            now >= self.drain_seen.begin(now) + keeper.grace && {
+                self.drain_seen.set_right(keeper);
+                now >= self.drain_seen.begin(now) + keeper.grace
+            }
         }
     }
 
@@ -181,9 +184,14 @@ impl<'a> Connection<'a> {
     /// The entry has come due, or there was none.
     #[cold]
     fn wait_anew(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
+        let keeper = self.keeper();
+        self.waiting_since = keeper.begun(self.waiting_since);
         let (deadline, late) = match self.input.is_partial() {
-            true => (self.frame_deadline, SessionEnd::FrameTimeout),
-            false => (self.waiting_since + self.keeper().idle, SessionEnd::IdleTimeout),
+            true => {
+                self.frame_deadline = keeper.begun(self.frame_deadline - keeper.frame) + keeper.frame;
+                (self.frame_deadline, SessionEnd::FrameTimeout)
+            }
+            false => (self.waiting_since + keeper.idle, SessionEnd::IdleTimeout),
         };
         if !self.cx.drain.has_begun() {
             let over = self.poll_late(task, now, deadline).map(|()| late);
@@ -193,7 +201,8 @@ impl<'a> Connection<'a> {
             }
         }
         // What is quiet as long as a second look takes has nothing to say.
-        let patience = if self.served && !self.input.is_partial() { 0 } else { self.keeper().grace };
+        let patience = if self.served && !self.input.is_partial() { 0 } else { keeper.grace };
+        self.drain_seen.set_right(keeper);
         let drained = self.drain_seen.begin(now) + patience;
         let late = if drained <= deadline { SessionEnd::Drained } else { late };
         self.poll_late(task, now, drained.min(deadline)).map(|()| late)
@@ -337,9 +346,12 @@ impl<'a> Connection<'a> {
 
     #[cold]
     fn wait_for_room(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
-        let now = self.keeper().now();
+        let (now, keeper) = (self.keeper().now(), self.keeper());
+        if !self.seat.is_taken(now) {
+            self.stuck_since.set_right(keeper);
+        }
         let since = self.stuck_since.begin(now);
-        self.poll_late(task, now, since + self.keeper().write).map(|()| Err(SessionEnd::WriteTimeout))
+        self.poll_late(task, now, since + keeper.write).map(|()| Err(SessionEnd::WriteTimeout))
     }
 
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
@@ -349,7 +361,8 @@ impl<'a> Connection<'a> {
             let finished = poll_fn(|task| self.poll_finish(task, &mut held)).await.is_ok();
             if finished && !self.has_ended {
                 let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && self.waiting && !replied;
-                let ticks = if idle { self.keeper().now().saturating_sub(self.waiting_since) } else { 0 };
+                let keeper = self.keeper();
+                let ticks = if idle { keeper.now().saturating_sub(keeper.begun(self.waiting_since)) } else { 0 };
                 let quiet = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
                 held.take().into_iter().for_each(Scratch::give);
                 (self.input, self.account) = Default::default();

@@ -27,6 +27,11 @@ pub(crate) struct Since(Tick);
 impl Since {
     pub(crate) const NEVER: Self = Self(Tick::MAX);
 
+    /// As [`Keeper::begun`], if it began.
+    pub(crate) fn set_right(&mut self, keeper: &Keeper) {
+        self.0 = keeper.begun(self.0);
+    }
+
     /// When it began: `now`, unless it had before.
     pub(crate) fn begin(&mut self, now: Tick) -> Tick {
         self.0 = self.0.min(now);
@@ -34,8 +39,9 @@ impl Since {
     }
 }
 
-/// Deadlines are met this exactly, and never early. Short beside the shortest sensible deadline, long beside what a tick
-/// costs: about a microsecond, and only while somebody asks for the time.
+/// Deadlines are never met early, and no more than two of these late, and the [second look](crate::second_look) that follows.
+/// Short beside the shortest sensible deadline, long beside what a tick costs: about a microsecond, and only while somebody
+/// asks for the time.
 pub(crate) const TICK: Duration = Duration::from_millis(16);
 
 /// Longer than any clock lives, and short enough to be added to.
@@ -43,6 +49,12 @@ const NEVER: Tick = Tick::MAX / 4;
 
 /// When the clock is so late, something held up its thread.
 pub(crate) const HELD_UP: Duration = Duration::from_millis(100);
+
+/// A clock that went on by more ticks at once has jumped: the tick that [`ticks`] adds and the second look do not make up
+/// for it.
+const LEAST_JUMP: Tick = 3;
+/// So many jumps are remembered, and of more the longest.
+const JUMPS: usize = 16;
 
 /// Buckets of the wheel; an entry that is due later than a lap ahead is looked at once a lap.
 const BUCKETS: usize = 512;
@@ -61,6 +73,16 @@ pub(crate) struct Keeper {
     /// The shortest deadline: nobody is entered further ahead, so nobody need be moved nearer.
     horizon: Tick,
     wheel: Mutex<Wheel>,
+    /// At most [`JUMPS`].
+    jumps: Mutex<Vec<Jump>>,
+}
+
+/// The clock was late, as the process was stopped or its thread was held up. Who asked for the time before it was set right
+/// was told a tick long over.
+#[derive(Clone, Copy, Debug)]
+struct Jump {
+    from: Tick,
+    to: Tick,
 }
 
 #[derive(Debug)]
@@ -104,6 +126,7 @@ impl Keeper {
                 buckets: vec![Vec::new(); BUCKETS],
                 swept: 0,
             }),
+            jumps: Mutex::new(Vec::new()),
         }
     }
 
@@ -171,10 +194,37 @@ impl Keeper {
 
     fn tick(&self) {
         let now = self.elapsed();
+        // While it stands still nobody is told an old time.
+        let goes = !self.pace.has_stopped();
+        let before = self.now.load(Ordering::Acquire);
+        if goes && now > before + LEAST_JUMP {
+            self.jump(before, now);
+        }
         self.now.fetch_max(now, Ordering::AcqRel);
         self.pace.slow_down();
         let due = self.wheel().sweep(now);
         due.into_iter().for_each(Waker::wake);
+    }
+
+    #[cold]
+    fn jump(&self, from: Tick, to: Tick) {
+        let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+        // By then everybody has asked what began when.
+        let memory = self.horizon.max(self.grace).saturating_add(LEAST_JUMP);
+        jumps.retain(|jump| to < jump.to.saturating_add(memory));
+        jumps.push(Jump { from, to });
+        if jumps.len() > JUMPS {
+            let shortest = (0..jumps.len()).min_by_key(|&index| jumps[index].to - jumps[index].from);
+            shortest.map(|index| jumps.swap_remove(index));
+        }
+    }
+
+    /// When that really began, at the latest, of which the clock said that it began at `tick`. To be asked, and kept, before
+    /// a deadline is believed to be over, at the first look behind the beginning.
+    #[cold]
+    pub(crate) fn begun(&self, tick: Tick) -> Tick {
+        let jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+        jumps.iter().find(|jump| jump.from == tick).map_or(tick, |jump| jump.to)
     }
 
     /// Wakes everybody who has waited, due or not.

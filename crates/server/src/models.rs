@@ -127,6 +127,28 @@ fn a_clock_finds_who_waits_and_stops() {
     });
 }
 
+/// Whoever finds a clock going, or has set it going, sees the time that it was set to, and not that at which it had stopped.
+#[test]
+fn nobody_is_told_when_a_clock_stopped() {
+    loom::model(|| {
+        let (pace, time) = (Arc::new(Pace::new()), Arc::new(AtomicUsize::new(0)));
+        let users: Vec<_> = (0..2)
+            .map(|_| {
+                let (pace, time) = (Arc::clone(&pace), Arc::clone(&time));
+                thread::spawn(move || {
+                    if !pace.is_used() {
+                        pace.use_it(|| {
+                            time.fetch_max(1, Ordering::AcqRel);
+                        });
+                    }
+                    assert_eq!(time.load(Ordering::Relaxed), 1, "an old time");
+                })
+            })
+            .collect();
+        users.into_iter().for_each(|user| user.join().unwrap());
+    });
+}
+
 /// The end of a group: told by one of those who become quiet for good, once, and never while another is busy for good.
 #[test]
 fn a_group_is_quiet_when_its_last_member_is() {

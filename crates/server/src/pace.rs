@@ -23,16 +23,24 @@ impl Pace {
         Self { pace: AtomicU8::new(STOPPED), driver: AtomicWaker::new() }
     }
 
-    /// Whether somebody has asked since the last tick, so that another one is to come.
+    /// Whether somebody has asked since the last tick, so that another one is to come. Who hears so sees what the clock was
+    /// set to.
     #[inline(always)]
     pub(crate) fn is_used(&self) -> bool {
-        self.pace.load(Ordering::Relaxed) == USED
+        self.pace.load(Ordering::Acquire) == USED
     }
 
-    /// Has it go on for at least a whole tick. If it stood still, it is `set` and its driver woken.
-    pub(crate) fn use_it(&self, set: impl FnOnce()) {
-        if self.pace.swap(USED, Ordering::AcqRel) == STOPPED {
+    /// Has it go on for at least a whole tick. If it stood still, it is `set`, before others find it used, and its driver
+    /// is woken.
+    pub(crate) fn use_it(&self, set: impl Fn()) {
+        let stood = self.has_stopped();
+        if stood {
             set();
+        }
+        if self.pace.swap(USED, Ordering::AcqRel) == STOPPED {
+            if !stood {
+                set();
+            }
             self.driver.wake();
         }
     }

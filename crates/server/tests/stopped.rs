@@ -160,6 +160,77 @@ async fn who_has_read_meanwhile_is_written_to() {
     }
 }
 
+/// Stopped while it was at work, as it began to be idle, to have half a frame, not to get rid of a reply: none of these
+/// began when the clock was told last.
+#[tokio::test(start_paused = true)]
+async fn what_begins_as_it_goes_on_began_no_sooner() {
+    for (endpoint, kind) in ALL {
+        let net = Stopped::new();
+        let short = limits(|l| {
+            l.idle_timeout = Some(Duration::from_secs(2));
+            l.frame_timeout = Some(Duration::from_secs(2));
+            l.write_timeout = Some(Duration::from_secs(2));
+        });
+        let server = serve(&net, endpoint, kind, short).await;
+        let mut session = connect(&net, endpoint, Framing::Lines).await;
+        for round in ["one", "two", "three"] {
+            say(&mut session, round).await;
+            assert_eq!(text(&mut session).await, round, "{endpoint} {kind:?}");
+            net.stop();
+            say(&mut session, "meanwhile").await;
+            net.go_on_at_work_after(STOP).await;
+            assert_eq!(text(&mut session).await, "meanwhile", "{endpoint} {kind:?}");
+            sleep(Duration::from_millis(1900)).await;
+        }
+        assert_eq!(late(server.snapshot()), 0, "{endpoint} {kind:?}");
+        if endpoint != "mem:a" {
+            continue;
+        }
+        // Replies of which the wire holds but a few; and half a frame.
+        const REPLIES: usize = 20;
+        let mut stuck = connect(&net, endpoint, Framing::Lines).await;
+        let mut half = connect(&net, endpoint, Framing::Chunks).await;
+        say(&mut stuck, "one").await;
+        say(&mut half, "one\n").await;
+        assert_eq!((text(&mut stuck).await, text(&mut half).await), ("one".into(), "one\n".into()));
+        net.stop();
+        for _ in 0..REPLIES {
+            say(&mut stuck, "much").await;
+        }
+        say(&mut half, "hal").await;
+        net.go_on_at_work_after(STOP).await;
+        sleep(Duration::from_millis(1900)).await;
+        say(&mut half, "f\n").await;
+        assert_eq!(text(&mut half).await, "half\n", "{kind:?}");
+        for _ in 0..REPLIES {
+            assert_eq!(stuck.recv().await.unwrap().map(|reply| reply.len()), Some(MUCH), "{kind:?}");
+        }
+        let stats = server.snapshot();
+        assert_eq!((stats.frame_timeouts, stats.write_timeouts), (0, 0), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grace_that_begins_as_it_goes_on_is_a_whole_one() {
+    for kind in [Kind::Messages, Kind::Sessions] {
+        let net = Stopped::new();
+        let server = serve(&net, "mem:a", kind, limits(|_| {})).await;
+        let mut half = connect(&net, "mem:a", Framing::Chunks).await;
+        say(&mut half, "one\n").await;
+        assert_eq!(text(&mut half).await, "one\n");
+        net.stop();
+        say(&mut half, "hal").await;
+        let drained = tokio::spawn(server.stop());
+        net.go_on_at_work_after(STOP).await;
+        sleep(Duration::from_millis(900)).await;
+        say(&mut half, "f\n").await;
+        assert_eq!(text(&mut half).await, "half\n", "{kind:?}");
+        drop(half);
+        let report = drained.await.unwrap();
+        assert!(report.is_clean(), "{kind:?}: {report}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_was_done_meanwhile_came_in_time() {
     let net = Stopped::new();

@@ -136,6 +136,41 @@ async fn the_clock_stops_when_nobody_asks_and_is_right_when_somebody_does() {
     assert!(waiting.is_finished());
 }
 
+/// A clock that is late jumps; what it told last began no sooner than it was set right. One that stood still does not.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_late_says_what_began_when() {
+    let limits = Limits { idle_timeout: Some(HOUR), frame_timeout: None, write_timeout: None, ..Limits::default() };
+    let driven = Driven::new(&limits).await;
+    let keeper = &driven.keeper;
+    let stood = keeper.now();
+    tokio::time::sleep(HOUR / 4).await;
+    assert!(keeper.now() > stood + 1000);
+    assert_eq!(keeper.begun(stood), stood, "it stood still, and was right when it was asked");
+    let mut jumps = Vec::new();
+    for millis in (0..20).map(|i| 1000 + 100 * i) {
+        let told = keeper.now();
+        tokio::time::advance(Duration::from_millis(millis)).await;
+        let told_behind = keeper.now();
+        tokio::time::sleep(TICK).await;
+        jumps.push((told, keeper.begun(told_behind)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // The longest are remembered.
+    for (i, &(from, to)) in jumps.iter().enumerate() {
+        assert!(to >= from + 1000 / 16, "{i}: {from} to {to}");
+        assert_eq!(keeper.begun(from), if i < 20 - JUMPS { from } else { to }, "{i}");
+    }
+    // When nobody can have begun at them, they are forgotten.
+    for _ in 0..2 {
+        tokio::time::sleep(2 * HOUR).await;
+        let told = keeper.now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::sleep(TICK).await;
+        assert!(keeper.begun(told) > told);
+    }
+    assert_eq!(keeper.jumps.lock().unwrap().len(), 1);
+}
+
 /// The successor in a seat is looked at when its predecessor was due, at most, and not woken for good.
 #[tokio::test(start_paused = true)]
 async fn a_seat_that_is_used_again_has_its_own_deadline() {

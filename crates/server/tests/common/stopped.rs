@@ -41,6 +41,17 @@ impl Stopped {
         asleep.into_iter().flatten().for_each(Waker::wake);
     }
 
+    /// Goes on after `time`, stopped while it was at work: what has come is told before any timer goes off. Whoever is to be
+    /// told must have asked.
+    pub async fn go_on_at_work_after(&self, time: Duration) {
+        while self.asleep.lock().unwrap().as_ref().is_some_and(Vec::is_empty) {
+            tokio::task::yield_now().await;
+        }
+        let asleep = self.asleep.lock().unwrap().take();
+        asleep.into_iter().flatten().for_each(Waker::wake);
+        tokio::time::advance(time).await;
+    }
+
     fn poll_awake(&self, cx: &Context<'_>) -> Poll<()> {
         match &mut *self.asleep.lock().unwrap() {
             None => Poll::Ready(()),
