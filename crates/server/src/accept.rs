@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Link, Listener};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::caretaker::Caretaker;
 use crate::complaint::Complaint;
@@ -124,13 +124,13 @@ impl Acceptor {
         if let Err(error) = door.listener.refuse_arrivals() {
             tracing::debug!(endpoint = %self.cx.endpoint, %error, "whoever comes during the drain may be reset");
         }
-        let end = Instant::now() + self.cx.limits.drain_grace;
+        let cx = Arc::clone(&self.cx);
         let all_quiet = door.member.all_quiet();
         let mut all_quiet = pin!(all_quiet);
+        // Whoever comes does not make it longer.
+        let mut grace = pin!(over(cx.limits.drain_grace, &cx.stats));
         let mut quiet = false;
         for _ in 0..LAST_CALL {
-            let left = end.saturating_duration_since(Instant::now());
-            let patience = if quiet { left } else { left.min(QUIET) };
             tokio::select! {
                 biased;
                 next = door.next(&self.room) => {
@@ -142,11 +142,9 @@ impl Acceptor {
                     }
                 }
                 () = &mut all_quiet => break,
-                () = self.cx.abort.cancelled() => break,
-                () = over(patience, &self.cx.stats) => {
-                    if Instant::now() >= end {
-                        break;
-                    }
+                () = cx.abort.cancelled() => break,
+                () = &mut grace => break,
+                () = over(QUIET, &cx.stats), if !quiet => {
                     // If it is full, sessions that end make room.
                     quiet = door.refuses || self.room.is_free();
                     door.member.set_quiet(quiet);

@@ -157,3 +157,24 @@ async fn a_listener_that_is_dead_ends_alone_and_is_reported() {
     assert_eq!(report.failed.len(), 1);
     assert_eq!(report.failed[0].0.to_string(), "mem:dead");
 }
+
+/// Whoever comes in the drain is served, as the listener cannot refuse them; but none makes the grace longer.
+#[tokio::test(start_paused = true)]
+async fn a_drain_takes_who_comes_for_no_longer_than_its_grace() {
+    let net = Net::new();
+    let failing = Failing { inner: net.registry.clone(), errors: Arc::default() };
+    let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
+    let builder = net.server().transport(failing).listen("mem:a").handler(echo).framing(Framing::Lines);
+    let server = builder.bind().await.unwrap().start();
+    let registry = net.registry.clone();
+    let comers = tokio::spawn(async move {
+        // Until nobody listens any more.
+        while registry.connect(&"mem:a".parse().unwrap()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    });
+    let report = server.stop().await;
+    comers.await.unwrap();
+    assert!(report.is_clean() && report.stats.sessions >= 1000 / 30, "{report}");
+    assert!(report.drain <= Duration::from_millis(1100), "{report}");
+}
