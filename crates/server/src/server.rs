@@ -10,7 +10,7 @@ use std::time::Duration;
 use swapwire_core::Endpoint;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::context::QUIET;
 use crate::crew::{Crew, Outcome, Served, Word, spread};
@@ -142,10 +142,17 @@ impl Server {
         };
         let in_time = async {
             let mut all = pin!(all);
-            let done = within(limits.drain_timeout, busiest, all.as_mut()).await.is_some();
-            // The process was stopped: it knows only now what came meanwhile.
-            let stopped = !done && begun.elapsed() >= limits.drain_timeout.saturating_add(HELD_UP);
-            done || (stopped && within(limits.drain_grace, busiest, all).await.is_some())
+            let timeout = async {
+                sleep(limits.drain_timeout).await;
+                // The process was stopped: it knows only now what came meanwhile.
+                let stopped = begun.elapsed() >= limits.drain_timeout.saturating_add(HELD_UP);
+                over(if stopped { limits.drain_grace } else { Duration::ZERO }, busiest).await;
+            };
+            tokio::select! {
+                biased;
+                () = &mut all => true,
+                () = timeout => false,
+            }
         };
         let late = tokio::select! {
             biased;

@@ -83,3 +83,28 @@ async fn a_message_that_came_in_pieces_and_is_thought_about_is_no_partial_frame(
     }
     assert_eq!(pieces.recv().await.unwrap().unwrap(), "half\n");
 }
+
+/// The second look takes longer where many are open; that is no stop, for which there would be a grace.
+#[tokio::test(start_paused = true)]
+async fn a_drain_of_many_ends_at_its_deadline() {
+    const MANY: usize = 5200;
+    let net = Net::new();
+    let limits = limits(|l| {
+        l.max_connections = MANY;
+        l.drain_timeout = Duration::from_secs(1);
+        l.drain_grace = Duration::from_secs(10);
+    });
+    let waits = handler_fn_async(|_| std::future::pending::<Result<Vec<u8>, HandlerError>>());
+    let server = net.start_limited("mem:a", waits, limits).await;
+    let mut sessions = Vec::new();
+    for _ in 0..MANY {
+        let mut session = net.connect("mem:a").await;
+        session.send("wait").await.unwrap();
+        session.flush().await.unwrap();
+        sessions.push(session);
+    }
+    until(&server, |stats| stats.sessions == MANY as u64).await;
+    let report = server.stop().await;
+    assert_eq!(report.cut, MANY as u64, "{report}");
+    assert!(report.drain < Duration::from_millis(1500), "{report}");
+}
