@@ -39,7 +39,7 @@ impl Since {
     }
 }
 
-/// Deadlines are never met early, and no more than two of these late, and the [second look](crate::second_look) that follows.
+/// Deadlines are never met early, and at most three of these late, before the [second look](crate::second_look) at them.
 /// Short beside the shortest sensible deadline, long beside what a tick costs: about a microsecond, and only while somebody
 /// asks for the time.
 pub(crate) const TICK: Duration = Duration::from_millis(16);

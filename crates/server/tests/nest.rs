@@ -105,12 +105,17 @@ struct House {
     server: Running,
 }
 
+/// Nothing is to be cut, however busy the machine is.
+const PATIENT: Duration = Duration::from_secs(50);
+/// Something is to be cut, and all else is done by then.
+const CUT: Duration = Duration::from_secs(2);
+
 impl House {
-    async fn new() -> Self {
+    async fn new(drain_timeout: Duration) -> Self {
         let (net, acts) = (Net::new(), Arc::new(Acts { gate: Some(Semaphore::new(0)), ..Acts::default() }));
         let limits = limits(|l| {
             l.max_connections = 10_000;
-            l.drain_timeout = Duration::from_millis(50);
+            l.drain_timeout = drain_timeout;
         });
         let server = net.start_limited("mem:a", PerMessage::new(Arc::clone(&acts)), limits).await;
         Self { net, acts, server }
@@ -155,7 +160,7 @@ fn on_each<F: Future>(test: impl Fn() -> F) {
 #[test]
 fn many_sessions_are_woken_from_other_threads_at_once() {
     on_each(|| async {
-        let house = House::new().await;
+        let house = House::new(PATIENT).await;
         let mut sessions = house.sessions(500, "told").await;
         for round in 0..10 {
             while house.acts.told.lock().unwrap().len() < sessions.len() {
@@ -184,7 +189,7 @@ fn many_sessions_are_woken_from_other_threads_at_once() {
 #[test]
 fn a_session_that_wakes_itself_for_ever_starves_nobody() {
     on_each(|| async {
-        let house = House::new().await;
+        let house = House::new(CUT).await;
         let hogs = house.sessions(3, "spin").await;
         let mut session = house.net.connect("mem:a").await;
         for i in 0..100 {
@@ -204,7 +209,7 @@ fn a_session_that_wakes_itself_for_ever_starves_nobody() {
 #[test]
 fn a_panic_costs_one_session_when_it_is_polled_and_when_it_is_dropped() {
     on_each(|| async {
-        let house = House::new().await;
+        let house = House::new(CUT).await;
         let mut waiting = house.sessions(20, "wait").await;
         for _ in 0..5 {
             let mut session = house.net.connect("mem:a").await;
@@ -236,7 +241,7 @@ fn a_panic_costs_one_session_when_it_is_polled_and_when_it_is_dropped() {
 #[test]
 fn dropping_the_server_drops_all_its_sessions() {
     on_each(|| async {
-        let house = House::new().await;
+        let house = House::new(PATIENT).await;
         let mut sessions = house.sessions(200, "wait").await;
         sessions.extend(house.sessions(1, "spin").await);
         sessions.extend(house.sessions(200, "told").await);
@@ -257,7 +262,7 @@ fn dropping_the_server_drops_all_its_sessions() {
 #[test]
 fn a_waker_of_a_session_that_has_ended_is_harmless() {
     on_each(|| async {
-        let house = House::new().await;
+        let house = House::new(PATIENT).await;
         let sessions = house.sessions(50, "told").await;
         let old = std::mem::take(&mut *house.acts.told.lock().unwrap());
         old.iter().for_each(Told::tell);

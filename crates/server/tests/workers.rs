@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use common::{Net, ask, limits};
+use common::{Net, ask, limits, until};
 use swapwire_core::{
     BindError, Bound, Capabilities, ConnectError, DatagramSocket, Endpoint, Framing, Handler, HandlerError, Incoming,
     Link, Listener, RecvBatch, Reply, Request, SendBatch, Session, SessionConfig, SessionHandler, Transport,
@@ -129,7 +129,8 @@ fn blocking() -> (Blocking, Receiver<()>, SyncSender<()>) {
 async fn a_handler_that_blocks_its_thread_stalls_one_worker_and_holds_up_no_report() {
     let net = Net::new();
     let (handler, has_begun, go_on) = blocking();
-    let short = limits(|limits| limits.drain_timeout = Duration::from_millis(50));
+    // Long enough for the worker that is not stuck.
+    let short = limits(|limits| limits.drain_timeout = Duration::from_secs(3));
     let builder = net.server().workers(2).listen("mem:a").listen("mem:b").handler(handler).limits(short);
     let server = builder.framing(Framing::Lines).bind().await.unwrap().start();
     let mut stuck = net.connect("mem:a").await;
@@ -137,6 +138,7 @@ async fn a_handler_that_blocks_its_thread_stalls_one_worker_and_holds_up_no_repo
     stuck.flush().await.unwrap();
     tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
     assert_eq!(ask(&mut net.connect("mem:b").await, "other").await, "other");
+    until(&server, |stats| stats.done == 1).await;
     let report = server.stop().await;
     assert_eq!(report.cut, 1, "{report}");
     go_on.send(()).unwrap();
@@ -401,8 +403,9 @@ fn pairs() -> Pairs {
 async fn the_listeners_of_a_group_take_what_comes_until_all_are_quiet_and_close_together() {
     let pairs = pairs();
     let builder = Net { registry: Default::default() }.server().transport(pairs.clone()).workers(2);
-    let server = builder.listen("mem:a").handler(echo()).framing(Framing::Lines).bind().await.unwrap();
-    let report = server.run_until(async {}).await;
+    let patient = limits(|l| (l.drain_grace, l.drain_timeout) = (Duration::from_secs(60), Duration::from_secs(60)));
+    let builder = builder.listen("mem:a").handler(echo()).framing(Framing::Lines).limits(patient);
+    let report = builder.bind().await.unwrap().run_until(async {}).await;
     assert!(report.is_clean() && report.stats.sessions == LATE as u64 + 1, "{report}");
     assert_eq!(sorted(&pairs), [(0, LATE), (1, LATE)]);
 }
