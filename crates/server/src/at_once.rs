@@ -10,8 +10,9 @@ use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, Request, SendBat
 
 use crate::ServeContext;
 use crate::bound::Bound;
+use crate::catch::catch;
 use crate::gate::{Gate, fits};
-use crate::runner::{MOST_REPLIES, Work, local_addr, settle, unless_it_panics};
+use crate::runner::{MOST_REPLIES, Work, local_addr, settle};
 
 /// What handling a batch takes besides the batch.
 pub(crate) struct AtOnce {
@@ -46,7 +47,7 @@ impl AtOnce {
         task: &mut Context<'_>,
         cx: &ServeContext,
     ) {
-        while unless_it_panics(|| self.run(handler, work, out, task, cx)).is_none() {
+        while catch(|| self.run(handler, work, out, task, cx)).is_none() {
             settle(&mut self.replies, None, None, self.bound, cx);
         }
         out.take_bytes(&mut self.replies);

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::serve_listener;
+use crate::catch::let_go;
 use crate::context::Drain;
 use crate::group::Member;
 use crate::group_socket::GroupSocket;
@@ -126,8 +127,8 @@ impl Crew {
             loops.spawn(async move {
                 let local = part.served.local.clone();
                 // A transport of somebody else's may panic; then this endpoint has failed, and says so.
-                let served = AssertUnwindSafe(part.serve(cx, room)).catch_unwind().await;
-                let (cut, result) = served.unwrap_or_else(|_| (0, Err(io::Error::other("its loop panicked"))));
+                let served = AssertUnwindSafe(part.serve(cx, room)).catch_unwind().await.map_err(let_go);
+                let (cut, result) = served.unwrap_or_else(|()| (0, Err(io::Error::other("its loop panicked"))));
                 (local, cut, result)
             });
         }

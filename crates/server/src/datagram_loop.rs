@@ -10,8 +10,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use swapwire_core::{DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
 
-use crate::ServeContext;
 use crate::at_once::AtOnce;
+use crate::catch::catch;
 use crate::context::{DrainWatch, LastCall};
 use crate::gate::Gate;
 use crate::intake::Intake;
@@ -19,6 +19,7 @@ use crate::outlet::Outlet;
 use crate::runner::{Desk, Late, Work, run};
 use crate::stats::Stats;
 use crate::troubles::Trouble;
+use crate::{ServeContext, SessionEnd};
 
 /// Datagrams received at once.
 pub(crate) const BATCH: usize = 64;
@@ -153,7 +154,15 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         Stats::add(&self.cx.stats.messages, handled);
         Stats::add(&self.cx.stats.dropped_requests, unhandled);
         Stats::add(&self.cx.stats.failed_replies, unsent);
-        self.waiting.len() as u64 + unhandled + unsent
+        let waiting = std::mem::take(&mut self.waiting);
+        let cut = waiting.len() as u64 + unhandled + unsent;
+        // What they hold may panic when it is dropped.
+        for call in waiting {
+            if catch(|| drop(call)).is_none() {
+                self.cx.ended(SessionEnd::Panicked);
+            }
+        }
+        cut
     }
 
     /// Takes the replies of calls that had to wait, until the batch is full.

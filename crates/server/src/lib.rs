@@ -52,6 +52,7 @@ mod worker;
 
 mod accept;
 mod caretaker;
+mod catch;
 mod deadline;
 mod door;
 mod health;

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::{AbortHandle, yield_now};
 
 use crate::accept::Admitted;
+use crate::catch::catch;
 use crate::sync::Ordering;
 use crate::wakes::{Bell, Wakes};
 use crate::{ServeContext, SessionEnd};
@@ -134,10 +134,10 @@ impl Table {
         seat.bell.silence();
         let Some(session) = &mut seat.session else { return };
         let mut task = Context::from_waker(&seat.waker);
-        let end = match catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(&mut task))) {
-            Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(end)) => end,
-            Err(_) => SessionEnd::Panicked,
+        let end = match catch(|| session.as_mut().poll(&mut task)) {
+            Some(Poll::Pending) => return,
+            Some(Poll::Ready(end)) => end,
+            None => SessionEnd::Panicked,
         };
         let session = seat.session.take();
         self.free.push(index);
@@ -146,7 +146,7 @@ impl Table {
 
     /// What a session holds may panic when it is dropped; that is its own end too.
     fn end(&self, session: Option<Session>, end: SessionEnd) {
-        let end = if catch_unwind(AssertUnwindSafe(|| drop(session))).is_ok() { end } else { SessionEnd::Panicked };
+        let end = catch(|| drop(session)).map_or(SessionEnd::Panicked, |()| end);
         self.cx.stats.closed();
         self.cx.ended(end);
         if self.shared.live.fetch_sub(1, Ordering::AcqRel) == 1 {

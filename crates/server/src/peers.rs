@@ -10,11 +10,12 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use swapwire_core::{Addr, ConnInfo, DatagramSocket, ErrorClass, Link, Peer, RecvBatch, SessionHandler};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::PollSender;
 
 use crate::bound::Bound;
+use crate::catch::let_go;
 use crate::context::{DrainWatch, LastCall};
 use crate::datagram_loop::{BATCH, DRAIN_TURNS};
 use crate::gate::{Gate, fits};
@@ -150,11 +151,19 @@ impl<H: SessionHandler> Loop<H> {
         self.intake.poll_recv(task, &mut *self.socket, &mut self.batch, &self.cx)
     }
 
-    fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), tokio::task::JoinError>) {
-        // One that was evicted has been counted, and has left the table.
-        let Ok((addr, number, end)) = ended else { return };
-        self.cx.ended(end);
-        self.peers.leave(addr, number);
+    fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), JoinError>) {
+        match ended.map_err(JoinError::try_into_panic) {
+            Ok((addr, number, end)) => {
+                self.cx.ended(end);
+                self.peers.leave(addr, number);
+            }
+            // One that was evicted has been counted, and has left the table; unless it panicked when it was dropped.
+            Err(Ok(payload)) => {
+                let_go(payload);
+                self.cx.ended(SessionEnd::Panicked);
+            }
+            Err(Err(_)) => {}
+        }
     }
 
     /// Takes what the sessions send, until the batch is full. Whether there was anything.
@@ -237,7 +246,8 @@ impl<H: SessionHandler> Loop<H> {
         let task = self.sessions.spawn(async move {
             let link = Link::messages(wire, info);
             let serve = std::panic::AssertUnwindSafe(serve_session(&*handler, link, &cx));
-            (peer, number, serve.catch_unwind().await.unwrap_or(SessionEnd::Panicked))
+            let end = serve.catch_unwind().await.map_err(let_go);
+            (peer, number, end.unwrap_or(SessionEnd::Panicked))
         });
         self.peers.seat(peer, vacancy, queue, account, task);
         Ok(())

@@ -6,7 +6,6 @@
 
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -16,6 +15,7 @@ use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, Reply
 
 use crate::ServeContext;
 use crate::bound::Bound;
+use crate::catch::catch;
 use crate::gate::{Gate, fits};
 use crate::stats::Stats;
 use crate::troubles::Trouble;
@@ -170,7 +170,7 @@ pub(crate) async fn run<H: Handler>(
             let request = Request::new(message, sender.peer.as_ref(), &sender.local);
             let mut lent = replies.call(room, sender.peer.is_some());
             let (called, reply) = (&*handler, lent.reply());
-            let (result, back) = match unless_it_panics(move || called.handle(request, reply)) {
+            let (result, back) = match catch(move || called.handle(request, reply)) {
                 Some(call) => Call { call: pin!(Some(call)), work: Some(work), desk: &desk }.await,
                 None => (None, Some(work)),
             };
@@ -246,7 +246,7 @@ pub(crate) fn settle(
 #[cold]
 fn failed(error: Option<HandlerError>, peer: Option<&Addr>, bound: Bound, cx: &ServeContext) {
     // To show and to drop an error is the handler's code as well.
-    let told = error.and_then(|error| unless_it_panics(|| tell_error(error, peer, bound, cx)));
+    let told = error.and_then(|error| catch(|| tell_error(error, peer, bound, cx)));
     if told.is_none() {
         Stats::one(&cx.stats.panics);
         cx.tell(Trouble::Panic, peer, "");
@@ -273,11 +273,6 @@ fn reply_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a R
     sources.take(MOST_SOURCES).find_map(|error| error.downcast_ref())
 }
 
-/// What `call` gives; a panic costs one call, not the socket.
-pub(crate) fn unless_it_panics<T>(call: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(call)).ok()
-}
-
 /// One call. When it is not ready at once, the work goes back to the desk.
 struct Call<'a, F> {
     /// Dropped where a panic of it is caught.
@@ -292,7 +287,7 @@ impl<F: Future> Future for Call<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let polled = unless_it_panics(|| {
+        let polled = catch(|| {
             let polled = this.call.as_mut().as_pin_mut()?.poll(cx);
             if polled.is_ready() {
                 this.call.set(None);
@@ -302,7 +297,7 @@ impl<F: Future> Future for Call<'_, F> {
         match polled.flatten() {
             Some(Poll::Ready(result)) => Poll::Ready((Some(result), this.work.take())),
             None => {
-                unless_it_panics(|| this.call.set(None));
+                catch(|| this.call.set(None));
                 Poll::Ready((None, this.work.take()))
             }
             Some(Poll::Pending) => {

@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use swapwire_core::{HandlerError, Link, Progress, SendError, Session, SessionFault, SessionGuard, SessionHandler};
 use tokio::time::Instant;
 
+use crate::catch::let_go;
 use crate::close::{DISCARD, LINGER, patience};
 use crate::deadline::{Deadlines, after};
 use crate::ledger::{Account, Ledger};
@@ -81,7 +82,10 @@ async fn run<H: SessionHandler>(
         if let Poll::Ready(result) = run.as_mut().poll(task) {
             return Poll::Ready(match result {
                 Ok(result) => end_of(result, guard, cx),
-                Err(_) => SessionEnd::Panicked,
+                Err(payload) => {
+                    let_go(payload);
+                    SessionEnd::Panicked
+                }
             });
         }
         let progress = guard.progress();

@@ -6,6 +6,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::accept::Admitted;
+use crate::catch::let_go;
 use crate::nest::Nest;
 use crate::{ServeContext, SessionEnd};
 
@@ -79,9 +80,12 @@ impl Sessions {
 
 fn note(cx: &ServeContext, ended: Result<SessionEnd, JoinError>) {
     cx.stats.closed();
-    cx.ended(match ended {
+    cx.ended(match ended.map_err(JoinError::try_into_panic) {
         Ok(end) => end,
-        Err(error) if error.is_panic() => SessionEnd::Panicked,
-        Err(_) => SessionEnd::Cut,
+        Err(Ok(payload)) => {
+            let_go(payload);
+            SessionEnd::Panicked
+        }
+        Err(Err(_)) => SessionEnd::Cut,
     });
 }

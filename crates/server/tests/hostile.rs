@@ -1,4 +1,5 @@
 //! Handlers that replace the `Reply` they are lent: it costs their own call, and nobody else a byte.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 
@@ -8,8 +9,8 @@ use std::task::{Context, Poll};
 use common::forged::Forged;
 use common::hostile::{Hostile, TRICKS};
 use common::{Net, ask, limits, text, until};
-use swapwire_core::{Framing, Handler, HandlerError, Reply, Request};
-use swapwire_server::{Running, Server};
+use swapwire_core::{Framing, Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait};
+use swapwire_server::{IntoService, PerMessage, PerSession, Running, Server};
 
 /// The one call that played the trick was counted.
 fn is_blamed(server: &Running, trick: &str) {
@@ -109,6 +110,15 @@ async fn two_calls_that_wait_and_exchange_replies_both_fail_and_nobody_gets_the_
     }
 }
 
+/// What a panic carries that panics when it is dropped, as does what that panic carries.
+struct Chain;
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        std::panic::panic_any(Bomb);
+    }
+}
+
 struct Bomb;
 
 impl Drop for Bomb {
@@ -144,6 +154,7 @@ struct Explosive {
 
 struct Call {
     waits: bool,
+    panics: bool,
     result: Option<Result<(), HandlerError>>,
     _bomb: Option<Bomb>,
 }
@@ -155,6 +166,9 @@ impl Future for Call {
         if std::mem::take(&mut self.waits) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if self.panics {
+            std::panic::panic_any(Chain);
         }
         Poll::Ready(self.result.take().expect("polled once more"))
     }
@@ -170,7 +184,8 @@ impl Handler for Explosive {
             b"error" => Err(BadError(Bomb).into()),
             message => reply.send(message.to_ascii_uppercase()).map_err(Into::into),
         };
-        Call { waits: self.waits, result: Some(result), _bomb: (request.message() == b"call").then(|| Bomb) }
+        let (panics, bomb) = (request.message() == b"payload", request.message() == b"call");
+        Call { waits: self.waits, panics, result: Some(result), _bomb: bomb.then(|| Bomb) }
     }
 
     fn ready_at_once(&self) -> bool {
@@ -178,24 +193,134 @@ impl Handler for Explosive {
     }
 }
 
+/// The same, for the messages of a session.
+#[async_trait]
+impl SessionHandler for Explosive {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        let mut bomb = None;
+        while let Some(message) = session.recv().await? {
+            match &message[..] {
+                b"error" => return Err(BadError(Bomb).into()),
+                b"payload" => std::panic::panic_any(Chain),
+                b"call" => bomb = Some(Bomb),
+                message => session.send(message.to_ascii_uppercase()).await?,
+            }
+            if bomb.is_some() {
+                break;
+            }
+        }
+        drop(bomb);
+        Ok(())
+    }
+}
+
+const WIRES: [&str; 3] = ["mem:here", "mem-seq:here", "mem-dgram:here"];
+
+async fn costs_its_own_call<K>(endpoint: &str, handler: impl IntoService<K>, bad: &str, what: &str) {
+    let net = Net::new();
+    let server = net.start_limited(endpoint, handler, limits(|_| ())).await;
+    let mut other = net.connect(endpoint).await;
+    assert_eq!(ask(&mut other, "before").await, "BEFORE", "{what}");
+    let mut session = net.connect(endpoint).await;
+    session.send(bad).await.unwrap();
+    session.flush().await.unwrap();
+    until(&server, |stats| stats.panics + stats.handler_errors > 0).await;
+    assert_eq!(ask(&mut other, "after").await, "AFTER", "{what}");
+    let mut later = net.connect(endpoint).await;
+    assert_eq!(ask(&mut later, "later").await, "LATER", "{what}");
+    drop((session, other, later));
+    let report = server.stop().await;
+    assert_eq!((report.stats.panics, report.stats.handler_errors), (1, 0), "{what}: {report}");
+    assert!(report.is_clean(), "{what}: {report}");
+}
+
+async fn whatever_panics_costs_its_own_call() {
+    for endpoint in WIRES {
+        for bad in ["call", "error", "payload"] {
+            for waits in [false, true] {
+                let what = format!("{bad} on {endpoint}, waits: {waits}");
+                costs_its_own_call(endpoint, PerMessage::new(Explosive { waits }), bad, &what).await;
+            }
+            let what = format!("{bad} on {endpoint}, sessions");
+            costs_its_own_call(endpoint, PerSession::new(Explosive { waits: false }), bad, &what).await;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_panics_when_it_is_dropped_or_shown_costs_its_own_call() {
-    for endpoint in ["mem:here", "mem-seq:here", "mem-dgram:here"] {
-        for (waits, bad) in [(false, "call"), (false, "error"), (true, "call"), (true, "error")] {
-            let what = format!("{bad} on {endpoint}, waits: {waits}");
-            let net = Net::new();
-            let server = net.start_limited(endpoint, Explosive { waits }, limits(|_| ())).await;
-            let mut other = net.connect(endpoint).await;
-            assert_eq!(ask(&mut other, "before").await, "BEFORE", "{what}");
-            let mut session = net.connect(endpoint).await;
-            session.send(bad).await.unwrap();
-            session.flush().await.unwrap();
-            until(&server, |stats| stats.panics + stats.handler_errors > 0).await;
-            assert_eq!(ask(&mut other, "after").await, "AFTER", "{what}");
-            let mut later = net.connect(endpoint).await;
-            assert_eq!(ask(&mut later, "later").await, "LATER", "{what}");
-            let stats = server.snapshot();
-            assert_eq!((stats.panics, stats.handler_errors), (1, 0), "{what}");
-        }
+    whatever_panics_costs_its_own_call().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_panics_when_it_is_dropped_or_shown_costs_its_own_call_on_several_threads() {
+    whatever_panics_costs_its_own_call().await;
+}
+
+/// Waits for ever, and panics when it is dropped.
+struct Burst;
+
+struct Fuse;
+
+impl Drop for Fuse {
+    fn drop(&mut self) {
+        std::panic::panic_any(Bomb);
+    }
+}
+
+impl Handler for Burst {
+    async fn handle(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<(), HandlerError> {
+        let _fuse = Fuse;
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl SessionHandler for Burst {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        let _fuse = Fuse;
+        session.recv().await?;
+        session.send("here").await?;
+        session.flush().await?;
+        std::future::pending().await
+    }
+}
+
+async fn is_cut<K>(endpoint: &str, handler: impl IntoService<K>, what: &str) {
+    let net = Net::new();
+    let server = net.start_limited(endpoint, handler, limits(|_| ())).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let mut session = net.connect(endpoint).await;
+        session.send("wait").await.unwrap();
+        session.flush().await.unwrap();
+        sessions.push(session);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let report = server.stop().await;
+    assert_eq!((report.cut, report.failed.len()), (3, 0), "{what}: {report}");
+    // Datagrams' sessions are cut with their socket, and nobody is left to count what they do.
+    let counted = if what == "sessions on mem-dgram:here" { 0 } else { 3 };
+    assert_eq!(report.stats.panics, counted, "{what}: {report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_panics_when_it_is_cut_is_counted_as_the_others() {
+    for endpoint in WIRES {
+        is_cut(endpoint, PerMessage::new(Burst), &format!("messages on {endpoint}")).await;
+        is_cut(endpoint, PerSession::new(Burst), &format!("sessions on {endpoint}")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_panics_as_it_makes_room_takes_no_other_with_it() {
+    let wire = Forged::default();
+    let builder = Server::builder().transport(wire.clone()).listen("forged://192.0.2.200:7");
+    let server = builder.handler(PerSession::new(Burst)).limits(limits(|l| l.max_peers = 1)).bind().await;
+    let server = server.unwrap().start();
+    for (i, peer) in ["192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3"].into_iter().enumerate() {
+        wire.send(peer, "hello");
+        assert_eq!(wire.replies().await, [(peer.to_owned(), b"here".to_vec())]);
+        assert_eq!((server.snapshot().evicted, server.snapshot().panics), (i as u64, i as u64));
     }
 }
