@@ -109,8 +109,8 @@ impl Framing {
     }
 }
 
-/// `message` without one `\n` or `\r\n` at its end.
-pub(crate) fn without_line_end(message: &[u8]) -> &[u8] {
+/// `message` without one `\n` or `\r\n` at its end, as where [lines](Framing::Lines) are messages.
+pub fn without_line_end(message: &[u8]) -> &[u8] {
     match message {
         [line @ .., b'\r', b'\n'] | [line @ .., b'\n'] => line,
         message => message,
@@ -122,10 +122,8 @@ pub(crate) fn without_line_end(message: &[u8]) -> &[u8] {
 enum Kind {
     Chunks,
     Lines,
-    /// For replies alone: whole messages that end as lines, of which so many bytes may follow.
-    LineEnd {
-        room: usize,
-    },
+    /// For replies alone: whole messages that end as lines.
+    LineEnd,
     Length {
         width: usize,
         order: Order,

@@ -15,9 +15,9 @@ use crate::{FrameError, Framing};
 /// buffer are out of its reach. A handler that puts another `Reply` in the place of the one it was lent loses what its call
 /// replied, and [the call fails](crate::server::Replaced); two calls cannot exchange theirs, as neither outlives its call.
 ///
-/// Bound: at most [`Reply::limit`] bytes of messages per call (1 MiB unless configured; on wires whose senders may be
-/// forged, three times the request or 64 bytes, unless the handler declares that it
-/// [amplifies](crate::Handler::amplifies)).
+/// Bound: at most [`Reply::limit`] bytes of messages per call, of which an empty one counts as one (1 MiB unless
+/// configured; on wires whose senders may be forged, three times the request or 64 bytes, unless the handler declares that
+/// it [amplifies](crate::Handler::amplifies)).
 ///
 /// Testing a handler needs no server:
 ///
@@ -65,7 +65,7 @@ pub enum ReplyError {
     /// The replies of this call would exceed its limit.
     #[error("reply: {len} bytes more would exceed the limit of {limit} for one call")]
     Full {
-        /// The length of the refused message, as far as it was written.
+        /// The length of the refused message, as far as it was written; with the end of its line where it gets one.
         len: usize,
         /// The limit for one call.
         limit: usize,
@@ -82,13 +82,13 @@ impl Reply<'static> {
     /// A reply of at most `limit` bytes, without framing, that belongs to nobody's call: for tests of handlers, and for
     /// layers (see [`Reply::fork`]).
     pub fn new(limit: usize) -> Self {
-        Self::own(limit, true)
+        let mut replies = Replies::new(Framing::Chunks.encoder(usize::MAX));
+        replies.begin(limit, true);
+        Self::own(replies)
     }
 
-    fn own(limit: usize, answerable: bool) -> Self {
-        let mut replies = Box::new(Replies::new(Framing::Chunks.encoder(usize::MAX)));
-        replies.begin(limit, answerable);
-        Self { buffer: Buffer::Own(replies) }
+    fn own(replies: Replies) -> Self {
+        Self { buffer: Buffer::Own(Box::new(replies)) }
     }
 }
 
@@ -216,7 +216,7 @@ impl<'a> Reply<'a> {
     /// # assert_eq!(reply.messages().collect::<Vec<_>>(), [b"0 hello"]);
     /// ```
     pub fn fork(&self) -> Reply<'static> {
-        Reply::own(self.replies().room(), self.is_answerable())
+        Reply::own(self.replies().fork())
     }
 
     /// Appends the messages of a [fork](Self::fork), and closes if it does.
@@ -246,7 +246,7 @@ pub struct ReplyBuf<'a> {
     pub(crate) buf: &'a mut Vec<u8>,
     pub(crate) from: usize,
     pub(crate) room: usize,
-    /// The length the message would have without the limit.
+    /// The length the message would have without the limit, with the end of its line where it gets one.
     pub(crate) wanted: usize,
 }
 

@@ -28,8 +28,8 @@
 
 use std::ptr;
 
-use crate::framing::without_line_end;
-use crate::{FrameEncoder, FrameError, HandlerError, Reply, ReplyBuf, ReplyError};
+pub use crate::framing::without_line_end;
+use crate::{FrameEncoder, Framing, HandlerError, Reply, ReplyBuf, ReplyError};
 
 /// The replies of one call after the other, framed and one behind the other, in a buffer that is used again.
 ///
@@ -44,10 +44,29 @@ pub struct Replies {
     count: usize,
     encoder: FrameEncoder,
     limit: usize,
-    /// Message bytes in `buf`.
+    /// What this call's messages have cost of the limit.
     used: usize,
+    /// What the end of a line costs, where replies end as lines.
+    line_end: usize,
+    /// Replies that were refused since the server last asked.
+    refused: u64,
+    /// The length of the last one.
+    refused_len: usize,
+    /// How many bytes are enough, and how many while a refusal has not been looked at.
+    enough: usize,
+    enough_now: usize,
     close: bool,
     answerable: bool,
+}
+
+/// Replies that calls wanted to send and that were [refused](Replies::take_refused).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// How many.
+    pub count: u64,
+    /// The length of the last one, as far as it was written, in bytes.
+    pub len: usize,
 }
 
 impl Replies {
@@ -61,6 +80,11 @@ impl Replies {
             encoder,
             limit: 0,
             used: 0,
+            line_end: 0,
+            refused: 0,
+            refused_len: 0,
+            enough: usize::MAX,
+            enough_now: usize::MAX,
             close: false,
             answerable: true,
         }
@@ -118,6 +142,18 @@ impl Replies {
         self.buf.len()
     }
 
+    /// Has [`is_enough`](Self::is_enough) say so from `bytes` on; at first nothing is enough.
+    pub fn set_enough(&mut self, bytes: usize) {
+        (self.enough, self.enough_now) = (bytes, bytes);
+    }
+
+    /// Whether a server that keeps the replies of call after call should stop here: because of the [bytes](Self::bytes), or
+    /// to look at what was [refused](Self::take_refused), for which it so need not ask behind each call.
+    #[inline]
+    pub fn is_enough(&self) -> bool {
+        self.buf.len() >= self.enough_now
+    }
+
     /// What it takes in memory, in bytes.
     pub fn memory(&self) -> usize {
         self.buf.capacity() + self.ends.capacity() * size_of::<usize>()
@@ -142,14 +178,14 @@ impl Replies {
         &mut self.encoder
     }
 
-    /// Empties it of everything, for another connection to use, and frees its buffer if that has grown beyond `largest`
-    /// bytes.
+    /// Empties it of everything, for another connection to use, and frees what has grown beyond `largest`: its buffer, in
+    /// bytes, and the list of its messages, in entries.
     #[inline]
     pub fn recycle(&mut self, largest: usize) {
         self.base = 0;
         self.empty();
-        if self.buf.capacity() > largest {
-            self.buf = Vec::new();
+        if self.buf.capacity() > largest || self.ends.capacity() > largest {
+            (self.buf, self.ends) = Default::default();
         }
     }
 
@@ -173,50 +209,57 @@ impl Replies {
     #[inline]
     pub(crate) fn write(&mut self, f: impl FnOnce(&mut ReplyBuf<'_>)) -> Result<(), ReplyError> {
         if !self.answerable {
-            return Err(ReplyError::NoReturnAddress);
+            return Err(self.refuse(0));
         }
-        let start = self.buf.len();
+        let (start, room) = (self.buf.len(), self.room());
         self.encoder.begin(&mut self.buf);
         let from = self.buf.len();
         let unwinding = CutBack { buf: &mut self.buf, start };
-        let mut out = ReplyBuf { buf: &mut *unwinding.buf, from, room: self.limit - self.used, wanted: 0 };
+        let mut out = ReplyBuf { buf: &mut *unwinding.buf, from, room, wanted: self.line_end };
         f(&mut out);
-        let wanted = out.wanted;
+        // An empty message is a message too: without a cost, as many as one likes would fit.
+        let cost = out.wanted.max(1);
         std::mem::forget(unwinding);
-        let len = self.buf.len() - from;
-        if wanted > len {
+        if cost > room {
             self.buf.truncate(start);
-            return Err(ReplyError::Full { len: wanted, limit: self.limit });
+            return Err(self.refuse(cost));
         }
-        if let Err(error) = self.encoder.finish(&mut self.buf, start) {
-            return Err(self.refused(error));
-        }
+        self.encoder.finish(&mut self.buf, start)?;
         if self.count > 0 {
             self.ends.push(start);
         }
         self.count += 1;
-        self.used += len;
+        self.used += cost;
         Ok(())
     }
 
-    /// What an error of the framing means: only the room for [lines](Self::answer_line) is less than the encoder's limit.
     #[cold]
-    fn refused(&self, error: FrameError) -> ReplyError {
-        match error {
-            FrameError::TooLarge { len, max } if max < self.encoder.max() => {
-                ReplyError::Full { len: usize::try_from(len).unwrap_or(usize::MAX), limit: self.limit }
-            }
-            error => ReplyError::Frame(error),
+    fn refuse(&mut self, len: usize) -> ReplyError {
+        self.refused += 1;
+        (self.refused_len, self.enough_now) = (len, 0);
+        match self.answerable {
+            true => ReplyError::Full { len, limit: self.limit },
+            false => ReplyError::NoReturnAddress,
         }
     }
 
     /// For servers of wires with boundaries, whose framing is [lines](crate::Framing::Lines): gives `message` without the end of its
-    /// line. The replies that follow end as lines if it had one, and take at most `room` bytes with their ends.
+    /// line. The replies that follow end as lines if it had one, and their ends count for the limit.
     #[inline(never)]
-    pub fn answer_line<'m>(&mut self, message: &'m [u8], room: usize) -> &'m [u8] {
+    pub fn answer_line<'m>(&mut self, message: &'m [u8]) -> &'m [u8] {
         let line = without_line_end(message);
-        self.encoder.follow(line.len() < message.len(), room);
+        let ends = line.len() < message.len();
+        self.line_end = usize::from(ends);
+        self.encoder.follow(ends);
         line
+    }
+
+    /// Another one without framing, which takes what this call may still reply.
+    pub(crate) fn fork(&self) -> Self {
+        let mut fork = Self::new(Framing::Chunks.encoder(usize::MAX));
+        fork.begin(self.room(), self.answerable);
+        fork.line_end = self.line_end;
+        fork
     }
 
     #[inline]
@@ -224,16 +267,35 @@ impl Replies {
         self.close = true;
     }
 
-    pub(crate) fn limit(&self) -> usize {
+    /// What this call may reply, in bytes.
+    pub fn limit(&self) -> usize {
         self.limit
     }
 
-    pub(crate) fn room(&self) -> usize {
+    /// What is left of that, in bytes: a message costs its length, with the end of its [line](Self::answer_line), and an
+    /// empty one a byte.
+    #[inline]
+    pub fn room(&self) -> usize {
         self.limit - self.used
     }
 
-    pub(crate) fn is_answerable(&self) -> bool {
+    /// Whether this call can reply at all.
+    pub fn is_answerable(&self) -> bool {
         self.answerable
+    }
+
+    /// Whether a reply was [refused](Self::take_refused).
+    #[inline]
+    pub fn has_refused(&self) -> bool {
+        self.refused > 0
+    }
+
+    /// The replies that were refused since this was last asked, as they were above the limit or their call was not
+    /// answerable; whatever their handlers made of the error.
+    pub fn take_refused(&mut self) -> Option<Refused> {
+        self.enough_now = self.enough;
+        let count = std::mem::take(&mut self.refused);
+        (count > 0).then_some(Refused { count, len: self.refused_len })
     }
 
     /// Where each message ends among all its bytes, those that it kept included.

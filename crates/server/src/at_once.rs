@@ -97,7 +97,7 @@ impl AtOnce {
                 // Before the call: one that panics is not made again.
                 work.handled += 1;
                 let most = self.bound.of_call(message.len());
-                let message = if self.lines { self.replies.answer_line(message, most) } else { message };
+                let message = if self.lines { self.replies.answer_line(message) } else { message };
                 let mut lent = self.replies.call(most, peer.is_some());
                 let called = {
                     let call = pin!(handler.handle(Request::new(message, peer, local), lent.reply()));

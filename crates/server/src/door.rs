@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use swapwire_core::server::without_line_end;
 use swapwire_core::{FrameError, Framing, Incoming, Link, Listener};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -91,9 +92,7 @@ async fn take(
 pub(crate) fn framed(farewell: &[u8], framing: &Framing) -> Result<Vec<u8>, FrameError> {
     let farewell = match framing {
         // As whoever writes a line may end it.
-        Framing::Lines => {
-            farewell.strip_suffix(b"\n").map_or(farewell, |line| line.strip_suffix(b"\r").unwrap_or(line))
-        }
+        Framing::Lines => without_line_end(farewell),
         _ => farewell,
     };
     let mut bytes = Vec::new();

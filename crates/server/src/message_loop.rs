@@ -70,7 +70,7 @@ pub(crate) async fn serve_messages<H: Handler>(
             }
         }
         Stats::one(&cx.stats.messages);
-        let asked = if lines { replies.answer_line(&message, limits.max_reply) } else { &*message };
+        let asked = if lines { replies.answer_line(&message) } else { &*message };
         let mut lent = replies.call(limits.max_reply, true);
         let call = handler.handle(Request::new(asked, Some(&info.peer), &info.local), lent.reply());
         match conn.call(call).await.map(|result| lent.end(result)) {

@@ -166,7 +166,7 @@ pub(crate) async fn run<H: Handler>(
                 }
             };
             let room = bound.of_call(message.len());
-            let message = if lines { replies.answer_line(message, room) } else { message };
+            let message = if lines { replies.answer_line(message) } else { message };
             let request = Request::new(message, sender.peer.as_ref(), &sender.local);
             let mut lent = replies.call(room, sender.peer.is_some());
             let (called, reply) = (&*handler, lent.reply());

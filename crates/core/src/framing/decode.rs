@@ -93,7 +93,7 @@ impl FrameDecoder {
         }
         let found = match &mut self.kind {
             // Answered before, unless there is nothing.
-            Kind::Chunks | Kind::LineEnd { .. } => return Ok(need),
+            Kind::Chunks | Kind::LineEnd => return Ok(need),
             Kind::Lines => scan::find(b'\n', &unread[self.scanned..]).map(|at| {
                 let end = self.scanned + at;
                 (without_return(unread, end), end + 1)

@@ -18,10 +18,10 @@ impl FrameEncoder {
         Self { kind, max }
     }
 
-    /// On a wire with boundaries: whether the messages that follow are lines that end in `\n`, and how many bytes they may take
-    /// together with their ends; see [`Framing::Lines`](super::Framing::Lines).
-    pub(crate) fn follow(&mut self, ends: bool, room: usize) {
-        self.kind = if ends { Kind::LineEnd { room } } else { Kind::Chunks };
+    /// On a wire with boundaries: whether the messages that follow are lines that end in `\n`; see
+    /// [`Framing::Lines`](super::Framing::Lines).
+    pub(crate) fn follow(&mut self, ends: bool) {
+        self.kind = if ends { Kind::LineEnd } else { Kind::Chunks };
     }
 
     /// The largest message it frames.
@@ -76,15 +76,10 @@ impl FrameEncoder {
         }
         match &mut self.kind {
             Kind::Chunks => {}
-            Kind::LineEnd { room } => {
-                let line = len + 1;
-                let most = self.max.min(*room);
-                if line > most {
-                    return Err(FrameError::TooLarge { len: line as u64, max: most });
-                }
-                *room -= line;
-                out.push(b'\n');
+            Kind::LineEnd if len == self.max => {
+                return Err(FrameError::TooLarge { len: len as u64 + 1, max: self.max });
             }
+            Kind::LineEnd => out.push(b'\n'),
             Kind::Lines => {
                 if scan::contains(b'\n', &out[message..]) {
                     return Err(FrameError::Unframeable("a message that contains a line feed is not one line"));
