@@ -149,7 +149,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
     fn cut(&mut self) -> u64 {
         let work = self.work.take();
         let handled = work.as_ref().map_or(0, |work| work.handled);
-        let unhandled = work.map_or(0, |work| work.batch.len() - work.next) as u64;
+        let unhandled = work.map_or(0, |work| work.left()) as u64;
         let unsent = self.outlet.unsent();
         Stats::add(&self.cx.stats.messages, handled);
         Stats::add(&self.cx.stats.dropped_requests, unhandled);

@@ -40,7 +40,7 @@ impl Gate {
         let admitted = !meta.truncated && !self.refuses(meta);
         if !admitted {
             let trouble = if meta.truncated { Trouble::Truncated } else { Trouble::Unanswerable };
-            cx.note(trouble, 1, meta.peer.as_ref(), "");
+            cx.note(trouble, meta.count() as u64, meta.peer.as_ref(), "");
         }
         admitted
     }

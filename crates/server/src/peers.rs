@@ -184,7 +184,7 @@ impl<H: SessionHandler> Loop<H> {
                 continue;
             }
             let Some(peer) = meta.peer else {
-                self.cx.note(Trouble::Nameless, 1, None, "");
+                self.cx.note(Trouble::Nameless, meta.count() as u64, None, "");
                 continue;
             };
             for message in meta.datagrams(bytes) {

@@ -57,6 +57,14 @@ impl Work {
         self.next >= self.batch.len()
     }
 
+    /// How many datagrams are to come.
+    #[cold]
+    pub(crate) fn left(&self) -> usize {
+        let left = self.batch.iter().skip(self.next).map(|(meta, _)| meta.count()).sum::<usize>();
+        let begun = self.batch.get(self.next).and_then(|(meta, _)| meta.segment);
+        left - begun.map_or(0, |segment| self.offset / segment)
+    }
+
     /// Passes over what lies in the next slot.
     #[cold]
     pub(crate) fn skip(&mut self) {

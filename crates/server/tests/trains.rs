@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use common::script::{HERE, Script, Sent, Slot, addr};
 use common::{Net, limits};
 use fastrand::Rng;
-use swapwire_core::{Addr, Handler, HandlerError, Reply, Request};
+use swapwire_core::{Addr, Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait};
 use swapwire_server::{DrainReport, Limits};
 
 /// Does what the first byte of a message says.
@@ -73,9 +73,10 @@ impl Outcome {
     fn of(slots: &[Slot], max_message: usize) -> Self {
         let mut this = Self::default();
         for slot in slots {
+            let count = if slot.segment == 0 { 1 } else { slot.bytes.len().div_ceil(slot.segment) as u64 };
             match slot.peer {
-                _ if slot.truncated => this.truncated += 1,
-                Some(peer) if peer == addr("here") => this.dropped += 1,
+                _ if slot.truncated => this.truncated += count,
+                Some(peer) if peer == addr("here") => this.dropped += count,
                 peer if slot.bytes.is_empty() => this.one(&[], peer, slot.local),
                 peer => {
                     let size = if slot.segment == 0 { slot.bytes.len() } else { slot.segment };
@@ -237,5 +238,30 @@ async fn replies_to_each_datagram_of_a_train_are_bounded_by_it() {
                 assert_eq!((sent.len(), report.stats.withheld_replies), (20, 0), "{what}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_is_counted_by_datagrams() {
+    let seven = |peer| Slot::train(peer, &vec![b"x".to_vec(); 7]);
+    // A call that waits stalls the socket in the midst of a train.
+    let waits: Vec<_> = [b"x", b"x", b"w"].into_iter().chain([b"x"; 4]).map(|byte| byte.to_vec()).collect();
+    let script = Script::new([vec![seven(Some(addr("here"))), Slot::train(Some(addr("a")), &waits), seven(None)]]);
+    let report = serve(&script, Acts { at_once: false }, limits(|l| l.max_waiting = 1)).await;
+    let stats = &report.stats;
+    assert_eq!((stats.messages, stats.dropped_requests, report.cut), (3, 7 + 4 + 7, 1 + 4 + 7), "{report}");
+    // A session needs somebody.
+    let script = Script::new([vec![seven(None)]]);
+    let builder = Net::new().server().transport(script).listen(HERE).handler(Idle);
+    let report = builder.bind().await.unwrap().start().stop().await;
+    assert_eq!(report.stats.dropped_requests, 7, "{report}");
+}
+
+struct Idle;
+
+#[async_trait]
+impl SessionHandler for Idle {
+    async fn run(&self, _: Session) -> Result<(), HandlerError> {
+        Ok(())
     }
 }
