@@ -48,7 +48,9 @@ impl AtOnce {
         cx: &ServeContext,
     ) {
         while catch(|| self.run(handler, work, out, task, cx)).is_none() {
-            settle(&mut self.replies, None, None, self.bound, cx);
+            // Of the call that panicked.
+            let peer = self.replies.is_answerable().then_some(&self.peer);
+            settle(&mut self.replies, None, peer, self.bound, cx);
         }
         out.take_bytes(&mut self.replies);
     }

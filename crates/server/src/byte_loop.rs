@@ -9,10 +9,9 @@ use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
 use crate::connection::Connection;
 use crate::input::Turn;
-use crate::ledger::Ledger;
 use crate::scratch::Scratch;
 use crate::stats::Stats;
-use crate::troubles::Trouble;
+use crate::troubles::{Trouble, Witness};
 use crate::{ServeContext, SessionEnd};
 
 /// Serves one connection to its end.
@@ -32,11 +31,10 @@ pub(crate) fn serve_bytes<H: Handler>(
     // Nearly always the address that was bound.
     let local = (cx.bound != Some(info.local)).then(|| Box::new(info.local));
     async move {
-        let cx = &*cx;
-        let peer = &peer;
-        let local = local.as_deref().or(cx.bound.as_ref()).unwrap_or(peer.addr());
-        let limits = &*cx.limits;
-        let mut conn = Connection::new(io, cx);
+        let of = Witness { cx: &cx, peer: &peer };
+        let local = local.as_deref().or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
+        let limits = &*of.cx.limits;
+        let mut conn = Connection::new(io, of.cx);
         let mut held: Option<Box<Scratch>> = None;
         let mut turn = Turn::default();
         let at_once = handler.ready_at_once();
@@ -65,23 +63,23 @@ pub(crate) fn serve_bytes<H: Handler>(
                         break None;
                     }
                     Err(error) => {
-                        cx.tell(Trouble::BadFrame, Some(peer.addr()), error);
+                        of.cx.tell(Trouble::BadFrame, Some(of.peer.addr()), error);
                         break Some(SessionEnd::BadFrame);
                     }
                 };
                 messages += 1;
                 // Decided before the first poll: what a call that waits has borrowed cannot be moved.
-                let range = if cx.lending.is_exhausted() { turn.detach(scratch, range, cx) } else { range };
+                let range = if of.cx.lending.is_exhausted() { turn.detach(scratch, range, of.cx) } else { range };
                 let Scratch { input, replies, out, .. } = &mut **scratch;
                 let message = message.unwrap_or(&input[range]);
                 let mut lent = replies.call(limits.max_reply, true);
                 let result = {
-                    let mut call = pin!(handler.handle(Request::new(message, Some(peer), local), lent.reply()));
+                    let mut call = pin!(handler.handle(Request::new(message, Some(of.peer), local), lent.reply()));
                     match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
-                            let _loan = (!turn.is_own).then(|| cx.lending.lend());
-                            if cx.ledger.is_none() {
+                            let _loan = (!turn.is_own).then(|| of.cx.lending.lend());
+                            if of.cx.ledger.is_none() {
                                 poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
                                     Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
                                     _ => call.as_mut().poll(task).map(Ok),
@@ -107,7 +105,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     Ok(Ok(())) => scratch.replies.drain_into(&mut scratch.out),
                     // A failed call replies nothing.
                     Ok(Err(error)) => {
-                        cx.tell(Trouble::HandlerError, Some(peer.addr()), error);
+                        of.cx.tell(Trouble::HandlerError, Some(of.peer.addr()), error);
                         scratch.replies.discard();
                         break Some(SessionEnd::HandlerError);
                     }
@@ -127,7 +125,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     let written = poll_fn(|task| {
                         let written = conn.poll_write_within_budget(task, &mut scratch.out);
                         if written.is_pending() {
-                            turn.detach(scratch, 0..0, cx);
+                            turn.detach(scratch, 0..0, of.cx);
                             if conn.keeps_too_much(task, || turn.memory(&scratch.out)) {
                                 return Poll::Ready(Err(SessionEnd::OverBudget));
                             }
@@ -139,7 +137,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     }
                 }
             };
-            Stats::add(&cx.stats.messages, messages);
+            Stats::add(&of.cx.stats.messages, messages);
             conn.keep(&turn, &mut held, messages > 0);
             // What could not be written is not tried again.
             if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
@@ -163,9 +161,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                 }
             }
         };
-        if end == SessionEnd::OverBudget {
-            Ledger::complain(cx, peer);
-        }
+        of.cx.tell_end(end, of.peer);
         // Boxed, so that a session that goes on need not keep room for it.
         Box::pin(conn.close(held, end)).await
     }

@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use swapwire_core::{DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
 
+use crate::ServeContext;
 use crate::at_once::AtOnce;
 use crate::catch::catch;
 use crate::context::{DrainWatch, LastCall};
@@ -19,7 +20,6 @@ use crate::outlet::Outlet;
 use crate::runner::{Desk, Late, Work, run};
 use crate::stats::Stats;
 use crate::troubles::Trouble;
-use crate::{ServeContext, SessionEnd};
 
 /// Datagrams received at once.
 pub(crate) const BATCH: usize = 64;
@@ -159,7 +159,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         // What they hold may panic when it is dropped.
         for call in waiting {
             if catch(|| drop(call)).is_none() {
-                self.cx.ended(SessionEnd::Panicked);
+                self.cx.stats.ended(self.cx.panicked());
             }
         }
         cut

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use crate::context::{DrainWatch, QUIET};
 use crate::deadline::{Deadlines, after};
-use crate::ledger::{Account, Ledger};
+use crate::ledger::Account;
 use crate::second_look::within;
 use crate::stats::Stats;
-use crate::troubles::Trouble;
+use crate::troubles::{Trouble, Witness};
 use crate::{ServeContext, SessionEnd};
 
 /// After so many errors in a row, other tasks run.
@@ -29,6 +29,7 @@ pub(crate) async fn serve_messages<H: Handler>(
     info: ConnInfo,
     cx: &ServeContext,
 ) -> SessionEnd {
+    let _witness = Witness { cx, peer: &info.peer };
     let limits = &*cx.limits;
     let max = io.max_message().min(limits.max_message);
     let mut conn = Connection {
@@ -91,11 +92,10 @@ pub(crate) async fn serve_messages<H: Handler>(
             break end;
         }
     };
-    if end == SessionEnd::OverBudget {
-        Ledger::complain(cx, &info.peer);
-        return end;
-    }
-    if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken) && poll_fn(|cx| conn.poll_send(cx)).await.is_ok() {
+    cx.tell_end(end, &info.peer);
+    if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget)
+        && poll_fn(|cx| conn.poll_send(cx)).await.is_ok()
+    {
         let _ = within(crate::close::LINGER, &cx.stats, poll_fn(|cx| conn.io.poll_shutdown(cx))).await;
     }
     end

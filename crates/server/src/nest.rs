@@ -137,7 +137,7 @@ impl Table {
         let end = match catch(|| session.as_mut().poll(&mut task)) {
             Some(Poll::Pending) => return,
             Some(Poll::Ready(end)) => end,
-            None => SessionEnd::Panicked,
+            None => self.cx.panicked(),
         };
         let session = seat.session.take();
         self.free.push(index);
@@ -146,9 +146,9 @@ impl Table {
 
     /// What a session holds may panic when it is dropped; that is its own end too.
     fn end(&self, session: Option<Session>, end: SessionEnd) {
-        let end = catch(|| drop(session)).map_or(SessionEnd::Panicked, |()| end);
+        let end = catch(|| drop(session)).map_or_else(|| self.cx.panicked(), |()| end);
         self.cx.stats.closed();
-        self.cx.ended(end);
+        self.cx.stats.ended(end);
         if self.shared.live.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.empty.notify_waiters();
             self.shared.empty.notify_one();

@@ -154,13 +154,13 @@ impl<H: SessionHandler> Loop<H> {
     fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), JoinError>) {
         match ended.map_err(JoinError::try_into_panic) {
             Ok((addr, number, end)) => {
-                self.cx.ended(end);
+                self.cx.stats.ended(end);
                 self.peers.leave(addr, number);
             }
             // One that was evicted has been counted, and has left the table; unless it panicked when it was dropped.
             Err(Ok(payload)) => {
                 let_go(payload);
-                self.cx.ended(SessionEnd::Panicked);
+                self.cx.stats.ended(self.cx.panicked());
             }
             Err(Err(_)) => {}
         }
@@ -247,7 +247,7 @@ impl<H: SessionHandler> Loop<H> {
             let link = Link::messages(wire, info);
             let serve = std::panic::AssertUnwindSafe(serve_session(&*handler, link, &cx));
             let end = serve.catch_unwind().await.map_err(let_go);
-            (peer, number, end.unwrap_or(SessionEnd::Panicked))
+            (peer, number, end.unwrap_or_else(|()| cx.panicked()))
         });
         self.peers.seat(peer, vacancy, queue, account, task);
         Ok(())

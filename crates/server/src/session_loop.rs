@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::catch::let_go;
 use crate::close::{DISCARD, LINGER, patience};
 use crate::deadline::{Deadlines, after};
-use crate::ledger::{Account, Ledger};
+use crate::ledger::Account;
 use crate::second_look::within;
 use crate::stats::Stats;
 use crate::troubles::Trouble;
@@ -61,9 +61,7 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             end = worse;
         }
     }
-    if end == SessionEnd::OverBudget {
-        Ledger::complain(cx, guard.peer());
-    }
+    cx.tell_end(end, guard.peer());
     end
 }
 
@@ -84,6 +82,7 @@ async fn run<H: SessionHandler>(
                 Ok(result) => end_of(result, guard, cx),
                 Err(payload) => {
                     let_go(payload);
+                    cx.tell(Trouble::Panic, Some(guard.peer().addr()), "");
                     SessionEnd::Panicked
                 }
             });

@@ -80,11 +80,11 @@ impl Sessions {
 
 fn note(cx: &ServeContext, ended: Result<SessionEnd, JoinError>) {
     cx.stats.closed();
-    cx.ended(match ended.map_err(JoinError::try_into_panic) {
+    cx.stats.ended(match ended.map_err(JoinError::try_into_panic) {
         Ok(end) => end,
         Err(Ok(payload)) => {
             let_go(payload);
-            SessionEnd::Panicked
+            cx.panicked()
         }
         Err(Err(_)) => SessionEnd::Cut,
     });

@@ -1,11 +1,13 @@
 //! What goes wrong for peers, told in the log: for each endpoint at most one line of each kind a second.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 
-use swapwire_core::{Addr, Printable};
+use swapwire_core::{Addr, Peer, Printable};
 
 use crate::complaint::Complaint;
+use crate::ledger::Ledger;
 use crate::stats::Stats;
 use crate::{ServeContext, SessionEnd};
 
@@ -66,7 +68,26 @@ troubles! {
 
 /// When each kind was last told of one endpoint, by whichever of its workers.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles([Complaint; Trouble::COUNT]);
+pub(crate) struct Troubles {
+    told: [Complaint; Trouble::COUNT],
+    /// Whose session panicked last, until that is told.
+    panicked: Mutex<Option<Addr>>,
+}
+
+/// Held by a session while it is served: of one that panics it notes whose it was, as nobody knows that behind it.
+#[derive(Debug)]
+pub(crate) struct Witness<'a> {
+    pub(crate) cx: &'a ServeContext,
+    pub(crate) peer: &'a Peer,
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.cx.troubles.panicked.lock().unwrap_or_else(PoisonError::into_inner) = Some(*self.peer.addr());
+        }
+    }
+}
 
 impl Trouble {
     /// What counts it; `None` for what is counted when a session ends.
@@ -111,9 +132,11 @@ impl ServeContext {
     /// Tells of one that was counted, or will be.
     #[cold]
     pub(crate) fn tell(&self, trouble: Trouble, peer: Option<&Addr>, detail: impl Display) {
-        let Some(suppressed) = self.troubles.0[trouble as usize].due() else { return };
+        let Some(suppressed) = self.troubles.told[trouble as usize].due() else { return };
         let (what, cure) = trouble.words();
-        let detail = Detail(Printable::new(detail).at_most(LONGEST));
+        // Written here, as it may panic, which leaves half a line where a subscriber writes it.
+        let detail = Printable::new(detail).at_most(LONGEST).to_string();
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
         let (peer, suppressed) = (peer.map(tracing::field::display), (suppressed > 0).then_some(suppressed));
         tracing::warn!(endpoint = %self.endpoint, peer, suppressed, "{what}{detail}; {cure}");
     }
@@ -124,24 +147,21 @@ impl ServeContext {
         self.note(Trouble::TooLong, 1, peer, format_args!("{len} bytes, {} allowed", self.limits.max_message));
     }
 
-    /// Counts a session's end, and tells of it if that was not done where it happened.
-    pub(crate) fn ended(&self, end: SessionEnd) {
-        self.stats.ended(end);
+    /// Tells of a panic that was caught around a session, which so ends.
+    #[cold]
+    pub(crate) fn panicked(&self) -> SessionEnd {
+        let peer = self.troubles.panicked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.tell(Trouble::Panic, peer.as_ref(), "");
+        SessionEnd::Panicked
+    }
+
+    /// Tells of a session that ended so because of its peer, if that is not told where it is found.
+    pub(crate) fn tell_end(&self, end: SessionEnd, peer: &Peer) {
         match end {
-            SessionEnd::Panicked => self.tell(Trouble::Panic, None, ""),
-            SessionEnd::FrameTimeout => self.tell(Trouble::FrameTimeout, None, ""),
-            SessionEnd::WriteTimeout => self.tell(Trouble::WriteTimeout, None, ""),
+            SessionEnd::FrameTimeout => self.tell(Trouble::FrameTimeout, Some(peer.addr()), ""),
+            SessionEnd::WriteTimeout => self.tell(Trouble::WriteTimeout, Some(peer.addr()), ""),
+            SessionEnd::OverBudget => Ledger::complain(self, peer),
             _ => {}
         }
-    }
-}
-
-/// `: ` and the text, or nothing of an empty one.
-struct Detail<T>(T);
-
-impl<T: Display> Display for Detail<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        if text.is_empty() { Ok(()) } else { write!(f, ": {text}") }
     }
 }

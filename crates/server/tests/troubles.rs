@@ -9,7 +9,7 @@ use common::forged::Forged;
 use common::log::Log;
 use common::{Net, ask, limits, script, until};
 use swapwire_core::{
-    Handler, HandlerError, RecvError, Reply, Request, SendError, Session, SessionHandler, async_trait,
+    Framing, Handler, HandlerError, RecvError, Reply, Request, SendError, Session, SessionHandler, async_trait,
 };
 use swapwire_server::{DrainReport, IntoService, Limits, PerMessage, PerSession, Running, Server};
 
@@ -254,7 +254,7 @@ async fn every_datagram_that_is_dropped_is_told() {
         let line = line_of(&wire, PerMessage::new(handler), small(), &[(PEER, "fail")]).await;
         told(&line, &["handler error: as asked,\\nwith \\x1b[2J", "peer=192.0.2.1:7000"]);
         let line = line_of(&wire, PerMessage::new(handler), small(), &[(PEER, "panic")]).await;
-        told(&line, &["handler panicked"]);
+        told(&line, &["handler panicked", "peer=192.0.2.1:7000"]);
         let rate = limits(|l| l.source_rate = Some(1));
         let line = line_of(&wire, PerMessage::new(handler), rate, &[(PEER, "1"), (PEER, "1")]).await;
         told(&line, &["datagrams dropped: their source asks for more than it may", "source_rate"]);
@@ -267,7 +267,7 @@ async fn every_datagram_that_is_dropped_is_told() {
     );
     told(&line_of(&wire, sessions(), small(), &own).await, &["one of our own sockets"]);
     told(&line_of(&wire, sessions(), small(), &[(PEER, "fail")]).await, &["handler error: as asked,\\nwith", PEER]);
-    told(&line_of(&wire, sessions(), small(), &[(PEER, "panic")]).await, &["handler panicked"]);
+    told(&line_of(&wire, sessions(), small(), &[(PEER, "panic")]).await, &["handler panicked", PEER]);
     let others: Vec<_> = ["192.0.2.1:1", "192.0.2.1:2"].map(|peer| (peer, "1")).to_vec();
     let one = limits(|l| l.max_peers = 1);
     told(&line_of(&wire, sessions(), one, &others).await, &["session ended to make room for another", "192.0.2.1:1"]);
@@ -348,10 +348,45 @@ async fn what_ends_a_session_on_a_stream_is_told() {
                 let what = format!("{endpoint}, sessions {sessions}, {message}: {lines:?}, {report}");
                 assert!(matches!(&lines[..], [line] if line.starts_with(expected)), "{what}");
                 assert!(lines[0].contains(&format!(" endpoint={endpoint}")), "{what}");
+                assert!(lines[0].contains(" peer="), "{what}");
                 let stats = report.stats;
                 assert_eq!((stats.bad_frames, stats.handler_errors, stats.panics), counted, "{what}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_of_a_peer_is_told_with_its_name() {
+    let late = || {
+        limits(|l| {
+            l.frame_timeout = Some(Duration::from_secs(1));
+            l.write_timeout = Some(Duration::from_secs(1));
+        })
+    };
+    for (endpoint, sessions, message, expected) in [
+        ("mem:here", false, "hal", "session ended: a frame took too long to arrive; "),
+        ("mem:here", true, "hal", "session ended: a frame took too long to arrive; "),
+        ("mem:here", false, "500000\n", "session ended: its peer did not read; "),
+        ("mem:here", true, "500000\n", "session ended: its peer did not read; "),
+        ("mem-seq:here", false, "500000\n", "session ended: its peer did not read; "),
+        ("mem-seq:here", true, "500000\n", "session ended: its peer did not read; "),
+    ] {
+        let (log, _heard) = Log::hear();
+        let net = Net::new();
+        let server = match sessions {
+            true => net.start_limited(endpoint, PerSession::new(SESSIONS), late()).await,
+            false => net.start_limited(endpoint, PerMessage::new(SESSIONS), late()).await,
+        };
+        let mut client = net.connect_framed(endpoint, Framing::Chunks).await;
+        for _ in 0..20 {
+            client.send(message).await.unwrap();
+            client.flush().await.unwrap();
+        }
+        until(&server, |stats| stats.frame_timeouts + stats.write_timeouts == 1).await;
+        let line = log.line();
+        assert!(line.starts_with(expected), "{endpoint}, sessions {sessions}: {line}");
+        assert!(line.contains(&format!(" peer={}", endpoint.split(':').next().unwrap())), "{line}");
     }
 }
 

@@ -37,9 +37,13 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
+        // As one that writes while it is told: nothing may stop it half-way.
+        self.0.lock().unwrap().push("half a line".to_owned());
         let mut line = Line::default();
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.message + &line.fields);
+        let mut lines = self.0.lock().unwrap();
+        lines.pop();
+        lines.push(line.message + &line.fields);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
