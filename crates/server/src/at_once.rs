@@ -28,8 +28,13 @@ pub(crate) struct AtOnce {
 impl AtOnce {
     /// For a handler that is [ready at once](Handler::ready_at_once); `None` for others.
     pub(crate) fn new(handler: &impl Handler, gate: &Gate, max_message: usize, cx: &ServeContext) -> Option<Self> {
-        handler.ready_at_once().then(|| Self {
-            replies: Replies::new(Framing::Chunks.encoder(max_message)),
+        if !handler.ready_at_once() {
+            return None;
+        }
+        let mut replies = Replies::new(Framing::Chunks.encoder(max_message));
+        replies.set_enough(cx.limits.out_queue);
+        Some(Self {
+            replies,
             peer: Peer::new(Addr::Unix(UnixAddr::UNNAMED)),
             own: gate.own(),
             gate: gate.clone(),
@@ -47,10 +52,15 @@ impl AtOnce {
         task: &mut Context<'_>,
         cx: &ServeContext,
     ) {
-        while catch(|| self.run(handler, work, out, task, cx)).is_none() {
-            // Of the call that panicked.
+        loop {
+            let ran = catch(|| self.run(handler, work, out, task, cx));
+            let (goes_on, result) = (ran.is_none() || self.replies.has_refused(), ran.map(Ok));
+            // Of the call that it stopped at.
             let peer = self.replies.is_answerable().then_some(&self.peer);
-            settle(&mut self.replies, None, peer, self.bound, cx);
+            settle(&mut self.replies, result, peer, self.bound, cx);
+            if !goes_on || self.replies.is_enough() || out.len() >= MOST_REPLIES {
+                break;
+            }
         }
         out.take_bytes(&mut self.replies);
     }
@@ -63,7 +73,6 @@ impl AtOnce {
         task: &mut Context<'_>,
         cx: &ServeContext,
     ) {
-        let limits = &*cx.limits;
         let bound = self.own.unwrap_or(Addr::Unix(UnixAddr::UNNAMED));
         while let Some((meta, bytes)) = work.batch.get(work.next) {
             if !self.gate.admits(meta, cx) {
@@ -117,7 +126,8 @@ impl AtOnce {
                     out.push_kept(&self.replies);
                 }
                 self.replies.keep();
-                if self.replies.bytes() >= limits.out_queue || out.len() >= MOST_REPLIES {
+                // The replies are to be sent first, or a refusal is to be looked at.
+                if self.replies.is_enough() || out.len() >= MOST_REPLIES {
                     return;
                 }
                 if last {

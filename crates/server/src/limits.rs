@@ -54,8 +54,8 @@ pub struct Limits {
     /// For a drain as a whole; what is not done then is cut. Default: 30 s.
     pub drain_timeout: Duration,
     /// For the first message of a connection that was still waiting when the drain began, and for the rest of a frame
-    /// that had begun. Of message handlers: the session of a session handler hears of the drain 10 ms after it
-    /// begins, and a frame that had begun has its own deadline. Default: 1 s.
+    /// that had begun. Of message handlers: the session of a session handler hears of the drain some 50 ms after it
+    /// begins (16 ms later for every 1,024 open connections), and a frame that had begun has its own deadline. Default: 1 s.
     pub drain_grace: Duration,
     /// Sessions on one datagram socket, for session handlers. At most `max_per_source` are of one source. Default: 65,536.
     pub max_peers: usize,

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use swapwire_core::server::Replies;
+use swapwire_core::server::{Refused, Replies};
 use swapwire_core::{Addr, Framing, Handler, HandlerError, Peer, RecvBatch, ReplyError, Request, SendBatch};
 
 use crate::ServeContext;
@@ -235,7 +235,7 @@ pub(crate) fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Add
     }
 }
 
-/// Counts and tells what went wrong; a failed call replies nothing.
+/// Counts and tells what went wrong; a failed call replies nothing. `None` if it panicked.
 #[inline]
 pub(crate) fn settle(
     replies: &mut Replies,
@@ -244,28 +244,63 @@ pub(crate) fn settle(
     bound: Bound,
     cx: &ServeContext,
 ) {
-    if !matches!(result, Some(Ok(()))) {
-        failed(result.and_then(Result::err), peer.map(Peer::addr), bound, cx);
-        replies.discard();
+    let failed = !matches!(result, Some(Ok(())));
+    if failed || replies.has_refused() {
+        look_into(replies, result, peer.map(Peer::addr), bound, cx);
     }
 }
 
-/// `None` if the call panicked.
 #[cold]
-fn failed(error: Option<HandlerError>, peer: Option<&Addr>, bound: Bound, cx: &ServeContext) {
+fn look_into(
+    replies: &mut Replies,
+    result: Option<Result<(), HandlerError>>,
+    peer: Option<&Addr>,
+    bound: Bound,
+    cx: &ServeContext,
+) {
+    let withheld = note_refused(replies, peer, bound, cx);
+    let error = match result {
+        Some(Ok(())) => return,
+        result => result.and_then(Result::err),
+    };
     // To show and to drop an error is the handler's code as well.
-    let told = error.and_then(|error| catch(|| tell_error(error, peer, bound, cx)));
+    let told = error.and_then(|error| catch(|| tell_error(error, withheld, replies, peer, bound, cx)));
     if told.is_none() {
         Stats::one(&cx.stats.panics);
         cx.tell(Trouble::Panic, peer, "");
     }
+    replies.discard();
 }
 
-fn tell_error(error: HandlerError, peer: Option<&Addr>, bound: Bound, cx: &ServeContext) {
+/// Counts and tells of replies that a call was not let send, whatever its handler made of it; whether there were any. Above
+/// `max_reply`, that is the handler's own matter.
+fn note_refused(replies: &mut Replies, peer: Option<&Addr>, bound: Bound, cx: &ServeContext) -> bool {
+    let Some(Refused { count, len, .. }) = replies.take_refused() else { return false };
+    let limit = replies.limit();
+    if !replies.is_answerable() {
+        cx.note(Trouble::NoAddress, count, peer, "");
+    } else if bound.refused(limit) {
+        cx.note(Trouble::Withheld, count, peer, format_args!("{len} bytes, where this call may reply {limit} in all"));
+    } else {
+        return false;
+    }
+    true
+}
+
+fn tell_error(
+    error: HandlerError,
+    withheld: bool,
+    replies: &Replies,
+    peer: Option<&Addr>,
+    bound: Bound,
+    cx: &ServeContext,
+) {
     let error = error.into_inner();
     match reply_error(&*error) {
+        Some(ReplyError::Full { .. } | ReplyError::NoReturnAddress) if withheld => {}
+        // Of a fork of the call's reply, which has the room that is left.
         Some(ReplyError::NoReturnAddress) => cx.note(Trouble::NoAddress, 1, peer, ""),
-        Some(ReplyError::Full { len, limit }) if bound.refused(*limit) => {
+        Some(ReplyError::Full { len, limit }) if *limit == replies.room() && bound.refused(replies.limit()) => {
             cx.note(Trouble::Withheld, 1, peer, format_args!("{len} bytes, where this call may reply {limit} in all"));
         }
         _ => {

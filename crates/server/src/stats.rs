@@ -119,7 +119,7 @@ counters! {
     accept_errors,
     /// Connections refused: the server was full, or their source had its share.
     refused,
-    /// Datagrams larger than the receive buffer, dropped.
+    /// Datagrams that were longer than their wire carries, or than the room for one, dropped; of a train each counts.
     truncated,
     /// Datagrams that came with descriptors (`unix(7)`, `SCM_RIGHTS`), where the system tells. The datagrams were handled; the
     /// descriptors were closed.
@@ -136,7 +136,7 @@ counters! {
     evicted,
     /// Replies dropped because the peer's queue stayed full.
     dropped_replies,
-    /// Replies withheld because the peer may be forged and was not to be sent so much.
+    /// Replies withheld because the peer may be forged and was not to be sent so much, whatever their handlers made of it.
     withheld_replies,
     /// Replies that could not be sent for another reason, the drain deadline among them, or had nowhere to go.
     failed_replies,

@@ -8,7 +8,8 @@ use std::time::Duration;
 use common::forged::Forged;
 use common::{limits, until};
 use swapwire_core::{
-    Handler, HandlerError, SendError, Session, SessionHandler, async_trait, handler_fn, handler_fn_async,
+    Handler, HandlerError, Reply, Request, SendError, Session, SessionHandler, async_trait, handler_fn,
+    handler_fn_async,
 };
 use swapwire_server::{IntoService, Limits, Running, Server};
 
@@ -38,6 +39,37 @@ async fn a_reply_is_three_times_the_request_at_most() {
     for (len, most) in [(0, 64), (1, 64), (21, 64), (22, 66), (1000, 3000), (21_000, 63_000)] {
         wire.send("192.0.2.1:7", vec![b'?'; len]);
         assert_eq!(bytes(&wire.replies().await), most, "{len}");
+    }
+}
+
+/// Replies nothing at all, as often as it may.
+struct Empties {
+    at_once: bool,
+}
+
+impl Handler for Empties {
+    async fn handle(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+        for _ in 0..100_000 {
+            let _ = reply.send("");
+        }
+        Ok(())
+    }
+
+    fn ready_at_once(&self) -> bool {
+        self.at_once
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_replies_are_bounded_as_others_are() {
+    for at_once in [true, false] {
+        let wire = Forged::default();
+        let server = start(&wire, Empties { at_once }, Limits::default()).await;
+        for (len, most) in [(0, 64), (30, 90)] {
+            wire.send("192.0.2.1:7", vec![b'?'; len]);
+            assert_eq!(wire.replies().await.len(), most, "{len}");
+        }
+        assert_eq!(server.snapshot().withheld_replies, 2 * 100_000 - 64 - 90);
     }
 }
 
