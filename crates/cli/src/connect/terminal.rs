@@ -26,6 +26,7 @@ mod plain;
 mod screen;
 
 use desk::{Desk, Ways};
+use history::History;
 use plain::{Prompt, Shown, Typed};
 use screen::Screen;
 
@@ -70,7 +71,7 @@ fn greeting(plan: &Plan) -> String {
 async fn edit(session: Session, plan: &Plan, signals: &mut Signals, patience: Patience) -> io::Result<Left> {
     let stdin = Stdin::new()?;
     let ways = Ways { raw: plan.raw, text: plan.shows_text(), empty: plan.takes_empty(), max: plan.max_message };
-    let desk = Rc::new(Desk::new(Screen::take(), ways));
+    let desk = Rc::new(Desk::new(Screen::take(), History::of_user(), ways));
     desk.note(&greeting(plan));
     let flow = Flow::telling({
         let desk = desk.clone();

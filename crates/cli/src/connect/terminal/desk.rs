@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::editor::{Editor, Event};
 use super::history::History;
-use super::screen::{Screen, draw, readable, width};
+use super::screen::{Screen, draw, last, readable, width};
 use crate::connect::input::{Input, Item};
 use crate::connect::print::Output;
 use crate::stdio::{self, Stdin};
@@ -23,6 +23,8 @@ const TYPED: usize = 1 << 20;
 const LINE: usize = 64;
 /// Bytes that may wait for the terminal before the peer has to wait.
 const SHOWN: usize = 64 << 10;
+/// Bytes of what the peer said that are looked at for each column.
+const SEEN: usize = 16;
 /// How long the end waits for a terminal that takes nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// A question for a secret has one of these in it.
@@ -83,10 +85,10 @@ struct State {
 
 impl Desk {
     /// On a terminal that was taken.
-    pub(super) fn new(screen: Screen, ways: Ways) -> Self {
+    pub(super) fn new(screen: Screen, history: History, ways: Ways) -> Self {
         let state = State {
             screen,
-            editor: Editor::new(ways.max, History::of_user()),
+            editor: Editor::new(ways.max, history),
             unended: Vec::new(),
             drawn: false,
             out: Vec::new(),
@@ -213,9 +215,9 @@ impl Desk {
         self.dirty.notify_one();
     }
 
-    /// What was said without an end, as far as it can be seen.
+    /// What was said without an end, as far as it can be seen: a cell has some bytes, and sequences stand between them.
     fn prompt(&self, said: &[u8]) -> String {
-        let seen = if self.ways.raw { said } else { &said[said.len().saturating_sub(4 * width())..] };
+        let seen = last(said, SEEN * width(), self.ways.raw);
         String::from_utf8_lossy(&readable(seen, self.ways.raw)).replace(['\n', '\r', '\t'], " ")
     }
 
@@ -332,8 +334,8 @@ impl Output for &Desk {
     async fn show(&mut self, message: &[u8]) -> io::Result<()> {
         self.change(|state| {
             let ended = if self.ways.text {
+                let end = message.iter().rposition(|byte| *byte == b'\n').map(|end| state.unended.len() + end + 1);
                 state.unended.extend_from_slice(message);
-                let end = state.unended.iter().rposition(|byte| *byte == b'\n').map(|end| end + 1);
                 // One that never ends is cut.
                 let len = end.or((state.unended.len() > self.ways.max).then_some(state.unended.len()));
                 state.unended.drain(..len.unwrap_or(0)).collect()
@@ -360,3 +362,6 @@ impl Output for &Desk {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

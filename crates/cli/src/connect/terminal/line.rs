@@ -146,6 +146,8 @@ fn is_combining(bytes: &[u8]) -> bool {
 
 /// A cell as it is shown in this column, and how wide that is.
 pub(super) fn shown(cell: &[u8], column: usize) -> (String, usize) {
+    #[cfg(test)]
+    tests::CELLS.set(tests::CELLS.get() + 1);
     if cell == b"\t" {
         let width = TAB - column % TAB;
         return (" ".repeat(width), width);
@@ -156,8 +158,15 @@ pub(super) fn shown(cell: &[u8], column: usize) -> (String, usize) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Cells that this thread has shown.
+        pub(in super::super) static CELLS: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn line(before: &str, after: &str) -> Line {
         let mut line = Line::new(100);

@@ -8,7 +8,7 @@ use super::line::{next, shown};
 use crate::connect::print::escape;
 
 /// The terminal in the mode of an editor: each key at once, without an echo. Dropping it gives the terminal back as it was.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Screen {
     #[cfg(unix)]
     settings: Option<nix::sys::termios::Termios>,
@@ -113,25 +113,64 @@ pub(super) fn draw(prompt: &str, before: &[u8], after: &[u8], width: usize) -> S
     format!("\r{prompt}{text}\x1b[K\r{back}")
 }
 
-/// The end of `text` that has room.
+/// The end of `text` that has room, in whole cells and sequences.
 fn end_of(text: &str, room: usize) -> &str {
-    let mut start = 0;
-    // A sequence must not be cut.
-    while !text.contains('\x1b') && columns(&text[start..]) > room {
-        start += next(&text.as_bytes()[start..]);
+    let (mut rest, mut surplus) = (text, columns(text).saturating_sub(room));
+    while surplus > 0 {
+        let (len, columns) = unit(rest);
+        (rest, surplus) = (&rest[len..], surplus.saturating_sub(columns));
     }
-    &text[start..]
+    rest
 }
 
-/// Columns of a text without a Tab, in which sequences (ECMA-48, 5.4) have none.
-fn columns(text: &str) -> usize {
-    let mut parts = text.split("\x1b[");
-    let first = parts.next().map_or(0, |part| columns_of(part.as_bytes(), 0));
-    let rest = parts.map(|part| {
-        let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |last| last + 1);
-        columns_of(&part.as_bytes()[end..], 0)
-    });
-    first + rest.sum::<usize>()
+/// Columns of a text without a Tab.
+fn columns(mut text: &str) -> usize {
+    let mut used = 0;
+    while !text.is_empty() {
+        let (len, columns) = unit(text);
+        (text, used) = (&text[len..], used + columns);
+    }
+    used
+}
+
+/// Bytes and columns of the first cell or sequence.
+fn unit(text: &str) -> (usize, usize) {
+    match sequence(text.as_bytes()) {
+        0 => {
+            let len = next(text.as_bytes());
+            (len, shown(&text.as_bytes()[..len], 0).1)
+        }
+        len => (len, 0),
+    }
+}
+
+/// Bytes of the sequence at the beginning (ECMA-48, 5.3 to 5.6; xterm ends strings with BEL too), or 0. One that is not
+/// whole takes all there is.
+fn sequence(bytes: &[u8]) -> usize {
+    let Some((0x1b, rest)) = bytes.split_first() else { return 0 };
+    let at = |is_last: fn(&u8) -> bool| rest.iter().skip(1).position(is_last).map(|at| at + 2);
+    let end = match rest.first() {
+        // Of the next one, or of none.
+        None | Some(0x1b | 0x80..) => Some(0),
+        Some(b'[') => at(|byte| (b'@'..=b'~').contains(byte)),
+        Some(b']' | b'P' | b'X' | b'^' | b'_') => {
+            let st = rest.windows(2).position(|two| two == b"\x1b\\").map(|at| at + 2);
+            at(|byte| *byte == 0x07).into_iter().chain(st).min()
+        }
+        Some(b' '..=b'/') => at(|byte| (b'0'..=b'~').contains(byte)),
+        Some(_) => Some(1),
+    };
+    1 + end.unwrap_or(rest.len())
+}
+
+/// The last `len` bytes of what was said, or a few less: from the beginning of a character, and behind a sequence that they
+/// would cut.
+pub(super) fn last(said: &[u8], len: usize, raw: bool) -> &[u8] {
+    let cut = char_start(said, said.len().saturating_sub(len));
+    let near = cut.saturating_sub(len);
+    let escape = said[near..cut].iter().rposition(|byte| *byte == 0x1b).filter(|_| raw);
+    let behind = escape.map_or(cut, |at| near + at + sequence(&said[near + at..]));
+    &said[behind.max(cut)..]
 }
 
 fn columns_of(mut bytes: &[u8], from: usize) -> usize {
@@ -165,6 +204,7 @@ pub(super) fn readable(message: &[u8], raw: bool) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::tests::CELLS;
     use super::*;
 
     /// What a row shows after `drawn`, and where the cursor is.
@@ -200,10 +240,49 @@ mod tests {
                 for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
                     let (before, after) = text.as_bytes().split_at(at);
                     let (shown, right) = row(&draw(prompt, before, after, width));
-                    let fits = prompt.contains('\x1b') || columns(&shown) < width && right < width;
+                    let fits = columns(&shown) < width && right < width;
                     assert!(fits, "{width} {prompt:?} {text:?} {at}: {shown:?} {right}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sequences_are_whole_and_have_no_columns() {
+        let sequences =
+            ["\x1b[31m", "\x1b[1;5H", "\x1b]0;title\x07", "\x1b]8;;at\x1b\\", "\x1bPq\x1b\\", "\x1b(B", "\x1b7"];
+        for (one, other) in sequences.iter().flat_map(|one| sequences.iter().map(move |other| (one, other))) {
+            let text = format!("größe{one}c{other}{one}de");
+            // What is left has the colours of the last sequences.
+            let end = end_of(&text, 2);
+            assert_eq!((columns(&text), columns(end)), (8, 2), "{text:?}");
+            assert!(end.ends_with("de") && text.ends_with(end) && !end.contains('c'), "{text:?}: {end:?}");
+            let mut starts = vec![0];
+            while starts[starts.len() - 1] < text.len() {
+                let start = starts[starts.len() - 1];
+                starts.push(start + unit(&text[start..]).0);
+            }
+            for len in 12..text.len() {
+                let seen = last(text.as_bytes(), len, true).len();
+                assert!(seen <= len && starts.contains(&(text.len() - seen)), "{text:?}, {len}: {seen}");
+            }
+        }
+        // One that does not end is no text, and one that has just begun is none.
+        assert_eq!(["a\x1b[31", "a\x1b]0;title", "a\x1b", "a\x1b\x1b7", "a\x1bö"].map(columns), [1, 1, 1, 1, 2]);
+        // Without --raw it is text.
+        assert_eq!(last(b"ab\x1b[31m", 3, false), b"31m");
+    }
+
+    /// However long a prompt is, each cell of it is looked at a few times.
+    #[test]
+    fn a_long_prompt_takes_linear_work() {
+        for text in ["p", "日", "\x1b[1mb", "e\u{301}"] {
+            let prompt = text.repeat((64 << 10) / text.len());
+            let before = CELLS.get();
+            let (shown, _) = row(&draw(&prompt, b"typed", b"", 80));
+            let cells = CELLS.get() - before;
+            assert!(shown.ends_with("typed") && columns(&shown) < 80, "{text:?}: {shown:?}");
+            assert!(cells < 4 * (64 << 10), "{text:?}: {cells} cells looked at");
         }
     }
 
