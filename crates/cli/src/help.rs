@@ -28,7 +28,7 @@ Ctrl-C or SIGTERM stops it; --help has more.";
 pub(crate) const SERVE: &str = "\
 Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT, \
 SIGTERM, SIGQUIT or SIGHUP drains: no new connections, open sessions may finish; then a report goes to the standard error. A \
-second signal cuts everything at once. One that was ignored when the command began, as under nohup, stays ignored. Nothing \
+second signal cuts everything at once; a SIGHUP counts for neither. One that was ignored when the command began, as under nohup, stays ignored. Nothing \
 waits for who reads the log: lines that do not fit are dropped and counted.
 
 Examples:
@@ -121,7 +121,7 @@ The first request of each connection is counted apart, as the first reply
 or --server-pid). mem is served within the generator's own process
 A warning tells when the generator was the bottleneck, or something else makes the figures doubtful.
 
-SIGINT, SIGTERM, SIGQUIT or SIGHUP ends the run early: what was measured is kept and marked as partial. A second one ends it at once.
+SIGINT, SIGTERM, SIGQUIT or SIGHUP ends the run early: what was measured is kept and marked as partial. A second one ends it at once; a SIGHUP counts for neither.
 
 Examples:
   swapwire bench

@@ -5,11 +5,15 @@ use std::io;
 /// SIGINT, SIGTERM, SIGQUIT and SIGHUP, from now on; elsewhere than on Unix, Ctrl-C.
 ///
 /// One that is ignored stays ignored: `nohup` and shells that start a command in the background say so to the commands
-/// that they start (`nohup(1)`).
+/// that they start (`nohup(1)`). A SIGHUP is never one of two: it comes twice when a terminal is closed, from the
+/// system and from the shell, and together with a SIGTERM from systemd (`SendSIGHUP=`, `systemd.kill(5)`).
 #[derive(Debug)]
 pub(crate) struct Signals {
     #[cfg(unix)]
-    all: Vec<tokio::signal::unix::Signal>,
+    all: Vec<(tokio::signal::unix::SignalKind, tokio::signal::unix::Signal)>,
+    /// There was one; there was one other than SIGHUP.
+    #[cfg(unix)]
+    came: (bool, bool),
 }
 
 impl Signals {
@@ -20,7 +24,7 @@ impl Signals {
         // Before the first handler takes its place.
         let ignored = ignored();
         let heard = kinds.into_iter().filter(|kind| ignored & bit(kind.as_raw_value()) == 0);
-        Ok(Self { all: heard.map(signal).collect::<Result<_, _>>()? })
+        Ok(Self { all: heard.map(|kind| Ok((kind, signal(kind)?))).collect::<io::Result<_>>()?, came: (false, false) })
     }
 
     #[cfg(not(unix))]
@@ -28,13 +32,23 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for the next one; for ever, if all of them are ignored.
+    /// Waits for the first one, then for the second, third, … other than SIGHUP; for ever, if all of them are ignored.
     #[cfg(unix)]
     pub(crate) async fn next(&mut self) {
         use std::task::Poll;
+        use tokio::signal::unix::SignalKind;
         std::future::poll_fn(|cx| {
-            let came = self.all.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
-            if came { Poll::Ready(()) } else { Poll::Pending }
+            for (kind, signal) in &mut self.all {
+                while signal.poll_recv(cx).is_ready() {
+                    let hang_up = *kind == SignalKind::hangup();
+                    let (any, other) = self.came;
+                    self.came = (true, other || !hang_up);
+                    if !any || other && !hang_up {
+                        return Poll::Ready(());
+                    }
+                }
+            }
+            Poll::Pending
         })
         .await;
     }

@@ -9,15 +9,23 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
-use common::{Serving, run};
+use common::{PATIENCE, Serving, run};
 
 trait Stream: Read + Write {}
 impl<S: Read + Write> Stream for S {}
 
 fn dial(endpoint: &str) -> Box<dyn Stream> {
     match endpoint.split_once(':').unwrap() {
-        ("unix", path) => Box::new(UnixStream::connect(path).unwrap()),
-        (_, place) => Box::new(TcpStream::connect(place.trim_start_matches("//")).unwrap()),
+        ("unix", path) => {
+            let stream = UnixStream::connect(path).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            Box::new(stream)
+        }
+        (_, place) => {
+            let stream = TcpStream::connect(place.trim_start_matches("//")).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            Box::new(stream)
+        }
     }
 }
 

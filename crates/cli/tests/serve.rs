@@ -10,11 +10,13 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use common::{Serving, connect, finish, lines, next, swapwire, wait};
+use common::{Busy, PATIENCE, Serving, connect, finish, lines, next, on_any_machine, swapwire, wait};
 use nix::sys::signal::Signal;
 
 fn dial(endpoint: &str) -> TcpStream {
-    TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap()
+    let stream = TcpStream::connect(endpoint.strip_prefix("tcp://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 /// A session that is open for sure: its first message was answered.
@@ -38,33 +40,22 @@ fn real_ports_are_told() {
     server.stop();
 }
 
-/// A server that cannot finish: its peer does not read the replies.
-fn busy_server(drain_timeout: &str) -> (Serving, TcpStream) {
-    let args = ["tcp://127.0.0.1:0?send_buffer=4096", "--handler", "echo", "--drain-timeout", drain_timeout];
-    let server = Serving::start(1, &args);
-    let mut stream = dial(server.endpoint());
-    // Until the buffers of both systems and the server's queue are full, so that a reply always waits.
-    stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
-    while stream.write_all(&[b'x'; 64 << 10]).is_ok() {}
-    (server, stream)
-}
-
 #[test]
 fn what_is_not_done_at_the_drain_deadline_is_cut() {
-    let (server, _stream) = busy_server("300ms");
-    server.signal(Signal::SIGTERM);
-    let (code, stderr) = server.end();
+    let busy = Busy::start("300ms");
+    busy.server.signal(Signal::SIGTERM);
+    let (code, stderr) = busy.server.end();
     assert_eq!(code, Some(3), "{stderr:?}");
     assert!(stderr.last().unwrap().contains("1 cut at the deadline"), "{stderr:?}");
 }
 
 #[test]
 fn a_second_signal_cuts_everything_at_once() {
-    let (server, _stream) = busy_server("none");
-    server.signal(Signal::SIGINT);
-    assert_eq!(next(&server.stderr), "swapwire: draining for as long as it takes; a second signal cuts everything");
-    server.signal(Signal::SIGTERM);
-    let (code, stderr) = server.end();
+    let busy = Busy::start("none");
+    busy.server.signal(Signal::SIGINT);
+    busy.server.says("swapwire: draining for as long as it takes; a second signal cuts everything");
+    busy.server.signal(Signal::SIGTERM);
+    let (code, stderr) = busy.server.end();
     assert_eq!((code, stderr), (Some(3), vec!["swapwire: second signal: everything was cut".to_owned()]));
 }
 
@@ -151,23 +142,27 @@ fn it_can_end_with_its_input() {
     drop(stdin);
     let said = finish(child);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.line().starts_with("swapwire: drained in "), "{said:?}");
+    let told = on_any_machine(said.stderr.lines().map(str::to_owned).collect());
+    assert!(told.len() == 1 && told[0].starts_with("swapwire: drained in "), "{said:?}");
 }
 
 #[test]
 fn limits_reach_the_server() {
-    let args = ["tcp://127.0.0.1:0", "--framing", "lines", "--max-message", "4", "--idle-timeout", "200ms"];
-    let server = Serving::start(1, &args);
-    let mut long = dial(server.endpoint());
-    long.write_all(b"hello\n").unwrap();
-    let mut all = Vec::new();
-    let _ = long.read_to_end(&mut all);
-    assert_eq!(all, b"");
-    let mut idle = dial(server.endpoint());
-    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
-    drop((long, idle));
-    let report = server.stop();
-    assert!(report.contains("1 session was idle") && report.contains("1 session had a bad frame"), "{report}");
+    for (limit, value, says, report) in [
+        ("--max-message", "4", &b"hello\n"[..], "1 session had a bad frame"),
+        ("--idle-timeout", "200ms", b"", "1 session was idle"),
+        ("--frame-timeout", "200ms", b"hel", "1 frame took too long to arrive"),
+    ] {
+        let server = Serving::start(1, &["tcp://127.0.0.1:0", "--framing", "lines", limit, value]);
+        let mut peer = dial(server.endpoint());
+        peer.write_all(says).unwrap();
+        let mut all = Vec::new();
+        let _ = peer.read_to_end(&mut all);
+        assert_eq!(all, b"");
+        drop(peer);
+        let told = server.stop();
+        assert!(told.contains(report), "{limit}: {told}");
+    }
 }
 
 #[test]
@@ -179,6 +174,7 @@ fn what_goes_wrong_is_told_by_default_once_a_second_for_all_workers() {
     for _ in 0..100 {
         let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         client.connect(address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
         for message in [b"abcd".as_slice(), b"ab"] {
             client.send(message).unwrap();
         }
@@ -244,6 +240,7 @@ fn nothing_that_a_peer_says_controls_the_log() {
         let peer = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&own).unwrap()).unwrap();
         peer.connect_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         peer.send(chunk).unwrap();
+        peer.set_read_timeout(Some(PATIENCE)).unwrap();
         peer.recv(&mut [0; 100]).unwrap();
         // A length that is no length, and what may be in its place.
         let mut stream = dial(&server.endpoints[1]);
@@ -326,6 +323,7 @@ fn a_socket_whose_file_goes_is_bound_again_and_told_once() {
     for (workers, handler) in [("1", "uppercase-echo"), ("3", "uppercase-echo"), ("3", "chat")] {
         let server = Serving::start(2, &[&places[0], &places[1], "--workers", workers, "--handler", handler]);
         let mut open = std::os::unix::net::UnixStream::connect(at("s")).unwrap();
+        open.set_read_timeout(Some(PATIENCE)).unwrap();
         for name in ["s", "d"] {
             std::fs::remove_file(at(name)).unwrap();
         }

@@ -5,7 +5,9 @@
 
 mod common;
 
-use common::{Serving, connect};
+use std::io::Read as _;
+
+use common::{Busy, Serving, connect};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -22,6 +24,32 @@ fn every_signal_that_means_stop_drains_and_reports() {
         assert_eq!(stderr.len(), 1, "{stderr:?}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{signal} leaves a socket");
     }
+}
+
+/// systemd sends one right behind SIGTERM, if it is told to; when a terminal is closed, the system and the shell send one.
+#[test]
+fn a_hang_up_is_never_the_second_signal() {
+    const DRAINS: &str = "swapwire: draining for as long as it takes; a second signal cuts everything";
+    for (first, second) in [(Signal::SIGTERM, Signal::SIGHUP), (Signal::SIGHUP, Signal::SIGTERM)] {
+        let Busy { server, mut peer, directory } = Busy::start("none");
+        server.signal(first);
+        server.signal(second);
+        server.says(DRAINS);
+        server.signal(Signal::SIGHUP);
+        let mut replies = Vec::new();
+        peer.read_to_end(&mut replies).unwrap();
+        assert_eq!(replies.len(), Busy::SENT, "{first}");
+        let (code, stderr) = server.end();
+        assert_eq!(code, Some(0), "{first}: {stderr:?}");
+        drop(directory);
+    }
+    // Two others cut.
+    let busy = Busy::start("none");
+    busy.server.signal(Signal::SIGHUP);
+    busy.server.says(DRAINS);
+    busy.server.signal(Signal::SIGTERM);
+    busy.server.signal(Signal::SIGINT);
+    assert_eq!(busy.server.end().0, Some(3));
 }
 
 /// As under `nohup`, or in the background of a script.
