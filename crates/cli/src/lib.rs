@@ -37,11 +37,12 @@ use crate::exit::Failure;
 /// Runs the command with these arguments, the first of which is the program's name, and gives its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     tell_panics();
+    // Also when this thread panics.
+    let _told = notices::settling();
     let code = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| failure.report()),
         Err(error) => exit::misuse(&error),
     };
-    notices::settle();
     ExitCode::from(code)
 }
 
@@ -49,10 +50,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let trace = std::backtrace::Backtrace::capture();
-        exit::complain(panic);
-        if trace.status() == std::backtrace::BacktraceStatus::Captured {
-            exit::complain(trace);
-        }
+        let trace = match trace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+            _ => String::new(),
+        };
+        notices::tell_panic(format!("swapwire: {panic}{trace}\n"));
     }));
 }
 

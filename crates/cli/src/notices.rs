@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,9 +43,27 @@ pub(crate) fn draw(text: impl Into<Vec<u8>>) {
     NOTICES.push(text.into(), Weight::Drawn);
 }
 
-/// Waits until all is written that was told; no longer than a second, when nobody reads.
-pub(crate) fn settle() {
-    NOTICES.settle(FAREWELL);
+/// Tells of a panic, wherever that was: the thread may be telling something, and would wait for itself.
+pub(crate) fn tell_panic(line: String) {
+    if let Some(state) = NOTICES.lock_within(FAREWELL) {
+        NOTICES.push_locked(state, line.into(), Weight::Line);
+    } else {
+        let _ = Output::Stderr.write_all(line.as_bytes());
+    }
+}
+
+/// Waits, when it is dropped, until all is written that was told; no longer than a second, when nobody reads.
+pub(crate) fn settling() -> Settling {
+    Settling(&NOTICES, FAREWELL)
+}
+
+/// Ends what is told.
+pub(crate) struct Settling(&'static Notices, Duration);
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.0.settle(self.1);
+    }
 }
 
 /// Each write is a line that is told.
@@ -98,8 +116,24 @@ impl Notices {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As `lock`; nothing, if that takes too long.
+    fn lock_within(&self, patience: Duration) -> Option<MutexGuard<'_, State>> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.state.try_lock() {
+                Ok(state) => return Some(state),
+                Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() > until => return None,
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
+            }
+        }
+    }
+
     fn push(&'static self, line: Vec<u8>, weight: Weight) {
-        let mut state = self.lock();
+        self.push_locked(self.lock(), line, weight);
+    }
+
+    fn push_locked(&'static self, mut state: MutexGuard<'_, State>, line: Vec<u8>, weight: Weight) {
         if line.is_empty() || matches!(state.stage, Stage::Over) {
             return;
         }
@@ -252,6 +286,29 @@ mod tests {
         notices.push(b"lost\n".to_vec(), Weight::Line);
         assert_eq!([lines.recv().unwrap().as_bytes()[0], lines.recv().unwrap().as_bytes()[0]], *b"xy");
         assert!(lines.recv().unwrap().starts_with("swapwire: 1 line was dropped here"));
+    }
+
+    #[test]
+    fn what_a_panic_said_is_written_before_its_thread_ends() {
+        let (notices, lines) = narrow();
+        let reader = thread::spawn(move || lines.recv().unwrap());
+        let panicked = std::panic::catch_unwind(|| {
+            let _told = Settling(notices, Duration::from_secs(60));
+            notices.push(b"why\n".to_vec(), Weight::Line);
+            std::panic::resume_unwind(Box::new(()));
+        });
+        assert!(panicked.is_err());
+        assert!(matches!(notices.lock().stage, Stage::Waiting), "nobody waited for the writer");
+        assert_eq!(reader.join().unwrap(), "why\n");
+    }
+
+    #[test]
+    fn a_panic_of_who_is_telling_something_waits_for_nobody() {
+        let (notices, _lines) = narrow();
+        let telling = notices.lock();
+        assert!(notices.lock_within(Duration::ZERO).is_none());
+        drop(telling);
+        assert!(notices.lock_within(Duration::from_secs(60)).is_some());
     }
 
     #[test]
