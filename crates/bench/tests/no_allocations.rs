@@ -59,6 +59,8 @@ fn blocks(target: &Target, load: &Load, registry: &Registry, requests: u64) -> u
         expect: Expect::Echo,
         goal: Goal::Requests(requests),
         warmup: Duration::from_millis(20),
+        // None that a busy machine could miss.
+        timeout: Some(Duration::from_secs(60)),
         ..Conditions::default()
     };
     let before = dhat::HeapStats::get().total_blocks;

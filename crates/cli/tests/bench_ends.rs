@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::sync_channel;
 
 use common::bench::{Foreign, bench, read, wait_until};
-use common::{finish, kill_with, lines, next, swapwire, wait};
+use common::{PATIENCE, finish, kill_with, lines, next, swapwire, wait};
 use nix::sys::signal::Signal;
 
 fn start(args: &[&str]) -> Child {
@@ -96,7 +96,7 @@ fn a_signal_keeps_the_rounds_that_are_done() {
     let flags = ["--expect", "echo", "-n", "500", "--rounds", "1000", "--json", path.to_str().unwrap()];
     let child = start(&[&[server.endpoint.as_str()][..], &flags].concat());
     // Every round opens its own connection: when the third is there, a round is done.
-    while connections.recv().unwrap() < 3 {}
+    while connections.recv_timeout(PATIENCE).unwrap() < 3 {}
     kill_with(&child, Signal::SIGINT);
     let said = finish(child);
     assert_eq!(said.code, Some(1), "{said:?}");
@@ -125,7 +125,7 @@ fn a_target_that_dies_spoils_only_its_own_part() {
 
 #[test]
 fn a_server_of_its_own_that_dies_is_told() {
-    let child = start(&["tcp", "mem", "-d", "100ms", "--rounds", "20", "--quiet"]);
+    let child = start(&["tcp", "-d", "100ms", "--rounds", "1000", "--quiet"]);
     wait_until("the server", || !children(child.id()).is_empty());
     let server = children(child.id())[0];
     // As soon as it listens, it has threads.
@@ -140,10 +140,13 @@ fn a_server_of_its_own_that_dies_is_told() {
 
 #[test]
 fn a_target_that_nobody_serves_is_one_line() {
-    let endpoint = {
+    let address = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("tcp://{}", listener.local_addr().unwrap())
+        listener.local_addr().unwrap()
     };
+    // Another test may start a process, which has all our descriptors until it is the program.
+    wait_until("the end of the listener", || std::net::TcpStream::connect(address).is_err());
+    let endpoint = format!("tcp://{address}");
     let said = bench(&[&endpoint, "--quiet"]);
     assert_eq!((said.code, said.text()), (Some(1), ""));
     assert!(said.line().contains(&endpoint) && said.line().contains("connection refused"), "{said:?}");

@@ -8,9 +8,10 @@ mod common;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::process::Stdio;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use common::{Serving, connect, finish, lines, next, run, swapwire};
+use common::{PATIENCE, Serving, connect, finish, lines, next, run, swapwire};
 
 /// Endpoints of every kind that a client can reach, in a directory and abstract namespace of their own.
 fn every_wire(directory: &std::path::Path) -> Vec<String> {
@@ -183,7 +184,7 @@ fn some_replies_are_missing() {
             }
         }
     });
-    let said = run(&["connect", &endpoint, "--wait", "200ms"], "a\nb\nc\n");
+    let said = run(&["connect", &endpoint, "--wait", "3s"], "a\nb\nc\n");
     assert_eq!((said.code, said.text()), (Some(1), "a\nc\n"));
     assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 2 of 3 replies came{MISSING}"));
     server.join().unwrap();
@@ -357,54 +358,49 @@ fn a_peer_that_ends_without_a_reply_is_an_error() {
     }
 }
 
-/// A server that takes the end of the sending half for the end of the connection, and would answer later.
-fn hasty_server() -> (String, thread::JoinHandle<()>) {
-    odd_server(|mut stream| {
-        stream.read_exact(&mut [0; 6]).unwrap();
-        stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-        if stream.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
-            stream.write_all(b"HELLO\n").unwrap();
-        }
-    })
-}
-
 #[test]
 fn the_sending_half_can_be_kept_open() {
+    // A server that takes the end of the sending half for the end of the connection.
+    let until_the_end = |mut stream: std::net::TcpStream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    };
     for framing in ["lines", "chunks"] {
-        let (endpoint, server) = hasty_server();
+        let (endpoint, server) = odd_server(until_the_end);
         let said = run(&["connect", &endpoint, "--framing", framing], "hello\n");
         assert_eq!((said.code, said.text()), (Some(1), ""));
+        assert!(said.line().contains("the peer ended without a reply"), "{said:?}");
         server.join().unwrap();
-        let (endpoint, server) = hasty_server();
+        // It sees no end, and does not end: the wait is over.
+        let (endpoint, server) = odd_server(until_the_end);
+        let said = run(&["connect", &endpoint, "--framing", framing, "--no-shutdown", "--wait", "100ms"], "hello\n");
+        assert_eq!((said.code, said.text()), (Some(1), ""));
+        assert_eq!(said.line(), format!("swapwire: receive {endpoint}: no reply came within 100ms"));
+        server.join().unwrap();
+        let (endpoint, server) = odd_server(|mut stream| {
+            stream.read_exact(&mut [0; 6]).unwrap();
+            stream.write_all(b"HELLO\n").unwrap();
+        });
         let said = run(&["connect", &endpoint, "--framing", framing, "--no-shutdown"], "hello\n");
         assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "HELLO\n", ""));
         server.join().unwrap();
     }
-    // Nobody answers, and nobody ends: the wait is over.
-    let (endpoint, server) = odd_server(|mut stream| {
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let said = run(&["connect", &endpoint, "--no-shutdown", "--wait", "100ms"], "hello\n");
-    assert_eq!((said.code, said.text()), (Some(1), ""));
-    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: no reply came within 100ms"));
-    server.join().unwrap();
 }
 
 #[test]
 fn a_peer_that_never_ends_is_left_after_the_wait() {
-    let (endpoint, server) = odd_server(|mut stream| {
+    let (leave, left) = sync_channel::<()>(0);
+    let (endpoint, server) = odd_server(move |mut stream| {
         stream.write_all(b"moment\n").unwrap();
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"hello\n");
         // Its own half stays open until the client is gone.
-        while stream.write_all(b"").is_ok() && stream.peek(&mut [0; 1]).is_ok_and(|len| len > 0) {}
-        thread::park_timeout(std::time::Duration::from_secs(2));
+        let _ = left.recv_timeout(PATIENCE);
     });
-    let said = run(&["connect", &endpoint, "--wait", "200ms"], "hello\n");
+    let said = run(&["connect", &endpoint, "--wait", "3s"], "hello\n");
     assert_eq!((said.code, said.text()), (Some(0), "moment\n"));
-    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: the peer did not end within 200ms"));
-    server.thread().unpark();
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: the peer did not end within 3s"));
+    drop(leave);
     server.join().unwrap();
 }
 

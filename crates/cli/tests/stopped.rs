@@ -106,6 +106,8 @@ impl Peer {
 struct Trial {
     server: Serving,
     peers: Vec<Peer>,
+    /// Before the first of them was there.
+    begun: Instant,
     how: String,
     _directory: tempfile::TempDir,
 }
@@ -121,34 +123,41 @@ impl Trial {
         let deadline = format!("{}ms", DEADLINE.as_millis());
         let args = [&place, "--handler", handler, "--framing", "lines", "--workers", workers, which, &deadline];
         let server = Serving::start(1, &args);
+        let begun = Instant::now();
         let peers = (0..PEERS).map(|i| Peer::dial(server.endpoint(), &at(&i.to_string()))).collect();
         let how = format!("{scheme}, {handler}, {workers} workers, {which}");
-        Self { server, peers, how, _directory: directory }
+        Self { server, peers, begun, how, _directory: directory }
     }
 
-    /// Stops the process for longer than its deadlines; everybody says something meanwhile. Whether it was stopped soon
-    /// enough behind `begun` that nobody had missed a deadline.
-    fn is_stopped_while_all_say(&mut self, what: &str, begun: Instant) -> bool {
+    /// Stops the process for longer than its deadlines; everybody says something meanwhile. Gives since when it goes on;
+    /// nothing, unless it was stopped so soon that nobody had missed a deadline.
+    fn is_stopped_while_all_say(&mut self, what: &str) -> Option<Instant> {
         self.server.signal(Signal::SIGSTOP);
         while !is_stopped(self.server.pid()) {
-            assert!(begun.elapsed() < PATIENCE, "it does not stop");
+            assert!(self.begun.elapsed() < PATIENCE, "it does not stop");
             thread::yield_now();
         }
-        if begun.elapsed() > DEADLINE / 2 {
-            return false;
+        if self.begun.elapsed() > DEADLINE / 2 {
+            return None;
         }
         self.peers.iter_mut().for_each(|peer| peer.say(what).unwrap());
         // It is time that must pass: nothing is waited for.
         thread::sleep(2 * DEADLINE);
+        let resumed = Instant::now();
         self.server.signal(Signal::SIGCONT);
-        true
+        Some(resumed)
     }
 
-    fn end(self) {
+    /// Everybody leaves. Whether that was so soon that nobody had missed another deadline.
+    fn end(self, resumed: Instant) -> bool {
         drop(self.peers);
+        if resumed.elapsed() > DEADLINE / 2 {
+            return false;
+        }
         let report = self.server.stop();
-        let late = ["idle", "frame deadline", "write deadline", "broken"];
+        let late = ["idle", "took too long to arrive", "not read"];
         assert!(!late.iter().any(|late| report.contains(late)), "{}: {report}", self.how);
+        true
     }
 }
 
@@ -164,26 +173,21 @@ fn is_stopped(pid: u32) -> bool {
 /// Everybody is answered once, says `first`, and while the process is stopped `second`. Whether it came to that.
 fn answers(scheme: &str, workers: &str, which: &str, first: &str, second: &str) -> bool {
     let mut trial = Trial::new(scheme, "uppercase-echo", workers, which);
-    let begun = Instant::now();
     for peer in &mut trial.peers {
         let answered = peer.say("before\n").and_then(|()| peer.hear(PATIENCE)).and_then(|_| peer.say(first));
-        assert!(answered.is_ok() || begun.elapsed() > DEADLINE / 2, "{}: {answered:?}", trial.how);
+        assert!(answered.is_ok() || trial.begun.elapsed() > DEADLINE / 2, "{}: {answered:?}", trial.how);
     }
-    if !trial.is_stopped_while_all_say(second, begun) {
-        return false;
-    }
+    let Some(resumed) = trial.is_stopped_while_all_say(second) else { return false };
     for peer in &mut trial.peers {
         assert_eq!(peer.hear(PATIENCE).ok().as_deref(), Some("MEANWHILE"), "{}", trial.how);
     }
-    trial.end();
-    true
+    trial.end(resumed)
 }
 
 /// Everybody is in a room, whose first member hears what all others say while the process is stopped. Whether it came to
 /// that.
 fn is_heard_in_the_room(scheme: &str, workers: &str) -> bool {
     let mut trial = Trial::new(scheme, "chat", workers, "--idle-timeout");
-    let begun = Instant::now();
     let (first, others) = trial.peers.split_first_mut().unwrap();
     for (i, other) in others.iter_mut().enumerate() {
         let hello = format!("hello of {i}");
@@ -194,21 +198,18 @@ fn is_heard_in_the_room(scheme: &str, workers: &str) -> bool {
             first.hears(&hello, ASK_AGAIN)
         };
         while let Err(error) = enters() {
-            if begun.elapsed() > DEADLINE / 2 {
+            if trial.begun.elapsed() > DEADLINE / 2 {
                 return false;
             }
             assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{}: {error}", trial.how);
         }
     }
-    if !trial.is_stopped_while_all_say("meanwhile\n", begun) {
-        return false;
-    }
+    let Some(resumed) = trial.is_stopped_while_all_say("meanwhile\n") else { return false };
     for _ in 1..PEERS {
         let heard = trial.peers[0].hears("meanwhile", PATIENCE);
         heard.unwrap_or_else(|error| panic!("{}: {error}", trial.how));
     }
-    trial.end();
-    true
+    trial.end(resumed)
 }
 
 /// A trial of each of `schemes`, with one worker and with two; anew where the machine was too busy to stop it in time.

@@ -49,7 +49,7 @@ fn serve(here: &Here, line: &str) -> common::Said {
     let told = lines(child.stdout.take().unwrap());
     let places = line.split(' ').filter(|word| word.trim_start_matches('\'').contains(':')).count();
     for _ in 0..if places == 0 { 3 } else { places } {
-        let Ok(line) = told.recv() else { return finish(child) };
+        let Ok(line) = told.recv_timeout(common::PATIENCE) else { return finish(child) };
         assert!(line.starts_with("listening "), "{line}");
     }
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
