@@ -208,6 +208,34 @@ fn a_secret_does_not_come_back_with_the_arrow_keys() {
     assert_eq!(server.join().unwrap(), ["ann", "hidden", "ann", "no"]);
 }
 
+/// The question is gone when the answer is entered, or when the peer has gone.
+#[test]
+fn a_secret_that_comes_too_late_is_not_kept() {
+    for ends in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+        let Some(mut session) = open_on("xterm", home.path(), &[&endpoint]) else { return };
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"Password: ").unwrap();
+        session.exp_string("Password: ").unwrap();
+        press(&session, b"hidden");
+        session.exp_string("hidden").unwrap();
+        stream.write_all(b"\r\nLogin timed out\r\n").unwrap();
+        session.exp_string("Login timed out").unwrap();
+        if !ends {
+            press(&session, b"\r");
+            let mut heard = [0; 7];
+            stream.read_exact(&mut heard).unwrap();
+            assert_eq!(&heard, b"hidden\n");
+        }
+        drop(stream);
+        ends_with(session, 1);
+        let history = std::fs::read_to_string(home.path().join("swapwire/history")).unwrap_or_default();
+        assert!(!history.contains("hidden"), "{history}");
+    }
+}
+
 #[test]
 fn tabs_and_bytes_that_are_no_text_are_sent_as_they_are() {
     let home = tempfile::tempdir().unwrap();

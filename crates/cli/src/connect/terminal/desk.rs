@@ -27,6 +27,8 @@ const SHOWN: usize = 64 << 10;
 const SEEN: usize = 16;
 /// How long the end waits for a terminal that takes nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes of a question at most.
+const QUESTION: usize = 1 << 10;
 /// A question for a secret has one of these in it.
 const SECRETS: [&str; 12] =
     ["pass", "secret", "pin", "code", "token", "otp", "kennwort", "contrase", "senha", "парол", "密码", "パス"];
@@ -73,6 +75,8 @@ struct State {
     editor: Editor,
     /// What the peer said without an end of line: it stands where else the prompt does.
     unended: Vec<u8>,
+    /// What stood there while the edited line was typed.
+    asked: Asked,
     /// The edited line is on the screen.
     drawn: bool,
     out: Vec<u8>,
@@ -83,6 +87,29 @@ struct State {
     ended: bool,
 }
 
+/// What the peer wanted to know, the most delicate last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    Nothing,
+    Something,
+    Secret,
+}
+
+impl Asked {
+    /// By what was said without an end of line.
+    fn by(unended: &[u8]) -> Self {
+        let end = &unended[unended.len().saturating_sub(QUESTION)..];
+        let question = String::from_utf8_lossy(end).to_lowercase();
+        if SECRETS.iter().any(|secret| question.contains(secret)) {
+            Self::Secret
+        } else if unended.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Something
+        }
+    }
+}
+
 impl Desk {
     /// On a terminal that was taken.
     pub(super) fn new(screen: Screen, history: History, ways: Ways) -> Self {
@@ -90,6 +117,7 @@ impl Desk {
             screen,
             editor: Editor::new(ways.max, history),
             unended: Vec::new(),
+            asked: Asked::Nothing,
             drawn: false,
             out: Vec::new(),
             lines: VecDeque::new(),
@@ -155,17 +183,14 @@ impl Desk {
 
     fn enter(&self, state: &mut State, line: Vec<u8>, over: usize) {
         // The whole of it stays, in as many rows as it needs.
-        let question = std::mem::take(&mut state.unended);
+        let (question, asked) = state.take_question();
         let prompt = if question.is_empty() { PROMPT.into() } else { readable(&question, self.ways.raw) };
         let echo = String::from_utf8_lossy(&readable(&line, false)).replace('\n', "\\n");
         state.tell(&[&prompt, echo.as_bytes(), b"\n"].concat());
         if state.ended || line.is_empty() && !self.ways.empty {
             return;
         }
-        let question = String::from_utf8_lossy(&question).to_lowercase();
-        if !SECRETS.iter().any(|secret| question.contains(secret)) {
-            state.editor.remember(&line, question.is_empty());
-        }
+        state.remember(&line, asked);
         let cost = line.len() + LINE;
         if state.kept + cost > TYPED {
             state.tell(b"the peer does not read: this line is not sent\n");
@@ -203,6 +228,9 @@ impl Desk {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.borrow_mut();
         change(&mut state);
+        if !state.editor.line().bytes().is_empty() {
+            state.asked = state.asked.max(Asked::by(&state.unended));
+        }
         if state.out.len() > SHOWN {
             self.late.set(true);
         } else if !state.ended {
@@ -268,7 +296,8 @@ impl Desk {
     fn close(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let line = state.editor.take();
-        let question = readable(&std::mem::take(&mut state.unended), self.ways.raw);
+        let (question, asked) = state.take_question();
+        let question = readable(&question, self.ways.raw);
         if !line.is_empty() {
             let prompt = if question.is_empty() { PROMPT.as_bytes() } else { &question };
             state.print(&[prompt, &readable(&line, false), b"\n"].concat());
@@ -277,9 +306,7 @@ impl Desk {
         } else {
             state.print(b"");
         }
-        if question.is_empty() {
-            state.editor.remember(&line, true);
-        }
+        state.remember(&line, asked);
         state.ended = true;
         self.dirty.notify_one();
         !line.is_empty()
@@ -287,6 +314,21 @@ impl Desk {
 }
 
 impl State {
+    /// What was said without an end, and what was asked since the line began that is taken now.
+    fn take_question(&mut self) -> (Vec<u8>, Asked) {
+        let asked = std::mem::replace(&mut self.asked, Asked::Nothing).max(Asked::by(&self.unended));
+        (std::mem::take(&mut self.unended), asked)
+    }
+
+    /// Remembers a line: for this session alone, if it answers something, and not at all, nor what was cut out of it, if it
+    /// may be a secret.
+    fn remember(&mut self, line: &[u8], asked: Asked) {
+        match asked {
+            Asked::Secret => self.editor.forget(),
+            asked => self.editor.remember(line, asked == Asked::Nothing),
+        }
+    }
+
     /// The next line, or the end.
     fn take_item(&mut self) -> Option<Item> {
         match self.lines.pop_front() {

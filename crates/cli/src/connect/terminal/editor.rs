@@ -44,6 +44,11 @@ impl Editor {
         self.history.add(line, lasting);
     }
 
+    /// Forgets what was cut out last.
+    pub(super) fn forget(&mut self) {
+        self.cut.clear();
+    }
+
     /// The byte of a key, or of a part of one.
     pub(super) fn feed(&mut self, byte: u8) -> Option<Event> {
         let line = &mut self.line;

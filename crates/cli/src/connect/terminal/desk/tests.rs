@@ -22,7 +22,11 @@ fn written(desk: &Desk) -> String {
 }
 
 fn press(desk: &Desk, keys: &[u8]) {
-    desk.change(|state| keys.iter().for_each(|key| drop(desk.key(state, *key))));
+    desk.change(|state| {
+        for key in keys {
+            desk.key(state, *key);
+        }
+    });
 }
 
 /// A peer that never ends its line costs a key no more than one that says a little.
@@ -43,4 +47,51 @@ async fn a_key_costs_the_same_however_much_was_said_without_an_end() {
         let most = 4 * SEEN * 4 * width();
         assert!(cells < most && drawn < most, "{raw} {text:?}: {cells} cells looked at, {drawn} bytes drawn");
     }
+}
+
+/// What the arrow key, or Ctrl-Y, brings back.
+fn comes_back(desk: &Desk, key: &[u8]) -> String {
+    press(desk, key);
+    let line = String::from_utf8_lossy(desk.state.borrow().editor.line().bytes()).into_owned();
+    press(desk, b"\x15");
+    line
+}
+
+const UP: &[u8] = b"\x1b[A";
+
+#[tokio::test]
+async fn a_secret_is_one_whatever_the_peer_says_until_it_is_entered() {
+    // What is said before, between and behind the keys, and whether the line is remembered.
+    for (before, between, behind, remembered) in [
+        ("", "", "", true),
+        ("login: ", "", "", true),
+        ("Password: ", "", "", false),
+        ("Password: ", "\r\nLogin timed out\r\n", "", false),
+        ("Password: ", "", "\r\nLogin timed out\r\n$ ", false),
+        ("Password: ", "\n", "Enter a command: ", false),
+        ("", "Pass", "word: ", false),
+        ("", "Password: ", "\n", false),
+        ("", "\nPassword: \n", "\n", true),
+    ] {
+        let desk = desk(false);
+        says(&desk, before.as_bytes()).await;
+        press(&desk, b"hid");
+        says(&desk, between.as_bytes()).await;
+        press(&desk, b"den");
+        says(&desk, behind.as_bytes()).await;
+        press(&desk, b"\r");
+        assert_eq!(comes_back(&desk, UP), if remembered { "hidden" } else { "" }, "{before:?} {between:?} {behind:?}");
+        // The next line is another one.
+        says(&desk, b"\n").await;
+        press(&desk, b"next\r");
+        assert_eq!(comes_back(&desk, UP), "next");
+    }
+}
+
+#[tokio::test]
+async fn what_was_cut_out_of_a_secret_does_not_come_back() {
+    let desk = desk(false);
+    says(&desk, b"Password: ").await;
+    press(&desk, b"hiddne\x15hidden\r");
+    assert_eq!(comes_back(&desk, b"\x19"), "");
 }
