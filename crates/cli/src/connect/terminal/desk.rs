@@ -18,7 +18,7 @@ use crate::connect::print::Output;
 use crate::stdio::{self, Stdin};
 
 const PROMPT: &str = "> ";
-/// Bytes of lines that were typed and not yet sent; each counts [`LINE`] more.
+/// Bytes of lines that were typed and not yet sent, if there is more than one; each counts [`LINE`] more.
 const TYPED: usize = 1 << 20;
 const LINE: usize = 64;
 /// Bytes that may wait for the terminal before the peer has to wait.
@@ -191,14 +191,14 @@ impl Desk {
             return;
         }
         state.remember(&line, asked);
-        let cost = line.len() + LINE;
-        if state.kept + cost > TYPED {
+        let item = if over > 0 { Item::TooLong(line.len() + over) } else { Item::Message(line) };
+        let cost = LINE + if let Item::Message(line) = &item { line.len() } else { 0 };
+        if state.kept > 0 && state.kept + cost > TYPED {
             state.tell(b"the peer does not read: this line is not sent\n");
             self.lost.set(true);
             return;
         }
         state.kept += cost;
-        let item = if over > 0 { Item::TooLong(line.len() + over) } else { Item::Message(line) };
         state.lines.push_back((item, cost));
         self.typed.notify_one();
     }

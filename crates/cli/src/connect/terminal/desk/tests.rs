@@ -95,3 +95,35 @@ async fn what_was_cut_out_of_a_secret_does_not_come_back() {
     press(&desk, b"hiddne\x15hidden\r");
     assert_eq!(comes_back(&desk, b"\x19"), "");
 }
+
+/// What is to be sent, as far as that is known.
+fn typed(desk: &Desk) -> Vec<Item> {
+    std::iter::from_fn(|| desk.state.borrow_mut().take_item()).take_while(|item| *item != Item::End).collect()
+}
+
+#[test]
+fn only_what_waits_behind_something_can_be_too_much() {
+    let desk = desk_for(Ways { raw: false, text: true, empty: false, max: 8 << 20 });
+    let long = [&vec![b'x'; 2 * TYPED][..], b"\r"].concat();
+    press(&desk, &long);
+    assert!(!desk.has_lost());
+    press(&desk, &long);
+    assert!(desk.has_lost());
+    let sent = typed(&desk);
+    assert!(matches!(&sent[..], [Item::Message(line)] if line.len() == 2 * TYPED));
+    press(&desk, b"next\r");
+    assert_eq!(typed(&desk), [Item::Message(b"next".to_vec())]);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_told_as_one() {
+    let desk = desk(false);
+    press(&desk, b"first\r");
+    for over in [1, 1000] {
+        press(&desk, &[&vec![b'x'; (1 << 20) + over][..], b"\r"].concat());
+    }
+    assert!(!desk.has_lost(), "nobody blames the peer");
+    let told = [1, 1000].map(|over| Item::TooLong((1 << 20) + over));
+    let [first, rest @ ..] = &typed(&desk)[..] else { panic!("nothing to send") };
+    assert_eq!((first, rest), (&Item::Message(b"first".to_vec()), &told[..]));
+}
