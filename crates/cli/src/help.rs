@@ -57,7 +57,7 @@ end. On message wires (datagrams) an empty line is an empty message, and one rep
 is no message.
 
 On a terminal, each line is sent when it is entered, and what the peer says is shown as it comes, whole lines or not. With \
---framing chunks lines are sent with their line feed. Ctrl-D ends, Ctrl-C leaves at once; the line is edited as in a \
+--framing chunks lines are sent with their line feed. Ctrl-D ends, and sends what stands before it; Ctrl-C leaves at once; the line is edited as in a \
 shell, a Tab is a byte of it, and Ctrl-V takes the next key as it is. Control characters from the peer are printed escaped, \
 as \\x1b. The history is in $XDG_STATE_HOME/swapwire (else ~/.local/state/swapwire). Not kept there are lines that begin \
 with a space, and answers to a question without an end of line, as `login: `; one for a password cannot be called back \

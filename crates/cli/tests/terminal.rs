@@ -92,6 +92,24 @@ fn lines_typed_ahead_are_all_answered() {
     ends_well(session);
 }
 
+#[test]
+fn the_end_of_the_input_sends_the_rest_of_the_line() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Serving::start(2, &["tcp://127.0.0.1:0", "udp://127.0.0.1:0"]);
+    for term in ["xterm", "dumb"] {
+        for endpoint in &server.endpoints {
+            let Some(mut session) = open_on(term, home.path(), &[endpoint]) else { return };
+            session.exp_string("> ").unwrap();
+            press(&session, b"half a line");
+            session.exp_string("half a line").unwrap();
+            // The system's own way of reading lines takes the first for the end of a piece.
+            press(&session, if term == "dumb" { b"\x04\x04" } else { b"\x04" });
+            session.exp_string("HALF A LINE").unwrap();
+            ends_well(session);
+        }
+    }
+}
+
 /// A server that speaks without being asked, then waits for the client to leave.
 fn says(bytes: &'static [u8], then_end: bool) -> (String, thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -173,7 +173,14 @@ impl Desk {
             Some(Event::Line(line, over)) => self.enter(state, line, over),
             // Once more: not waiting for the replies.
             Some(Event::EndOfInput) if state.ended => return true,
-            Some(Event::EndOfInput) => self.end_input(state),
+            Some(Event::EndOfInput) => {
+                // The last line needs no end, as from a pipe.
+                let (line, over) = state.editor.take();
+                if !line.is_empty() {
+                    self.enter(state, line, over);
+                }
+                self.end_input(state);
+            }
             Some(Event::Leave) => return true,
             Some(Event::Suspend) => state.screen.suspend(),
             Some(Event::Clear) => state.print(b"\x1b[H\x1b[2J"),
@@ -280,7 +287,7 @@ impl Desk {
     }
 
     /// Takes the prompt away, and waits a while until that is to be seen. What was typed and not entered stays in sight and
-    /// in the history; gives whether there was something.
+    /// in the history; gives whether there was something that the end of the input did not send.
     pub(super) async fn end(&self, writing: impl Future<Output = ()>) -> bool {
         let unsent = self.close();
         let _ = timeout(FAREWELL, async {
@@ -295,7 +302,7 @@ impl Desk {
 
     fn close(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        let line = state.editor.take();
+        let (line, _) = state.editor.take();
         let (question, asked) = state.take_question();
         let question = readable(&question, self.ways.raw);
         if !line.is_empty() {
@@ -307,9 +314,9 @@ impl Desk {
             state.print(b"");
         }
         state.remember(&line, asked);
-        state.ended = true;
+        let ended = std::mem::replace(&mut state.ended, true);
         self.dirty.notify_one();
-        !line.is_empty()
+        !line.is_empty() && !ended
     }
 }
 

@@ -34,9 +34,9 @@ impl Editor {
         &self.line
     }
 
-    /// What was typed and not entered, which is gone then.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        self.line.take().0
+    /// What was typed and not entered, which is gone then, and how many bytes were too many.
+    pub(super) fn take(&mut self) -> (Vec<u8>, usize) {
+        self.line.take()
     }
 
     /// Remembers a line that was entered; for this session alone, unless it is `lasting`.

@@ -127,3 +127,20 @@ fn a_line_that_is_too_long_is_told_as_one() {
     let [first, rest @ ..] = &typed(&desk)[..] else { panic!("nothing to send") };
     assert_eq!((first, rest), (&Item::Message(b"first".to_vec()), &told[..]));
 }
+
+#[test]
+fn the_end_of_the_input_ends_the_last_line() {
+    for (keys, sent) in [(&b"half a line\x04"[..], Some("half a line")), (b"\x04", None)] {
+        let desk = desk(false);
+        press(&desk, keys);
+        let sent: Vec<_> = sent.into_iter().map(|line| Item::Message(line.into())).collect();
+        assert_eq!(typed(&desk), sent);
+        assert_eq!(desk.state.borrow_mut().take_item(), Some(Item::End));
+        // What is typed behind it is nothing that the peer did not let be sent.
+        press(&desk, b"more");
+        assert!(!desk.close());
+    }
+    let desk = desk(false);
+    press(&desk, b"half a line");
+    assert!(desk.close());
+}
