@@ -84,7 +84,7 @@ impl Line {
 
     pub(super) fn delete(&mut self) {
         let len = next(self.after());
-        self.bytes.drain(self.at..self.at + len);
+        self.take_out(self.at, self.at + len);
     }
 
     /// Takes out what is between here and where `go` goes.
@@ -93,7 +93,16 @@ impl Line {
         go(self);
         let (start, end) = (self.at.min(from), self.at.max(from));
         self.at = start;
-        self.bytes.drain(start..end).collect()
+        self.take_out(start, end)
+    }
+
+    /// Of a line that is empty then, nothing was too much.
+    fn take_out(&mut self, start: usize, end: usize) -> Vec<u8> {
+        let out = self.bytes.drain(start..end).collect();
+        if self.bytes.is_empty() {
+            self.over = 0;
+        }
+        out
     }
 }
 
@@ -258,6 +267,35 @@ pub(super) mod tests {
         assert_eq!(one.take(), (b"abc".to_vec(), 3));
         one.set(b"123456");
         assert_eq!(one.take(), (b"123".to_vec(), 0));
+    }
+
+    #[test]
+    fn a_line_that_was_emptied_is_a_new_one() {
+        let ways: [fn(&mut Line); 5] = [
+            |line| drop(line.kill(Line::home)),
+            |line| drop((line.kill(Line::word_left), line.kill(Line::word_left))),
+            |line| {
+                line.home();
+                line.kill(Line::end);
+            },
+            |line| (0..4).for_each(|_| drop(line.kill(Line::left))),
+            |line| {
+                line.home();
+                (0..4).for_each(|_| line.delete());
+            },
+        ];
+        for way in ways {
+            let mut one = Line::new(4);
+            one.insert(b"ab cdef");
+            way(&mut one);
+            one.insert(b"abcd");
+            assert_eq!(one.take(), (b"abcd".to_vec(), 0));
+        }
+        // What is left of one that was cut is still cut.
+        let mut one = Line::new(4);
+        one.insert(b"ab cdef");
+        one.kill(Line::word_left);
+        assert_eq!(one.take(), (b"ab ".to_vec(), 3));
     }
 
     #[test]
