@@ -1,6 +1,10 @@
 //! `swapwire bench`.
 
+use std::time::Duration;
+
+use swapwire::Registry;
 use swapwire_bench::{Run, Slo, report};
+use tokio::time::timeout;
 
 use crate::cli::BenchArgs;
 use crate::exit::{self, Failure, complain};
@@ -16,9 +20,12 @@ pub(crate) mod setup;
 mod work;
 
 use progress::Progress;
-use servers::Servers;
+use servers::{Servers, Spec, Started};
 use setup::{Setup, named};
 use work::{Work, apart};
+
+/// How long the end waits for servers that are being started.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Measures, prints a table and writes the files.
 pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
@@ -36,7 +43,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
         let Setup { servers: spec, mut plan, find_max, slo } = setup;
         let servers = match &spec {
             Some(spec) => {
-                let (servers, places) = Servers::start(spec, &registry)?;
+                let (servers, places) = start(spec, &registry, &mut signals).await?;
                 plan.targets = named(places);
                 Some(servers)
             }
@@ -59,6 +66,19 @@ pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
             () = signals.next() => Err(Failure::failed("bench: told to stop while the outputs were written")),
         }
     })
+}
+
+/// Starts servers, unless told to stop meanwhile; those that are there by then are ended.
+async fn start(spec: &Spec, registry: &Registry, signals: &mut Signals) -> Result<Started, Failure> {
+    let (spec, registry) = (spec.clone(), registry.clone());
+    let mut started = apart(move || Servers::start(&spec, &registry))?;
+    match signals.unless(&mut started).await {
+        Some(started) => started.unwrap_or_else(|_| Err(Failure::failed("bench: the start of the servers panicked"))),
+        None => {
+            let _ = timeout(FAREWELL, started).await;
+            Err(Failure::failed("bench: told to stop before it measured"))
+        }
+    }
 }
 
 /// This command, as it can be called again.

@@ -40,7 +40,16 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
     let (drain_timeout, until_eof, check) = (args.drain_timeout, args.until_eof, args.check);
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
-    let server = compose(args).await?;
+    // A name may take a while to be found.
+    let Some(server) = signals.unless(compose(args)).await else {
+        let told = "serve: told to stop before it listened";
+        if check {
+            return Err(Failure::failed(told));
+        }
+        complain_last(told);
+        return Ok(exit::OK);
+    };
+    let server = server?;
     if check {
         return exit::print(&lines("ok", &server.local_endpoints()));
     }

@@ -53,6 +53,14 @@ impl Signals {
         .await;
     }
 
+    /// What `work` gives; nothing, if the next signal comes first.
+    pub(crate) async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.next() => None,
+        }
+    }
+
     /// Waits for the next one.
     #[cfg(not(unix))]
     pub(crate) async fn next(&mut self) {
@@ -83,6 +91,14 @@ fn ignored_in(status: &str) -> u64 {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn work_that_hangs_ends_with_a_signal() {
+        let mut signals = Signals::new().unwrap();
+        assert_eq!(signals.unless(std::future::ready(1)).await, Some(1));
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert_eq!(signals.unless(std::future::pending::<()>()).await, None);
+    }
 
     #[test]
     fn the_set_of_ignored_signals_is_read() {

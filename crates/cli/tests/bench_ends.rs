@@ -85,6 +85,24 @@ fn started_servers_are_bound_with_all_their_threads() {
     assert!(is_gone(servers[0]));
 }
 
+/// Its server does not come to listen, as on a machine that swaps.
+#[test]
+fn a_signal_ends_it_while_its_servers_start() {
+    let stopped_at_the_start = || {
+        let child = start(&["tcp", "-d", "1h"]);
+        wait_until("the server", || !children(child.id()).is_empty());
+        let server = children(child.id())[0];
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(server).unwrap());
+        nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+        kill_with(&child, Signal::SIGTERM);
+        let said = finish(child);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        wait_until("the end of the server", || is_gone(server));
+        said.stderr == "swapwire: bench: told to stop before it measured\n"
+    };
+    assert!((0..50).any(|_| stopped_at_the_start()), "it always listens before it can be stopped");
+}
+
 #[test]
 fn a_signal_keeps_the_rounds_that_are_done() {
     let directory = tempfile::tempdir().unwrap();

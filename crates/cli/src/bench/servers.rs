@@ -79,6 +79,9 @@ pub(super) struct Servers {
     _directory: Option<TempDir>,
 }
 
+/// Servers, and where they are, in the order of the wires.
+pub(super) type Started = (Servers, Vec<(Endpoint, ServerKind)>);
+
 /// A new directory for sockets, in the best place where one can be bound. Says which places were passed over.
 fn directory() -> Result<TempDir, Failure> {
     let mut passed_over = Vec::new();
@@ -110,11 +113,11 @@ fn takes_sockets(_: &Path) -> io::Result<()> {
 
 impl Servers {
     /// Starts a server for each wire: a process each, but those in memory in a thread of this process, over `registry`.
-    /// Gives where they are, in the order of the wires; all of them listen then.
+    /// All of them listen then.
     ///
     /// # Errors
     /// One of them could not be started; none is left.
-    pub(super) fn start(spec: &Spec, registry: &Registry) -> Result<(Self, Vec<(Endpoint, ServerKind)>), Failure> {
+    pub(super) fn start(spec: &Spec, registry: &Registry) -> Result<Started, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::failed(format_args!("{what}: {error}"));
         let needs_directory = spec.schemes.iter().any(|scheme| scheme.starts_with("unix"));
         let directory = if needs_directory { Some(directory()?) } else { None };
