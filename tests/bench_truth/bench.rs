@@ -36,6 +36,23 @@ pub(crate) fn target(name: &str, endpoint: impl Display) -> Target {
     Target { name: name.to_owned(), endpoint: endpoint.to_string().parse().unwrap(), server: ServerKind::Elsewhere }
 }
 
+/// Tries again where other work of the machine may have been in the way: what is wrong is wrong each time.
+pub(crate) async fn in_one_try_of_many(attempt: impl AsyncFn() -> Result<(), String>) {
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        match attempt().await {
+            Ok(()) => return,
+            Err(why) => said.push(why),
+        }
+    }
+    panic!("in no try: {said:#?}");
+}
+
+/// `Err` with what was seen, unless it is so.
+pub(crate) fn is_so(is: bool, seen: impl Display) -> Result<(), String> {
+    if is { Ok(()) } else { Err(seen.to_string()) }
+}
+
 /// Carries a plan out on a thread of its own, within the guard.
 pub(crate) async fn run(plan: Plan) -> Result<Run, PlanError> {
     let what = format!("a run against {}", plan.targets[0].endpoint);

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::watch;
 
 use crate::bench::{assert_flawless, echoes, load, plan, round, run, target};
-use crate::common::Places;
+use crate::common::{Places, within};
 use crate::servers::{self, SIZE, Wire};
 
 /// The only line of a run that fails.
@@ -21,12 +21,21 @@ async fn failure(endpoint: &str, load: Load, conditions: Conditions) -> String {
     }
 }
 
-/// Soon enough for a test.
-fn impatient(goal: Goal) -> Conditions {
-    Conditions { timeout: Some(Duration::from_millis(100)), goal, ..echoes(1) }
+/// Soon enough for a test, and long enough for a busy machine.
+fn impatient() -> Conditions {
+    Conditions { timeout: Some(Duration::from_secs(2)), goal: Goal::Time(Duration::from_secs(3)), ..echoes(1) }
 }
 
-const GOALS: [Goal; 1] = [Goal::Time(Duration::from_millis(300))];
+/// Waits until a socket is closed for good: another test may start a process, which has all our descriptors until it is the
+/// program.
+async fn closed(is: impl Fn() -> bool) {
+    let closed = async {
+        while !is() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("a socket that is closed", closed).await;
+}
 
 #[tokio::test]
 async fn nobody_is_there() {
@@ -36,6 +45,8 @@ async fn nobody_is_there() {
     let port = TcpListener::bind((host.as_str(), 0)).await.unwrap().local_addr().unwrap().port();
     let port_udp = UdpSocket::bind((host.as_str(), 0)).await.unwrap().local_addr().unwrap().port();
     let (unix, unix_dgram) = (places.unix(), places.unix_dgram());
+    closed(|| std::net::TcpStream::connect((host.as_str(), port)).is_err()).await;
+    closed(|| std::net::UdpSocket::bind((host.as_str(), port_udp)).is_ok()).await;
     for (endpoint, cause) in [
         (format!("tcp://{host}:{port}"), "connection refused"),
         (format!("udp://{host}:{port_udp}"), "connection refused"),
@@ -44,7 +55,7 @@ async fn nobody_is_there() {
     ] {
         for rate in [None, Some(1000.0)] {
             let load = Load { connections: 2, rate, pipeline: 512, ..load("64") };
-            let line = failure(&endpoint, load, impatient(GOALS[0])).await;
+            let line = failure(&endpoint, load, impatient()).await;
             assert!(line.contains(&endpoint) && line.contains(cause), "{endpoint}: {line}");
         }
     }
@@ -55,8 +66,10 @@ async fn a_socket_whose_server_is_gone() {
     // The file is still there, as after a crash.
     let places = Places::new();
     let endpoint = places.unix();
-    drop(UnixListener::bind(endpoint.strip_prefix("unix:").unwrap()).unwrap());
-    let line = failure(&endpoint, load("64"), impatient(GOALS[0])).await;
+    let path = endpoint.strip_prefix("unix:").unwrap();
+    drop(UnixListener::bind(path).unwrap());
+    closed(|| std::os::unix::net::UnixStream::connect(path).is_err()).await;
+    let line = failure(&endpoint, load("64"), impatient()).await;
     assert!(line.contains(&endpoint) && line.contains("connection refused"), "{line}");
 }
 
@@ -68,14 +81,14 @@ async fn a_server_that_says_nothing() {
         std::future::pending().await
     };
     for (endpoint, cause) in [
-        (servers::tcp(silence).await, "no reply within 100ms"),
-        (servers::unix(&places, silence), "no reply within 100ms"),
+        (servers::tcp(silence).await, "no reply within 2s"),
+        (servers::unix(&places, silence), "no reply within 2s"),
         (servers::udp(|_| Vec::new()).await, "no reply to "),
     ] {
-        for (goal, rate) in GOALS.into_iter().flat_map(|goal| [(goal, None), (goal, Some(1000.0))]) {
+        for rate in [None, Some(1000.0)] {
             let load = Load { connections: 2, rate, pipeline: 512, ..load("64") };
-            let line = failure(&endpoint, load, impatient(goal)).await;
-            assert!(line.contains(&endpoint) && line.contains(cause), "{goal:?}, {rate:?}: {line}");
+            let line = failure(&endpoint, load, impatient()).await;
+            assert!(line.contains(&endpoint) && line.contains(cause), "{rate:?}: {line}");
         }
     }
 }
@@ -99,13 +112,13 @@ async fn a_server_that_falls_silent() {
         if replies > 10 { Vec::new() } else { vec![request.to_vec()] }
     };
     // 60 requests, of which as many may be under way.
-    let load = Load { rate: Some(200.0), pipeline: 60, ..load("64") };
+    let load = Load { rate: Some(20.0), pipeline: 60, ..load("64") };
     for endpoint in [servers::tcp(serve).await, servers::unix(&places, serve)] {
-        let round = round(plan(&endpoint, load.clone(), impatient(GOALS[0]))).await;
+        let round = round(plan(&endpoint, load.clone(), impatient())).await;
         assert!(round.requests == 60 && round.answered < 60 && round.reconnects > 0, "{round:?}");
-        assert!(round.faults.errors.contains_key("no reply within 100ms"), "{:?}", round.faults);
+        assert!(round.faults.errors.contains_key("no reply within 2s"), "{:?}", round.faults);
     }
-    let round = round(plan(servers::udp(datagrams).await, load, impatient(GOALS[0]))).await;
+    let round = round(plan(servers::udp(datagrams).await, load, impatient())).await;
     let faults = &round.faults;
     assert_eq!((round.requests, round.answered + faults.late, faults.lost - faults.late), (60, 10, 50), "{round:?}");
 }
