@@ -42,6 +42,9 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
     if strips.is_empty() {
         return None;
     }
+    // The rate stands below the name.
+    let rates = strips.iter().map(|(.., rate)| rate.clone());
+    let right = WIDTH - room(&names.iter().cloned().chain(rates).collect::<Vec<_>>());
     let size = (WIDTH, 36.0 + (HEIGHT + GAP) * strips.len() as f64 + 36.0);
     let every = rounds.div_ceil(14);
     let marks: Vec<_> = (0..rounds).step_by(every).map(|round| (round as f64 + 0.5, (round + 1).to_string())).collect();
@@ -52,11 +55,7 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
             let top = 36.0 + (HEIGHT + GAP) * at as f64;
             let last = at + 1 == strips.len();
             let frame = Frame {
-                x: Axis::marked(
-                    (0.0, rounds as f64),
-                    if last { marks.clone() } else { Vec::new() },
-                    (64.0, size.0 - room(names)),
-                ),
+                x: Axis::marked((0.0, rounds as f64), if last { marks.clone() } else { Vec::new() }, (64.0, right)),
                 y: Axis::linear(*most, COUNT, 2.0, (top + HEIGHT, top)),
             };
             frame.draw(pen, if last { "round" } else { "" }, if at == 0 { "messages/s" } else { "" });
@@ -65,16 +64,17 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
                 let place = |(part, rate): &(f64, f64)| frame.at((round as f64 + 0.04 + part * 0.92, *rate));
                 pen.line(points.iter().map(place), Role::Dashed(*index), 1.5);
             }
-            let right = size.0 - room(names) + 14.0;
-            pen.marker((right + 5.0, top + 12.0), *index);
-            pen.text((right + 14.0, top + 12.0), Align::Left, &names[*index], Role::Ink);
-            pen.text((right + 14.0, top + 12.0 + LINE), Align::Left, rate, Role::Ink);
+            let left = right + 14.0;
+            pen.marker((left + 5.0, top + 12.0), *index);
+            pen.text((left + 14.0, top + 12.0), Align::Left, &names[*index], Role::Ink);
+            pen.text((left + 14.0, top + 12.0 + LINE), Align::Left, rate, Role::Ink);
         }
     }))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pen::LETTER_WIDTH;
     use super::*;
 
     #[test]
@@ -84,6 +84,27 @@ mod tests {
         assert_eq!(rates, [1000.0, 1000.0, 1000.0]);
         let stub = Round { elapsed_s: 0.21, timeline: vec![100, 100, 3], timeline_step_s: 0.1, ..Round::default() };
         assert_eq!(super::rates(&stub, 10).len(), 2, "of a tenth of a step nothing can be said");
+    }
+
+    #[test]
+    fn a_rate_that_is_longer_than_its_name_is_inside() {
+        let round = Round { elapsed_s: 1.0, timeline: vec![152_345], timeline_step_s: 1.0, ..Round::default() };
+        let mut summary = crate::Summary::default();
+        summary.messages_per_s.median = 152_345.0;
+        let cell = Cell { rounds: vec![round], summary: Some(summary), ..Cell::default() };
+        let drawing = timeline("title", &[&cell], &["a".to_owned()]).unwrap();
+        let attribute = |of: &str, name: &str| {
+            of.split_once(&format!(" {name}=\"")).unwrap().1.split_once('"').unwrap().0.to_owned()
+        };
+        let grain = attribute(&drawing, "viewBox").split(' ').nth(2).unwrap().parse::<f64>().unwrap() / WIDTH;
+        let rates = drawing.split("<text").skip(1).filter_map(|text| {
+            let rate = text.split_once('>')?.1.split_once('<')?.0.trim();
+            let x = attribute(text, "x").parse::<f64>().unwrap() / grain;
+            rate.ends_with("/s").then(|| x + rate.chars().count() as f64 * LETTER_WIDTH)
+        });
+        let ends: Vec<_> = rates.collect();
+        // That of the axis, and that of the name.
+        assert!(ends.len() == 2 && ends.iter().all(|end| *end <= WIDTH), "{ends:?}");
     }
 
     #[test]
