@@ -1,5 +1,7 @@
 //! Whether the generator measured itself.
 
+use std::net::IpAddr;
+
 use swapwire_core::{Endpoint, Place};
 
 use super::{Doubt, Seen};
@@ -143,5 +145,42 @@ pub(super) fn cures(run: &Run, target: usize, connections: usize) -> String {
 /// ends at this machine.
 fn is_movable(run: &Run, target: usize) -> bool {
     let endpoint = run.targets.get(target).and_then(|target| target.endpoint.parse::<Endpoint>().ok());
-    run.settings.handler.is_none() && endpoint.is_some_and(|endpoint| matches!(endpoint.place(), Place::Host { .. }))
+    let elsewhere = |host: &str| match host.parse::<IpAddr>() {
+        Ok(address) => !address.to_canonical().is_loopback(),
+        // RFC 6761, 6.3.
+        Err(_) => {
+            let name = host.trim_end_matches('.').to_ascii_lowercase();
+            name != "localhost" && !name.ends_with(".localhost")
+        }
+    };
+    run.settings.handler.is_none()
+        && endpoint.is_some_and(|endpoint| matches!(endpoint.place(), Place::Host { host, .. } if elsewhere(host)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_reached_at_this_machine_alone_cannot_be_measured_from_another() {
+        let movable = |endpoint: &str| {
+            let target = crate::TargetInfo { endpoint: endpoint.to_owned(), ..crate::TargetInfo::default() };
+            is_movable(&Run { targets: vec![target], ..Run::default() }, 0)
+        };
+        for here in [
+            "127.0.0.1:1",
+            "127.8.9.1:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+            "localhost:1",
+            "LocalHost.:1",
+            "a.localhost:1",
+        ] {
+            assert!(!movable(&format!("tcp://{here}")) && !movable(&format!("udp://{here}")), "{here}");
+        }
+        for elsewhere in ["192.0.2.1:1", "[2001:db8::1]:1", "example.org:1", "localhost.example.org:1"] {
+            assert!(movable(&format!("tcp://{elsewhere}")), "{elsewhere}");
+        }
+        assert!(!movable("unix:/x") && !movable("mem:x"));
+    }
 }
