@@ -233,7 +233,7 @@ fn a_late_generator_is_told_from_an_overloaded_server() {
 #[test]
 fn what_went_wrong_is_said() {
     let mut all = rounds(&[2000, 2000, 2000]);
-    all[1].faults = Faults { wrong: 3, lost: 100, late: 40, broken: 97, ..Faults::default() };
+    all[1].faults = Faults { wrong: 3, lost: 100, late: 40, broken: 97, server_drops: Some(500), ..Faults::default() };
     all[1].faults.errors.insert("connect: connection refused".to_owned(), 2);
     all[1].faults.errors.insert(crate::worker::ports::OUT_OF_PORTS.to_owned(), 7);
     all[1].answered = 1800;
@@ -243,7 +243,8 @@ fn what_went_wrong_is_said() {
         [
             "wrong replies, where echo was expected (--expect); at 64 B, 64 connections: tcp (3 of 6,000)",
             "loss: requests without a right reply in time; at 64 B, 64 connections: tcp (3.3 % of 6,000 requests: 100 without a \
-             reply within the timeout, 97 on connections that broke, 40 answered later (--timeout))",
+             reply within the timeout, of which 40 came late (--timeout), 97 on connections that broke, 500 dropped by the system \
+             at the server's sockets in the whole round, warm-up included (recv_buffer))",
             "NO LOCAL PORTS LEFT on the client's machine, which is no fault of the server: come from more addresses (--source), \
              or open fewer connections anew (--reconnect-every); at 64 B, 64 connections: tcp (7 times)",
             "errors; at 64 B, 64 connections: tcp (connect: connection refused × 2)",

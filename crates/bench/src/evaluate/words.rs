@@ -2,6 +2,9 @@
 
 use crate::{Cell, LoadInfo, Run, Value};
 
+/// Over what the datagrams are counted that the system dropped.
+pub(crate) const WHOLE_ROUND: &str = "in the whole round, warm-up included";
+
 /// `tcp at 64 B, 64 connections`.
 pub(crate) fn cell(run: &Run, cell: &Cell) -> String {
     format!("{} at {}", target(run, cell.target), load(&cell.load))

@@ -155,7 +155,7 @@ pub(super) fn faults(group: &Group<'_>, names: &[String]) -> Table {
         "unsent",
         "broken",
         "dropped: client",
-        "server",
+        "dropped: server",
     ];
     let columns = [Column::words("target")].into_iter().chain(heads.map(Column::number));
     let row = |cell: &&Cell| {

@@ -2,6 +2,7 @@
 
 use swapwire_core::needs_escape;
 
+use crate::evaluate::words::WHOLE_ROUND;
 use crate::{Faults, LoadInfo, Run, TargetInfo};
 
 use super::loads::by_load;
@@ -126,10 +127,11 @@ pub(super) fn connections(load: &LoadInfo) -> String {
     format!("{} connection{}", load.connections, if load.connections == 1 { "" } else { "s" })
 }
 
-/// Whether anything went wrong at all.
+/// Whether anything went wrong in the measured part. What the system dropped is counted over the whole round: it tells why
+/// something was lost, and not that it was.
 pub(super) fn faulty(faults: &Faults) -> bool {
     let seen = [faults.wrong, faults.lost, faults.late, faults.unsent, faults.broken];
-    let visible = [faults.duplicated, faults.reordered, faults.client_drops, faults.server_drops].into_iter().flatten();
+    let visible = [faults.duplicated, faults.reordered].into_iter().flatten();
     seen.into_iter().chain(visible).chain(faults.errors.values().copied()).any(|count| count > 0)
 }
 
@@ -139,7 +141,8 @@ pub(super) fn errors(faults: &Faults) -> String {
     faults.errors.iter().map(each).collect::<Vec<_>>().join("; ")
 }
 
-/// `12 lost (0.01 %), of which 3 came late, 5 reordered (0.005 %)`: what went wrong; nothing if nothing did.
+/// `12 lost (0.01 %), of which 3 came late, 5 reordered (0.005 %)`: what went wrong; nothing if nothing did. What the system
+/// dropped has no share: it is counted over the whole round, and a train as one.
 pub(super) fn faults(faults: &Faults, requests: u64) -> String {
     let counts = [
         ("wrong", Some(faults.wrong)),
@@ -148,9 +151,12 @@ pub(super) fn faults(faults: &Faults, requests: u64) -> String {
         ("reordered", faults.reordered),
         ("unsent", Some(faults.unsent)),
         ("broken off", Some(faults.broken)),
-        ("dropped at the client's sockets", faults.client_drops),
-        ("dropped at the server's sockets", faults.server_drops),
     ];
+    let dropped = [("client", faults.client_drops), ("server", faults.server_drops)];
+    let dropped = dropped.into_iter().filter_map(|(whose, count)| {
+        let count = COUNT.whole(count.filter(|count| *count > 0)?);
+        Some(format!("{count} dropped at the {whose}'s sockets ({WHOLE_ROUND})"))
+    });
     let some = |(what, count): (&str, Option<u64>)| {
         let count = count.filter(|count| *count > 0)?;
         let late = if what == "lost" && faults.late > 0 {
@@ -161,7 +167,7 @@ pub(super) fn faults(faults: &Faults, requests: u64) -> String {
         Some(format!("{} {what} ({}){late}", COUNT.whole(count), percent(count, requests)))
     };
     let errors = (!faults.errors.is_empty()).then(|| format!("errors: {}", errors(faults)));
-    counts.into_iter().filter_map(some).chain(errors).collect::<Vec<_>>().join(", ")
+    counts.into_iter().filter_map(some).chain(dropped).chain(errors).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a search found no higher rate.
@@ -313,10 +319,14 @@ mod tests {
         };
         let said = faults(&some, 1000).replace(TIGHT, " ");
         let lost = "5 lost (0.500 %), of which 2 came late";
-        let dropped = "4 dropped at the server's sockets (0.400 %)";
+        let dropped = "4 dropped at the server's sockets (in the whole round, warm-up included)";
         assert_eq!(said, format!("{lost}, {dropped}, errors: connect: refused × 3"));
         assert!(faulty(&some));
         assert!(!faulty(&Faults { duplicated: Some(0), ..Faults::default() }));
+        assert!(
+            !faulty(&Faults { client_drops: Some(5), ..Faults::default() }),
+            "nothing was lost in the measured part"
+        );
     }
 
     #[test]

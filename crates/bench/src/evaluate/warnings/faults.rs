@@ -54,13 +54,18 @@ fn loss(seen: &Seen<'_>) -> Option<String> {
     let (faults, requests) = (&seen.summary.faults, seen.summary.requests as f64);
     let unanswered: u64 = seen.cell.rounds.iter().map(|round| round.unanswered()).sum();
     let timeout = seen.run.settings.timeout_s.map_or_else(|| "the timeout".to_owned(), |s| words::time(s * 1e9));
+    let late = match faults.late {
+        0 => String::new(),
+        late => format!(", of which {} came late (--timeout)", words::count(late as f64)),
+    };
+    let dropped =
+        |whose| format!("dropped by the system at the {whose}'s sockets {} (recv_buffer)", words::WHOLE_ROUND);
     let parts = [
-        (faults.lost, format!("without a reply within {timeout}")),
+        (faults.lost, format!("without a reply within {timeout}{late}")),
         (faults.unsent, "never sent, since earlier ones were in the way".to_owned()),
         (faults.broken, "on connections that broke".to_owned()),
-        (faults.late, "answered later (--timeout)".to_owned()),
-        (faults.client_drops.unwrap_or(0), "dropped by the system at the client's sockets (recv_buffer)".to_owned()),
-        (faults.server_drops.unwrap_or(0), "dropped by the system at the server's sockets (recv_buffer)".to_owned()),
+        (faults.client_drops.unwrap_or(0), dropped("client")),
+        (faults.server_drops.unwrap_or(0), dropped("server")),
     ];
     let parts = parts.into_iter().filter(|(number, _)| *number > 0);
     let parts: Vec<_> = parts.map(|(number, what)| format!("{} {what}", words::count(number as f64))).collect();
