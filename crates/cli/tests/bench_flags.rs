@@ -47,6 +47,10 @@ fn contradictions() {
         (&["mem", "--message", "a", "--message-file", "b"], "--message and --message-file: requests hold one of them"),
         (&["mem", "--message", "a", "--size", "64"], "--size: a message of one's own has a size of its own"),
         (&["tcp://127.0.0.1:1", "--message", "a"], "--message: say with --expect what a right reply is, as echo"),
+        (
+            &["tcp://127.0.0.1:1", "--message-file", "Cargo.toml"],
+            "--message-file: say with --expect what a right reply is",
+        ),
         (&["tcp", "--message", "a\\nb", "--framing", "lines"], "tcp: framing lines with requests of 3 bytes: "),
         (&["tcp", "--message", ""], "tcp: a request of 0 bytes cannot be seen on a byte stream; choose a framing"),
         (&["mem", "--source", "127.0.0.2"], "mem: its connections come from no address (--source); tcp and udp have"),

@@ -171,10 +171,10 @@ fn contradictions(args: &BenchArgs, problems: &mut Problems) {
         "--message and --message-file: requests hold one of them",
     );
     problems.when(own_message && args.size.is_some(), "--size: a message of one's own has a size of its own");
-    problems.when(
-        own_message && !starts && args.expect.is_none(),
-        "--message: say with --expect what a right reply is, as echo, any or regex:PATTERN",
-    );
+    if own_message && !starts && args.expect.is_none() {
+        let flag = if args.message.is_some() { "--message" } else { "--message-file" };
+        problems.say(format!("{flag}: say with --expect what a right reply is, as echo, any or regex:PATTERN"));
+    }
     problems.when(
         args.find_max && args.rounds.is_some(),
         "--find-max: a rate is tried as often as needed, without --rounds",
