@@ -60,27 +60,23 @@ where
                     None => (piece.len(), piece.is_empty()),
                 };
                 len += taken;
-                // Two more for the ending. What is longer is counted and forgotten.
-                if len <= self.max.saturating_add(2) {
-                    line.extend_from_slice(&piece[..taken]);
-                } else {
-                    line = Vec::new();
+                line.extend_from_slice(&piece[..taken]);
+                // Two more for the ending. What is longer is counted and forgotten, but for its ending.
+                if len > self.max.saturating_add(2) {
+                    line.drain(..line.len().saturating_sub(2));
                 }
                 self.from.consume(taken);
                 if ended {
                     break taken == 0;
                 }
             };
-            if len > self.max.saturating_add(2) {
-                return Ok(Item::TooLong(len));
-            }
-            if line.last() == Some(&b'\n') {
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-            }
-            match line.len() {
+            let ending = match &line[..] {
+                [.., b'\r', b'\n'] => 2,
+                [.., b'\n'] => 1,
+                _ => 0,
+            };
+            line.truncate(line.len() - ending);
+            match len - ending {
                 0 if ended => return Ok(Item::End),
                 0 if !self.empty => {}
                 len if len > self.max => return Ok(Item::TooLong(len)),
@@ -201,8 +197,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_dropped_and_the_next_is_fine() {
-        let got = items(b"12345\n12345\r\n123456\n123456789012\nok", 5).await;
+        let got = items(b"12345\n12345\r\n123456\n123456789012\n123456789012\r\nok", 5).await;
         assert_eq!(got[..2], [message("12345"), message("12345")]);
-        assert_eq!(got[2..], [Item::TooLong(6), Item::TooLong(13), message("ok")]);
+        assert_eq!(got[2..], [Item::TooLong(6), Item::TooLong(12), Item::TooLong(12), message("ok")]);
+        assert_eq!(items(b"123456789012", 5).await, [Item::TooLong(12)]);
     }
 }
