@@ -296,6 +296,25 @@ fn poor_terminals_work_and_can_be_left() {
     }
 }
 
+#[test]
+fn a_poor_terminal_gets_a_prompt_after_each_line() {
+    let home = tempfile::tempdir().unwrap();
+    for handler in ["discard", "uppercase-echo"] {
+        let server = Serving::start(1, &["tcp://127.0.0.1:0", "--handler", handler]);
+        let Some(mut session) = open_on("dumb", home.path(), &[server.endpoint()]) else { return };
+        session.exp_string("> ").unwrap();
+        for line in ["one", "", "", "two"] {
+            press(&session, &[line.as_bytes(), b"\r"].concat());
+            session.exp_string(&format!("{line}\r\n")).unwrap();
+            let said = session.exp_string("> ").unwrap();
+            // On a busy machine there may be one before the reply.
+            assert!(["", "ONE\r\n", "TWO\r\n"].contains(&&*said), "{handler}: {line:?}: {said:?}");
+        }
+        session.send_control('c').unwrap();
+        ends_well(session);
+    }
+}
+
 /// A terminal without a size has none; one of a single column has no room.
 #[test]
 fn terminals_of_any_width_work() {

@@ -22,6 +22,11 @@ pub(crate) trait Output {
     async fn idle(&mut self) -> io::Result<()> {
         self.flush().await
     }
+
+    /// Waits until `idle` has to be called again although nothing was shown.
+    async fn stale(&mut self) {
+        std::future::pending().await
+    }
 }
 
 /// The standard output, buffered. It waits for a slow reader on another thread.

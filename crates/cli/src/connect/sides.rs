@@ -106,7 +106,10 @@ pub(crate) async fn receive(
             Ok(next) => next,
             Err(_) => {
                 output.idle().await.map_err(|error| Stop::from_output(&error))?;
-                reader.recv().await
+                tokio::select! {
+                    next = reader.recv() => next,
+                    () = output.stale() => continue,
+                }
             }
         };
         match next {

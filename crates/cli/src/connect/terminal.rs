@@ -27,7 +27,7 @@ mod screen;
 
 use desk::{Desk, Ways};
 use history::History;
-use plain::{Prompt, Shown, Typed};
+use plain::{Row, Shown, Typed};
 use screen::Screen;
 
 /// Sends what is typed and prints what comes, until Ctrl-D, Ctrl-C or the peer's end.
@@ -110,10 +110,10 @@ async fn stuck(desk: &Desk, flow: &Flow, patience: Patience) {
 
 /// On a terminal that reads lines itself.
 async fn read(session: Session, plan: &Plan, signals: &mut Signals, patience: Patience) -> io::Result<Left> {
-    let prompt = Prompt::default();
-    let lines = Lines::of_stdin(plan.max_message, plan.takes_empty())?;
-    let input = Ended { input: Typed { lines, prompt: prompt.clone() }, end: plan.sends_ends() };
-    let mut output = Shown::new(plan.raw, plan.shows_text(), prompt);
+    let row = Row::default();
+    let lines = Lines::of_stdin(plan.max_message, true)?;
+    let input = Ended { input: Typed { lines, empty: plan.takes_empty(), row: row.clone() }, end: plan.sends_ends() };
+    let mut output = Shown::new(plan.raw, plan.shows_text(), row);
     output.note(&greeting(plan)).await?;
     output.flush().await?;
     let flow = Flow::default();

@@ -4,27 +4,55 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::screen::readable;
 use crate::connect::input::{Input, Item};
 use crate::connect::print::{Output, Plain};
 
-/// Whether a prompt is the last thing on the terminal.
+/// How long a reply may take before a prompt says that another line can be typed.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is the last thing on the terminal.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Prompt(Rc<Cell<bool>>);
+pub(super) struct Row(Rc<LastRow>);
+
+#[derive(Debug, Default)]
+struct LastRow {
+    /// A prompt.
+    prompt: Cell<bool>,
+    /// What the peer said without an end of line.
+    said: Cell<bool>,
+    /// A line was typed.
+    typed: Notify,
+}
 
 /// Lines that end the row in which the prompt stands.
 #[derive(Debug)]
 pub(super) struct Typed<I> {
+    /// Empty ones too.
     pub(super) lines: I,
-    pub(super) prompt: Prompt,
+    /// An empty line is something to send.
+    pub(super) empty: bool,
+    pub(super) row: Row,
 }
 
 impl<I: Input> Input for Typed<I> {
     async fn next(&mut self) -> io::Result<Item> {
-        let item = self.lines.next().await;
-        self.prompt.0.set(false);
-        item
+        loop {
+            let item = self.lines.next().await;
+            self.row.0.prompt.set(false);
+            self.row.0.said.set(false);
+            if !matches!(item, Ok(Item::End)) {
+                self.row.0.typed.notify_one();
+            }
+            if self.empty || !matches!(&item, Ok(Item::Message(line)) if line.is_empty()) {
+                return item;
+            }
+        }
     }
 
     fn has_more(&self) -> bool {
@@ -38,14 +66,13 @@ pub(super) struct Shown {
     out: Plain,
     raw: bool,
     text: bool,
-    in_row: bool,
-    prompt: Prompt,
+    row: Row,
 }
 
 impl Shown {
     /// What the peer says is `text`, whose lines may come in pieces, or else messages.
-    pub(super) fn new(raw: bool, text: bool, prompt: Prompt) -> Self {
-        Self { out: Plain::new(false, false), raw, text, in_row: false, prompt }
+    pub(super) fn new(raw: bool, text: bool, row: Row) -> Self {
+        Self { out: Plain::new(false, false), raw, text, row }
     }
 
     /// A line that is neither the peer's nor the user's.
@@ -56,11 +83,11 @@ impl Shown {
 
 impl Output for Shown {
     async fn show(&mut self, message: &[u8]) -> io::Result<()> {
-        if self.prompt.0.replace(false) {
+        if self.row.0.prompt.replace(false) {
             self.out.show(b"\n").await?;
         }
         let ended = message.ends_with(b"\n");
-        self.in_row = self.text && !ended;
+        self.row.0.said.set(self.text && !ended);
         self.out.show(&readable(message, self.raw)).await?;
         if self.text || ended { Ok(()) } else { self.out.show(b"\n").await }
     }
@@ -70,9 +97,14 @@ impl Output for Shown {
     }
 
     async fn idle(&mut self) -> io::Result<()> {
-        if !self.in_row && !self.prompt.0.replace(true) {
+        if !self.row.0.said.get() && !self.row.0.prompt.replace(true) {
             self.out.show(b"> ").await?;
         }
         self.out.flush().await
+    }
+
+    async fn stale(&mut self) {
+        self.row.0.typed.notified().await;
+        sleep(PAUSE).await;
     }
 }
