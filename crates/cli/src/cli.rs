@@ -31,13 +31,15 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve a handler on one or more endpoints until a signal says stop
-    #[command(before_help = help::SERVE_SHORT, after_long_help = help::SERVE, help_template = EXAMPLES_FIRST)]
+    #[command(before_help = help::SERVE_SHORT, before_long_help = help::SERVE_LONG, after_long_help = help::SERVE)]
+    #[command(help_template = EXAMPLES_FIRST)]
     Serve(ServeArgs),
     /// Talk to an endpoint: from a pipe, or at a prompt
     #[command(after_long_help = help::CONNECT)]
     Connect(ConnectArgs),
     /// Measure servers under load, side by side
-    #[command(before_help = help::BENCH_SHORT, after_long_help = help::BENCH, help_template = EXAMPLES_FIRST)]
+    #[command(before_help = help::BENCH_SHORT, before_long_help = help::BENCH_LONG, after_long_help = help::BENCH)]
+    #[command(help_template = EXAMPLES_FIRST)]
     Bench(Box<BenchArgs>),
     /// Compare two runs of `bench`
     #[command(after_long_help = help::COMPARE)]

@@ -25,6 +25,8 @@ Examples:
   swapwire serve tcp://127.0.0.1:8888 udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock --framing lines
 Ctrl-C or SIGTERM stops it; --help has more.";
 
+pub(crate) const SERVE_LONG: &str = "Ctrl-C or SIGTERM stops it; examples and exit codes stand at the end.";
+
 pub(crate) const SERVE: &str = "\
 Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT, \
 SIGTERM, SIGQUIT or SIGHUP drains: no new connections, open sessions may finish; then a report goes to the standard error. A \
@@ -74,7 +76,7 @@ Examples:
   printf '\\n' | swapwire connect udp://127.0.0.1:8888
 
 Exit codes:
-  0  the input ended and the replies came, only sending was asked for (--wait 0), Ctrl-C, or the reader of the output left
+  0  the input ended and the replies came, only sending was asked for (--wait 0), Ctrl-C at a prompt, or the reader of the output left
   1  no connection, it broke, the peer ended before the input did, a message was too long or could not be sent, or \
 replies are missing: one for each message on message wires, any at all on byte streams
   2  called wrongly
@@ -88,6 +90,9 @@ Examples:
   swapwire bench tcp://127.0.0.1:8888 --message 'PING\\r' --framing lines --expect 'regex:^PING'
   swapwire bench tcp --find-max --slo p99=5ms
 Ctrl-C keeps what was measured; --help tells what the figures mean.";
+
+pub(crate) const BENCH_LONG: &str =
+    "Ctrl-C keeps what was measured; what the figures mean, examples and exit codes stand at the end.";
 
 pub(crate) const BENCH: &str = "\
 Without arguments it starts a server on tcp, udp, unix, unix-dgram and mem, and measures all of them side by side in \

@@ -61,6 +61,7 @@ fn help_shows_examples_and_exit_codes() {
         let said = run(args, "");
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
         assert!(said.text().contains("Examples:") && said.text().contains("Exit codes:"), "{args:?}");
+        assert!(!said.text().contains("--help has more") && !said.text().contains("--help tells"), "{args:?}");
     }
     assert!(run(&["--version"], "").text().starts_with("swapwire "));
     let nothing = run(&[], "");

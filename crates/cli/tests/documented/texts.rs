@@ -57,14 +57,18 @@ pub(crate) fn commands() -> Vec<(String, String)> {
     found
 }
 
-/// The examples of each command's help.
+/// What a command says of itself.
+fn help(command: &str, flag: &str) -> String {
+    let args: Vec<&str> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
+    let mut unwrapped = super::common::swapwire(&args);
+    String::from_utf8(unwrapped.env("COLUMNS", "1000").output().unwrap().stdout).unwrap()
+}
+
+/// The examples of each command's help, the short one and the long one.
 fn helps() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for command in ["", "serve", "connect", "bench", "compare", "report", "handlers", "transports", "completions"] {
-        let args: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
-        let mut unwrapped = super::common::swapwire(&args);
-        let output = unwrapped.env("COLUMNS", "1000").output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = [help(command, "-h"), help(command, "--help")].concat();
         let groups = text.split("Examples:\n").skip(1);
         let lines = groups.flat_map(|examples| examples.lines().take_while(|line| line.starts_with("  ")));
         let before = found.len();
