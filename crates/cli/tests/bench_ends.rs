@@ -115,7 +115,8 @@ fn a_signal_keeps_the_rounds_that_are_done() {
     let child = start(&[&[server.endpoint.as_str()][..], &flags].concat());
     // Every round opens its own connection: when the third is there, a round is done.
     while connections.recv_timeout(PATIENCE).unwrap() < 3 {}
-    kill_with(&child, Signal::SIGINT);
+    // Not SIGINT, which is ignored where the tests run in the background of a shell.
+    kill_with(&child, Signal::SIGTERM);
     let said = finish(child);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.stderr.contains("stopped in round"), "{said:?}");

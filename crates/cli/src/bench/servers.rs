@@ -18,6 +18,8 @@ use crate::{cpus, directories};
 pub(super) const USUAL: [&str; 5] = ["tcp", "udp", "unix", "unix-dgram", "mem"];
 /// How long servers may take to end in good order, before they are killed.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long one may take to be gone after its sockets were closed.
+const DYING: Duration = Duration::from_millis(500);
 
 /// What servers to start.
 #[derive(Clone, Debug)]
@@ -146,9 +148,17 @@ impl Servers {
         Ok((servers, places))
     }
 
-    /// Who of them has ended by itself, and why, a line each.
-    pub(super) fn deaths(&mut self) -> Vec<String> {
-        self.processes.iter_mut().filter_map(Process::death).collect()
+    /// Who of them has ended by itself, and why, a line each. If something `failed`, one that dies is waited for: its sockets are
+    /// closed before it is gone.
+    pub(super) fn deaths(&mut self, failed: bool) -> Vec<String> {
+        let deadline = Instant::now() + if failed { DYING } else { Duration::ZERO };
+        loop {
+            let deaths: Vec<_> = self.processes.iter_mut().filter_map(Process::death).collect();
+            if !deaths.is_empty() || self.processes.is_empty() || Instant::now() >= deadline {
+                return deaths;
+            }
+            std::thread::sleep(DYING / 50);
+        }
     }
 
     /// Ends them in good order, and kills what takes too long.

@@ -87,7 +87,8 @@ impl Work {
             }
         };
         progress.end();
-        let deaths = servers.as_mut().map(Servers::deaths).unwrap_or_default();
+        let whole = matches!(&result, Ok(Ok(run)) if run.partial.is_empty());
+        let deaths = servers.as_mut().map(|servers| servers.deaths(!whole && !watch.stopped())).unwrap_or_default();
         if let Some(servers) = servers {
             servers.end();
         }
