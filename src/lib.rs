@@ -8,8 +8,8 @@ pub use defaults::{Error, connect, connect_with, default_handlers, default_regis
 pub use swapwire_core as core;
 pub use swapwire_core::{
     Addr, AsyncHandlerFn, BindError, Bound, BoxError, ByteItems, ByteStream, Bytes, Capabilities, ConnInfo,
-    ConnectError, Credentials, DatagramSocket, Endpoint, EndpointError, ErrorClass, Extensions, FrameError, Framing,
-    FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, Incoming, Input, Layer, Link, Listener,
+    ConnectError, Credentials, DatagramSocket, DrainToken, Endpoint, EndpointError, ErrorClass, Extensions, FrameError,
+    Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, Incoming, Input, Layer, Link, Listener,
     MessageCodec, MessageStream, OptionError, Peer, Permit, Place, Progress, RawStream, RecvError, Registry,
     RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionFault, SessionGuard,
     SessionHandler, SessionReader, SessionSender, SessionWriter, Shape, TextItems, Transport, TrySendError, UnixAddr,

@@ -7,8 +7,7 @@
 mod driver;
 mod model;
 
-use swapwire_core::{Framing, Link, Session, SessionConfig, SessionGuard, SessionReader, SessionWriter};
-use tokio_util::sync::CancellationToken;
+use swapwire_core::{DrainToken, Framing, Link, Session, SessionConfig, SessionGuard, SessionReader, SessionWriter};
 
 use self::driver::Driver;
 use self::model::{Bounds, Model};
@@ -40,7 +39,7 @@ pub fn session(data: &[u8]) {
     input.resize(input.len() + filler, b'x');
 
     let wire = Wire::new(script, input);
-    let token = CancellationToken::new();
+    let token = DrainToken::new();
     let mut model = Model::new(wire.clone(), rule.clone(), lines, bounds);
     let driver = Driver::new(wire.clone());
     meter::reset();
@@ -58,7 +57,7 @@ pub fn session(data: &[u8]) {
     for op in ops.chunks(2) {
         let (op, detail) = (op[0], op.get(1).copied().unwrap_or(0));
         if op & 15 == 15 {
-            token.cancel();
+            token.begin();
             model.draining |= how & 1 == 1;
         }
         parts = model.step(&driver, parts, &sender, op, detail);

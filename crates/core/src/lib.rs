@@ -87,7 +87,7 @@ pub use recv_batch::RecvBatch;
 pub use registry::Registry;
 pub use reply::{Reply, ReplyBuf, ReplyError};
 pub use send_batch::{SendBatch, SendEntry, Train, TrainLimits};
-pub use session::{Permit, Progress, Session, SessionConfig, SessionFault, SessionGuard};
+pub use session::{DrainToken, Permit, Progress, Session, SessionConfig, SessionFault, SessionGuard};
 pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 pub use suggestion::did_you_mean;
 pub use tower_layer::Layer;

@@ -1,5 +1,6 @@
 //! Sessions: one conversation with one peer.
 
+mod drain;
 mod guard;
 mod read;
 
@@ -13,8 +14,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::{Sink, Stream};
-use tokio_util::sync::CancellationToken;
 
+pub use drain::DrainToken;
 pub use guard::{SessionFault, SessionGuard};
 pub(crate) use read::ReadState;
 
@@ -37,7 +38,7 @@ pub struct SessionConfig {
     /// Default: 256 KiB.
     pub out_queue: usize,
     /// Told when the server drains; see [`Session::draining`]. Default: never.
-    pub draining: Option<CancellationToken>,
+    pub draining: Option<DrainToken>,
 }
 
 impl Default for SessionConfig {
@@ -234,7 +235,7 @@ impl Session {
         let token = self.read.draining();
         async move {
             match token {
-                Some(token) => token.cancelled_owned().await,
+                Some(token) => token.begun().await,
                 None => std::future::pending().await,
             }
         }

@@ -170,9 +170,8 @@ mod tests {
     use std::collections::HashSet;
     use std::time::Duration;
 
-    use swapwire_core::{Addr, Framing, SessionConfig};
+    use swapwire_core::{Addr, DrainToken, Framing, SessionConfig};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::testing::{answers, session};
@@ -251,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_drain_ends_it_even_while_the_peer_sends() {
-        let token = CancellationToken::new();
+        let token = DrainToken::new();
         let mut config = SessionConfig::default();
         config.draining = Some(token.clone());
         let (task, mut peer) = running(config);
@@ -260,7 +259,7 @@ mod tests {
         let (mut from, mut to) = tokio::io::split(peer);
         tokio::spawn(async move { while to.write_all(b"x").await.is_ok() {} });
         tokio::spawn(async move { tokio::io::copy(&mut from, &mut tokio::io::sink()).await });
-        token.cancel();
+        token.begin();
         task.await.unwrap().unwrap();
     }
 

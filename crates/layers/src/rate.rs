@@ -287,7 +287,7 @@ mod tests {
         let (session, _peer, drain) = draining_session();
         let mut run = handler.run(session);
         assert!((&mut run).now_or_never().is_none());
-        drain.cancel();
+        drain.begin();
         assert!(run.now_or_never().unwrap().is_ok());
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use swapwire_core::{
-    Addr, ConnInfo, Handler, HandlerError, Input, Link, Peer, Reply, Request, Session, SessionConfig, SessionHandler,
+    Addr, ConnInfo, DrainToken, Handler, HandlerError, Input, Link, Peer, Reply, Request, Session, SessionConfig,
+    SessionHandler,
 };
-use tokio_util::sync::CancellationToken;
 
 static ADDR: LazyLock<Addr> = LazyLock::new(|| Addr::named("test", "peer").unwrap());
 static PEER: LazyLock<Peer> = LazyLock::new(|| Peer::new(*ADDR));
@@ -87,10 +87,10 @@ pub(crate) fn session() -> (Session, Session) {
 }
 
 /// The same, and what makes the server's end drain.
-pub(crate) fn draining_session() -> (Session, Session, CancellationToken) {
+pub(crate) fn draining_session() -> (Session, Session, DrainToken) {
     let (ours, theirs) = tokio::io::duplex(1024);
     let info = || ConnInfo::new(PEER.clone(), *ADDR);
-    let drain = CancellationToken::new();
+    let drain = DrainToken::new();
     let mut config = SessionConfig::default();
     config.draining = Some(drain.clone());
     let ours = Session::new(Link::bytes(ours, info()), config);

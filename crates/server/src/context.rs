@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use swapwire_core::{Addr, Capabilities, Endpoint, Framing, SessionConfig};
+use swapwire_core::{Addr, Capabilities, DrainToken, Endpoint, Framing, SessionConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::Limits;
@@ -100,7 +100,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(10);
 pub(crate) struct Drain {
     pub(crate) token: sync::CancellationToken,
     /// Told a little later, so that a session first receives what was already waiting in the system.
-    pub(crate) sessions: CancellationToken,
+    pub(crate) sessions: DrainToken,
     flag: Arc<Flag>,
 }
 

@@ -131,7 +131,7 @@ impl Server {
         let all = async {
             let tell_sessions = async {
                 over(QUIET, busiest).await;
-                words.iter().for_each(|word| word.drain.sessions.cancel());
+                words.iter().for_each(|word| word.drain.sessions.begin());
                 pending().await
             };
             tokio::select! {

@@ -8,11 +8,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::sync::Semaphore;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::framing::without_line_end;
 use crate::outbox::{Inner, Received};
-use crate::{Decoded, FrameDecoder, Framing, RecvError, SessionConfig, SessionFault};
+use crate::{Decoded, DrainToken, FrameDecoder, Framing, RecvError, SessionConfig, SessionFault};
 
 /// The receiving half's own state.
 pub(crate) struct ReadState {
@@ -25,7 +25,7 @@ pub(crate) struct ReadState {
     ended: bool,
     /// What may still be received after the drain began from a peer that never pauses, in bytes.
     drain_room: usize,
-    draining: Option<(CancellationToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
+    draining: Option<(DrainToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
 }
 
 /// The room a read of a byte stream has at least.
@@ -46,11 +46,11 @@ impl ReadState {
             max_message: config.max_message,
             ended: false,
             drain_room: DRAIN_ROOM,
-            draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.cancelled_owned()))),
+            draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.wait()))),
         }
     }
 
-    pub(super) fn draining(&self) -> Option<CancellationToken> {
+    pub(super) fn draining(&self) -> Option<DrainToken> {
         self.draining.as_ref().map(|(token, _)| token.clone())
     }
 
@@ -138,7 +138,7 @@ impl ReadState {
             Poll::Ready(Ok(Received::Bytes(len) | Received::Message(Some(len)))) => *len,
             _ => return,
         };
-        if self.draining.as_ref().is_some_and(|(token, _)| token.is_cancelled()) {
+        if self.draining.as_ref().is_some_and(|(token, _)| token.has_begun()) {
             self.drain_room = self.drain_room.saturating_sub(len.max(64));
         }
     }

@@ -138,11 +138,11 @@ async fn a_guard_keeps_the_wire_until_it_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_ends_an_idle_recv() {
-    let token = CancellationToken::new();
+    let token = DrainToken::new();
     let config = SessionConfig { draining: Some(token.clone()), ..SessionConfig::framed(Framing::Lines) };
     let (mut session, mut peer) = session(config, 64);
     peer.write_all(b"first\n").await.unwrap();
-    token.cancel();
+    token.begin();
     assert_eq!(session.recv().await.unwrap().unwrap(), "first");
     assert_eq!(session.recv().await.unwrap(), None);
     session.draining().await;
@@ -175,8 +175,8 @@ async fn draining_does_not_end_a_recv_that_only_lets_others_run() {
             1
         }
     }
-    let token = CancellationToken::new();
-    token.cancel();
+    let token = DrainToken::new();
+    token.begin();
     let config = SessionConfig { draining: Some(token), ..SessionConfig::framed(Framing::Fixed(1)) };
     let mut session = Session::new(Link::messages(Busy(0), info()), config.clone());
     assert_eq!(session.recv().await.unwrap().unwrap(), [3].as_slice());

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use swapwire_core::{Endpoint, Framing, Link, RawStream, Session, SessionConfig};
+use swapwire_core::{DrainToken, Endpoint, Framing, Link, RawStream, Session, SessionConfig};
 use swapwire_testkit::{Dice, drop_after, payload};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_util::sync::CancellationToken;
 
 use crate::drops::Drops;
 use crate::links::{Count, pair};
@@ -106,7 +105,7 @@ async fn guarded(a: Link, b: Link, dice: &mut Dice) -> u64 {
 /// A session hears of the drain, however often it asked and turned away.
 async fn drained(a: Link, b: Link, dice: &mut Dice) -> u64 {
     let mut drops = Drops::new(dice.fork());
-    let token = CancellationToken::new();
+    let token = DrainToken::new();
     let mut config = SessionConfig::framed(Framing::Lines);
     config.draining = Some(token.clone());
     let mut server = Session::new(a, config);
@@ -120,7 +119,7 @@ async fn drained(a: Link, b: Link, dice: &mut Dice) -> u64 {
             assert!(drops.begin(server.recv()).await.is_none());
         }
     }
-    token.cancel();
+    token.begin();
     drops.insist(async || server.draining().await).await;
     assert_eq!(drops.insist(async || server.recv().await).await.unwrap(), None);
     drops.dropped
