@@ -72,12 +72,11 @@ fn started_servers_are_bound_with_all_their_threads() {
     assert!(next(&stderr).contains("measuring tcp"));
     let servers = children(child.id());
     assert_eq!(servers.len(), 1);
-    let mut threads = 0;
-    for task in fs::read_dir(format!("/proc/{}/task", servers[0])).unwrap().flatten() {
-        assert_eq!(allowed(&format!("{}/status", task.path().display())), cpu);
-        threads += 1;
+    let tasks = || fs::read_dir(format!("/proc/{}/task", servers[0])).unwrap().flatten().map(|task| task.path());
+    wait_until("its threads", || tasks().count() > 1);
+    for task in tasks() {
+        assert_eq!(allowed(&format!("{}/status", task.display())), cpu);
     }
-    assert!(threads > 1, "its runtime has threads");
     kill_with(&child, Signal::SIGTERM);
     assert_eq!(wait(&mut child).code(), Some(1));
     let last = stderr.iter().last().unwrap();
