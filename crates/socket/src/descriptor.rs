@@ -21,6 +21,9 @@ const ENOUGH: u16 = 1024;
 ///
 /// # Cancel safety
 /// A call that is `Pending` has done nothing.
+///
+/// # Panics
+/// Reading and waiting panic outside a tokio runtime that has its reactor enabled.
 pub struct Descriptor<S: AsRawFd> {
     state: State<S>,
     /// Who waits for what arrives: a registration that is made anew forgets it.
@@ -118,7 +121,8 @@ impl<S: AsRawFd> Descriptor<S> {
                 let written = socket.try_io(Interest::WRITABLE, write);
                 *watched = if written.is_ok() { *watched - 1 } else { ENOUGH };
                 if *watched == 0 {
-                    self.watch(Interest::READABLE)?;
+                    // What was written is written: if it cannot be registered, whoever waits next is told.
+                    let _ = self.watch(Interest::READABLE);
                 }
                 written
             }
