@@ -43,6 +43,7 @@
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
+mod again;
 mod control;
 mod headers;
 mod merging;

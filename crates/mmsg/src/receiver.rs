@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use swapwire_core::RecvBatch;
 
+use crate::again::Again;
 use crate::headers::Headers;
 use crate::{Peers, control, name};
 
@@ -16,12 +17,13 @@ use crate::{Peers, control, name};
 pub struct Receiver {
     headers: Headers,
     max_message: usize,
+    again: Again,
 }
 
 impl Receiver {
     /// For sockets that talk to `peers`, with messages of at most `max_message` bytes: longer ones are marked truncated.
     pub const fn new(peers: Peers, max_message: usize) -> Self {
-        Self { headers: Headers::new(peers), max_message }
+        Self { headers: Headers::new(peers), max_message, again: Again::new() }
     }
 
     /// Receives what waits into free slots of `batch`, at most `count` and [`BATCH`](crate::BATCH), and never waits.
@@ -53,6 +55,28 @@ impl Receiver {
             batch.note_descriptors(refused);
         }
         Ok(received < count)
+    }
+
+    /// Receives what waits at the socket of a server into the free slots of `batch`. `Ok` if they are filled, or if it is worth
+    /// calling this again before the reactor is asked: under load more has come by the time a batch is answered. It
+    /// learns from call to call, so it guesses best for one socket.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the reactor is to be asked first. The system's. What was received before an
+    /// error is in `batch`.
+    pub fn recv_waiting(&mut self, socket: BorrowedFd<'_>, batch: &mut RecvBatch) -> io::Result<()> {
+        let before = batch.len();
+        while !batch.is_full() {
+            let drained = match self.recv(socket, batch, usize::MAX) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+                drained => drained?,
+            };
+            if drained {
+                let again = self.again.after(batch.len() - before);
+                return if again { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,6 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use nix::sys::socket::{MsgFlags, SetSockOpt, recv, setsockopt, sockopt};
 use swapwire_core::{Addr, Offload, RecvBatch, RecvMeta, SendBatch, SendEntry};
 use swapwire_mmsg as mmsg;
-use swapwire_socket::Again;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -30,7 +29,6 @@ thread_local! {
 struct Calls {
     receiver: mmsg::Receiver,
     sender: mmsg::Sender,
-    again: Again,
 }
 
 #[derive(Debug)]
@@ -86,19 +84,7 @@ impl Engine for Batched {
 
     fn recv_bound(&mut self, socket: &mut Bound, batch: &mut RecvBatch) -> io::Result<()> {
         let Some(calls) = &mut self.calls else { return Err(io::ErrorKind::NotConnected.into()) };
-        socket.try_read(|socket| {
-            let before = batch.len();
-            while !batch.is_full() {
-                let drained = match calls.receiver.recv(socket.as_fd(), batch, usize::MAX) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-                    drained => drained?,
-                };
-                if drained {
-                    return if calls.again.after(batch.len() - before) { Ok(()) } else { Err(nothing_waits()) };
-                }
-            }
-            Ok(())
-        })
+        socket.try_read(|socket| calls.receiver.recv_waiting(socket.as_fd(), batch))
     }
 
     fn send(&mut self, socket: &UdpSocket, batch: &SendBatch, from: usize) -> (usize, io::Result<()>) {
@@ -150,11 +136,7 @@ impl Engine for Batched {
 
 impl Calls {
     const fn new(peers: mmsg::Peers) -> Self {
-        Self {
-            receiver: mmsg::Receiver::new(peers, MAX_MESSAGE),
-            sender: mmsg::Sender::new(peers, MAX_MESSAGE),
-            again: Again::new(),
-        }
+        Self { receiver: mmsg::Receiver::new(peers, MAX_MESSAGE), sender: mmsg::Sender::new(peers, MAX_MESSAGE) }
     }
 }
 

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixDatagram;
 
 use swapwire_core::{Offload, RecvBatch, SendBatch};
 use swapwire_mmsg::{Merging, Peers, Receiver, Sender};
-use swapwire_socket::Again;
 
 use super::MAX_MESSAGE;
 
@@ -14,33 +13,17 @@ use super::MAX_MESSAGE;
 pub(super) struct Moves {
     receiver: Receiver,
     sender: Sender,
-    again: Again,
 }
 
 impl Moves {
     pub(super) fn new() -> Self {
-        Self {
-            receiver: Receiver::new(Peers::Unix, MAX_MESSAGE),
-            sender: Sender::new(Peers::Unix, MAX_MESSAGE),
-            again: Again::new(),
-        }
+        Self { receiver: Receiver::new(Peers::Unix, MAX_MESSAGE), sender: Sender::new(Peers::Unix, MAX_MESSAGE) }
     }
 
-    /// Fills free slots of `batch` until all are filled, or until an error. `WouldBlock` means that nothing waits any more, and that the
+    /// Fills free slots of `batch` until all are filled, or until an error. `WouldBlock` means that the
     /// reactor is to be asked next.
     pub(super) fn recv(&mut self, socket: &UnixDatagram, batch: &mut RecvBatch) -> io::Result<()> {
-        let before = batch.len();
-        while !batch.is_full() {
-            let drained = match self.receiver.recv(socket.as_fd(), batch, usize::MAX) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
-                drained => drained?,
-            };
-            if drained {
-                let again = self.again.after(batch.len() - before);
-                return if again { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
-            }
-        }
-        Ok(())
+        self.receiver.recv_waiting(socket.as_fd(), batch)
     }
 
     /// Sends entries of `batch` from `from` on, where there is one; how many. The error is about that one. Past tokio's

@@ -9,7 +9,7 @@ const REST: i8 = 8;
 /// of the runtime; one that finds nothing costs a call. So it does what was right lately, and is tried where datagrams
 /// arrive together.
 #[derive(Debug)]
-pub struct Again {
+pub(crate) struct Again {
     /// Above 0: read again.
     hope: i8,
     /// The last receive was to be followed by another.
@@ -18,13 +18,13 @@ pub struct Again {
 
 impl Again {
     /// Asks the reactor at first.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { hope: 0, promised: false }
     }
 
     /// Notes that a receive emptied the socket, or found it empty, and gave so many datagrams; whether to read again.
     #[inline]
-    pub fn after(&mut self, received: usize) -> bool {
+    pub(crate) fn after(&mut self, received: usize) -> bool {
         match (self.promised, received) {
             (true, 0) => self.hope = if self.hope > 1 { self.hope - 1 } else { -REST },
             (true, _) => self.hope = MOST.min(self.hope + 1),
@@ -33,12 +33,6 @@ impl Again {
         }
         self.promised = received > 0 && self.hope > 0;
         self.promised
-    }
-}
-
-impl Default for Again {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
