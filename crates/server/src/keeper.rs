@@ -219,8 +219,8 @@ impl Keeper {
         }
     }
 
-    /// When that really began, at the latest, of which the clock said that it began at `tick`. To be asked, and kept, before
-    /// a deadline is believed to be over, at the first look behind the beginning.
+    /// The latest time at which something can have begun for which the clock said `tick`: behind a jump, that is not `tick`.
+    /// To be asked at the first look at its deadline, and kept.
     #[cold]
     pub(crate) fn begun(&self, tick: Tick) -> Tick {
         let jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);

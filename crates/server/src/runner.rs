@@ -235,7 +235,7 @@ pub(crate) fn local_addr(own: Option<Addr>, local: Option<IpAddr>) -> Option<Add
     }
 }
 
-/// Counts and tells what went wrong; a failed call replies nothing. `None` if it panicked.
+/// Counts and tells what went wrong; a failed call replies nothing. The `result` of one that panicked is `None`.
 #[inline]
 pub(crate) fn settle(
     replies: &mut Replies,
