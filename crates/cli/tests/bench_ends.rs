@@ -6,14 +6,14 @@
 mod common;
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::sync_channel;
 
 use common::bench::{Foreign, bench, read, wait_until};
-use common::{PATIENCE, finish, kill_with, lines, next, swapwire, wait};
+use common::{PATIENCE, Running, finish, kill_with, lines, next, swapwire, wait};
 use nix::sys::signal::Signal;
 
-fn start(args: &[&str]) -> Child {
+fn start(args: &[&str]) -> Running {
     let mut command = swapwire(&["bench", "-c", "1", "--warmup", "0"]);
     // Of one that is killed, an empty directory stays.
     command
@@ -21,9 +21,8 @@ fn start(args: &[&str]) -> Child {
         .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::piped());
+    common::start(&mut command)
 }
 
 /// The processes that this one has started and that run.

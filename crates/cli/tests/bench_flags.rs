@@ -112,7 +112,7 @@ fn more_connections_than_descriptors_are_refused_before_the_start() {
     let script = "ulimit -n 100; exec \"$0\" bench tcp -c 64 -d 24h";
     let mut shell = Command::new("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_swapwire")]);
-    let child = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = common::start(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let said = common::finish(child);
     let line = "swapwire: --connections 64: that takes 128 descriptors, and this process may open 100; raise the hard \
                 limit (ulimit -Hn)";

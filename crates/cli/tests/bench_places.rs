@@ -14,7 +14,7 @@ use common::{Said, finish, swapwire};
 fn bench(wires: &[&str], tmpdir: &Path) -> Said {
     let mut command = swapwire(&[&["bench"], wires, &QUICK].concat());
     command.env("TMPDIR", tmpdir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    finish(command.spawn().unwrap())
+    finish(common::start(&mut command))
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use common::{Said, finish};
+use common::{Running, Said, finish};
 
 /// `swapwire` where 200 local ports are left, and no port in `TIME_WAIT` is used again; `None`, aloud, where that cannot be
 /// had.
@@ -16,8 +16,11 @@ fn among_few_ports(args: &[&str]) -> Option<Said> {
                   exit 77; ip link set lo up || exit 77; exec \"$0\" bench --warmup 0 --rounds 1 \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net", "sh", "-c", script, env!("CARGO_BIN_EXE_swapwire")]).args(args);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let said = child.ok().map(finish).filter(|said| said.code != Some(77) && !said.stderr.contains("unshare: "));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let said = Running::start(&mut command)
+        .ok()
+        .map(finish)
+        .filter(|said| said.code != Some(77) && !said.stderr.contains("unshare: "));
     if said.is_none() {
         eprintln!("SKIPPED: no network namespaces here");
     }

@@ -97,12 +97,9 @@ fn servers_that_speak_first_are_heard() {
         assert!(said.text().ends_with("-UTC\n") || said.text().ends_with("-UTC\r\n\n"), "{said:?}");
     }
     // The input does not end, and does not have to.
-    let mut child = swapwire(&["connect", server.endpoint()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = common::start(
+        swapwire(&["connect", server.endpoint()]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+    );
     let stdin = child.stdin.take();
     let said = finish(child);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
@@ -113,12 +110,9 @@ fn servers_that_speak_first_are_heard() {
 #[test]
 fn replies_are_printed_as_they_come() {
     let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
-    let mut child = swapwire(&["connect", server.endpoint()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = common::start(
+        swapwire(&["connect", server.endpoint()]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()),
+    );
     let (mut stdin, replies) = (child.stdin.take().unwrap(), lines(child.stdout.take().unwrap()));
     for text in ["one", "two"] {
         writeln!(stdin, "{text}").unwrap();
@@ -132,12 +126,12 @@ fn replies_are_printed_as_they_come() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let server = Serving::start(1, &["tcp://127.0.0.1:0", "--handler", "chargen"]);
     for _ in 0..20 {
-        let mut child = swapwire(&["connect", server.endpoint()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = common::start(
+            swapwire(&["connect", server.endpoint()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped()),
+        );
         // chargen speaks until the client has ended its sending.
         let stdin = child.stdin.take();
         let mut line = String::new();
@@ -321,12 +315,12 @@ fn a_peer_that_ends_before_the_input_is_an_error() {
         // Until the client leaves.
         let _ = stream.read(&mut [0; 1]);
     });
-    let mut child = swapwire(&["connect", &endpoint, "--wait", "100ms"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = common::start(
+        swapwire(&["connect", &endpoint, "--wait", "100ms"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"hello\n").unwrap();
     let said = finish(child);

@@ -121,7 +121,7 @@ fn a_worker_that_cannot_be_started_is_told() {
     shell
         .args(["-c", "ulimit -n 40; exec \"$0\" serve unix:@swapwire-test-$$?allow_uid=self --workers 30"])
         .arg(program);
-    let said = finish(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let said = finish(common::start(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())));
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.line().contains("start worker ") || said.line().contains("bind unix:"), "{said:?}");
     assert!(said.line().contains("open files"), "{said:?}");
@@ -129,12 +129,12 @@ fn a_worker_that_cannot_be_started_is_told() {
 
 #[test]
 fn it_can_end_with_its_input() {
-    let mut child = swapwire(&["serve", "tcp://127.0.0.1:0", "--until-eof"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = common::start(
+        swapwire(&["serve", "tcp://127.0.0.1:0", "--until-eof"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"what is said there means nothing").unwrap();
     let endpoint = next(&lines(child.stdout.take().unwrap())).split_off("listening ".len());
@@ -292,15 +292,13 @@ fn by_default_it_listens_on_this_machine_alone() {
         assert!(said.starts_with("swapwire: not the usual place of the socket: bind unix:"), "{said}");
         assert!(said.contains(why), "{said}");
         // One that is there is the usual place: a second server does not go elsewhere.
-        let second = finish(
+        let second = finish(common::start(
             swapwire(&["serve"])
                 .env("XDG_RUNTIME_DIR", directory.path())
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        );
+                .stderr(Stdio::piped()),
+        ));
         assert_eq!(second.code, Some(1));
         assert!(second.stderr.contains(&format!("bind {here}: another server is listening there")), "{second:?}");
         server.stop();
@@ -403,12 +401,12 @@ fn a_group_of_the_socket_file_is_looked_up() {
 fn a_closed_standard_output_and_error_do_not_stop_it() {
     let directory = tempfile::tempdir().unwrap();
     let endpoint = format!("unix:{}/x.sock", directory.path().display());
-    let mut child = swapwire(&["serve", &endpoint, "--log", "trace"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = common::start(
+        swapwire(&["serve", &endpoint, "--log", "trace"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
     drop((child.stdout.take(), child.stderr.take()));
     // Nobody tells when it listens; a client tries again until then.
     let begun = std::time::Instant::now();
@@ -456,7 +454,7 @@ fn the_environment_decides_on_colours() {
         let colored = |set: &[(&str, &str)]| {
             let mut command = swapwire(args);
             command.envs(set.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            let said = finish(command.spawn().unwrap());
+            let said = finish(common::start(&mut command));
             assert_eq!(said.code, Some(0), "{said:?}");
             let text = if on_stderr { said.stderr.as_bytes() } else { &said.stdout };
             text.contains(&0x1b)

@@ -20,7 +20,7 @@ fn narrow_output(args: &[&str], input: &[u8]) -> (Vec<u8>, common::Said) {
     let watched = writer.try_clone().unwrap();
     let mut command = swapwire(args);
     command.stdin(file_of(input)).stdout(writer).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = common::start(&mut command);
     // The writer in this process is a part of the command.
     drop(command);
     // Nobody reads before it is full.
@@ -78,7 +78,7 @@ fn an_input_that_comes_late_is_waited_for() {
         let (reader, mut writer) = pipe().unwrap();
         unblock(&reader);
         let mut command = swapwire(&["connect", &endpoint, "--framing", framing]);
-        let mut child = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = common::start(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let (mut stream, _) = listener.accept().unwrap();
         // Connected: it has most likely looked for input, and found none.
         stream.write_all(b"first\n").unwrap();
@@ -101,7 +101,7 @@ fn an_input_that_has_not_come_is_not_its_end() {
     let (reader, writer) = pipe().unwrap();
     unblock(&reader);
     let mut command = swapwire(&["serve", "tcp://127.0.0.1:0", "--until-eof"]);
-    let mut child = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = common::start(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let endpoint = line.trim_end().strip_prefix("listening ").unwrap();
@@ -121,7 +121,7 @@ fn a_full_standard_error_stops_neither_serving_nor_the_drain() {
         let (reader, writer) = full();
         let args = ["serve", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--log", "trace", "--workers", workers];
         let mut command = swapwire(&args);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer).spawn().unwrap();
+        let mut child = common::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(2);
         let endpoints: Vec<_> = lines.map(|line| line.unwrap().split_off("listening ".len())).collect();
         for endpoint in endpoints.iter().cycle().take(10) {
@@ -141,7 +141,7 @@ fn a_full_standard_output_does_not_stop_a_server() {
         let endpoint = format!("unix:{}/s", directory.path().display());
         let (mut reader, writer) = full();
         let mut command = swapwire(&["serve", &endpoint, "--workers", workers]);
-        let mut child = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = common::start(command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null()));
         drop(command);
         // Nobody tells when it listens; a client tries again until then.
         let begun = std::time::Instant::now();
@@ -166,7 +166,7 @@ fn a_full_standard_error_stops_no_command() {
     for args in [&["bench", "mem", "-c", "1", "-n", "500", "--rounds", "3"][..], &["connect", "tcp://x"]] {
         let (reader, writer) = full();
         let mut command = swapwire(args);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+        let mut child = common::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer));
         let code = if args[0] == "bench" { 0 } else { 2 };
         assert_eq!(wait(&mut child).code(), Some(code), "{args:?}");
         drop(reader);

@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fmt;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -71,7 +72,7 @@ impl fmt::Debug for Said {
 
 /// Runs a command with `input` to its end.
 pub(crate) fn run(args: &[&str], input: impl Into<Vec<u8>>) -> Said {
-    let mut child = swapwire(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = start(swapwire(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().unwrap();
     let input = input.into();
     // It may leave before it has read everything.
@@ -84,8 +85,44 @@ pub(crate) fn connect(endpoint: &str, input: impl Into<Vec<u8>>) -> Said {
     run(&["connect", endpoint], input)
 }
 
+/// A process that does not outlive a test that fails.
+#[derive(Debug)]
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+        command.spawn().map(Self)
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a command.
+pub(crate) fn start(command: &mut Command) -> Running {
+    Running::start(command).unwrap()
+}
+
 /// Waits for the end of a command whose outputs are pipes (or taken).
-pub(crate) fn finish(mut child: Child) -> Said {
+pub(crate) fn finish(mut child: Running) -> Said {
     let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
     let status = wait(&mut child);
     let stderr = String::from_utf8(stderr.recv().unwrap()).unwrap();
@@ -158,7 +195,7 @@ pub(crate) fn next(lines: &Receiver<String>) -> String {
 /// A server that runs.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    child: Child,
+    child: Running,
     pub(crate) endpoints: Vec<String>,
     pub(crate) stderr: Receiver<String>,
     pub(crate) stdout: Receiver<String>,
@@ -171,7 +208,7 @@ impl Serving {
     }
 
     pub(crate) fn spawn(count: usize, command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         let mut serving = Self { child, endpoints: Vec::new(), stderr, stdout };
         for _ in 0..count {
@@ -214,13 +251,6 @@ impl Serving {
         let (code, stderr) = self.end();
         assert_eq!(code, Some(0), "{stderr:?}");
         stderr.into_iter().next_back().unwrap()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

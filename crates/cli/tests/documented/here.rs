@@ -1,12 +1,12 @@
 //! What stands in for the ports, paths, hosts and times of the documents.
 
 use std::os::unix::fs::symlink;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use tempfile::TempDir;
 
-use super::common::{Serving, run};
+use super::common::{Running, Serving, run, start};
 
 /// What is replaced in every line, in this order. Words that begin with `$` are set for the shell.
 const REPLACED: &[(&str, &str)] = &[
@@ -158,9 +158,10 @@ impl Here {
     }
 
     /// Runs a line by the shell, in the folder.
-    pub(crate) fn spawn(&self, line: &str) -> Child {
+    pub(crate) fn spawn(&self, line: &str) -> Running {
         let path = format!("{}/bin:{}", self.folder.path().display(), env::var("PATH").unwrap());
-        Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", line])
             .current_dir(self.folder.path())
             .env("PATH", path)
@@ -170,8 +171,7 @@ impl Here {
             .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        start(&mut command)
     }
 }
