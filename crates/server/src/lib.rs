@@ -29,72 +29,29 @@
 //! The crate knows no transport by name, installs no signal handler and no logger, and leaves no task behind: dropping
 //! the future of [`Server::run_until`] closes everything.
 
-mod build_error;
-mod builder;
-mod complaint;
 mod context;
-mod handlers;
-mod limits;
-mod memory;
-mod running;
-mod server;
 mod service;
-mod stats;
 mod sync;
-mod troubles;
-
-mod crew;
-mod group;
-mod group_socket;
-mod quiet;
-mod share;
-mod worker;
 
 mod accept;
-mod caretaker;
-mod catch;
-mod deadline;
-mod door;
-mod health;
-mod keeper;
-mod ledger;
-mod nest;
-mod pace;
-mod room;
-mod second_look;
-mod sessions;
-mod source;
-mod wakes;
-
-mod byte_loop;
-mod close;
-mod connection;
-mod input;
-mod message_loop;
-mod scratch;
-mod session_loop;
-
-mod at_once;
-mod bound;
-mod datagram_loop;
-mod gate;
-mod intake;
-mod outlet;
-mod peer_table;
-mod peer_wire;
+mod compose;
+mod datagram;
+mod drain;
+mod limits;
+mod memory;
+mod metrics;
 mod peers;
-mod runner;
-mod throttle;
+mod runtime;
+mod stream;
+mod tasks;
+mod time;
 
 #[cfg(all(test, swapwire_loom))]
 mod models;
 
-pub use build_error::BuildError;
-pub use builder::ServerBuilder;
+pub use compose::{BuildError, HandlerEntry, HandlerRegistry, ServerBuilder, UnknownHandler};
 pub use context::ServeContext;
-pub use handlers::{HandlerEntry, HandlerRegistry, UnknownHandler};
 pub use limits::{Limits, WhenFull};
-pub use running::Running;
-pub use server::Server;
+pub use metrics::{DrainReport, SessionEnd, Snapshot};
+pub use runtime::{Running, Server};
 pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};
-pub use stats::{DrainReport, SessionEnd, Snapshot};

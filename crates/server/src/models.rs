@@ -9,40 +9,41 @@ use std::task::{Poll, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use crate::pace::Pace;
-use crate::quiet::Busy;
-use crate::source::{Shares, Source};
+use crate::drain::BusyCount;
+use crate::limits::{Source, SourceQuota};
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
-use crate::wakes::{Bell, Wakes};
+use crate::tasks::{ReadyQueue, TaskWaker};
+use crate::time::TickControl;
 
-/// Two events, each told by a thread that rings the bell of its own seat or of a common one: whoever polls sees both, however
+/// Two events, each told by a thread that wakes a slot of its own or a common one: whoever polls sees both, however
 /// the wake-ups fall; if one were lost, it would wait for ever.
-fn wakes(seats: usize) {
+fn ready_queue(slots: usize) {
     loom::model(move || {
-        let wakes = Arc::new(Wakes::<()>::default());
-        let bells: Arc<Vec<_>> = Arc::new((0..seats).map(|seat| Bell::new(Arc::clone(&wakes), seat as u32)).collect());
+        let ready_queue = Arc::new(ReadyQueue::<()>::default());
+        let wakers: Arc<Vec<_>> =
+            Arc::new((0..slots).map(|slot| TaskWaker::new(Arc::clone(&ready_queue), slot as u32)).collect());
         let events = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let tellers: Vec<_> = (0..2)
             .map(|which| {
-                let (bell, events) = (Arc::clone(&bells[which % seats]), Arc::clone(&events));
+                let (waker, events) = (Arc::clone(&wakers[which % slots]), Arc::clone(&events));
                 thread::spawn(move || {
                     events[which].store(true, Ordering::Release);
-                    Waker::from(bell).wake();
+                    Waker::from(waker).wake();
                 })
             })
             .collect();
-        let (mut turn, mut seen) = (VecDeque::new(), [false; 2]);
+        let (mut ready, mut seen) = (VecDeque::new(), [false; 2]);
         block_on(poll_fn(|task| {
-            wakes.task.register(task.waker());
+            ready_queue.task.register(task.waker());
             loop {
-                let new = wakes.take(&mut turn);
-                assert!(new.is_empty() && turn.len() <= seats, "each is woken at most once");
-                if turn.is_empty() {
+                let new = ready_queue.take(&mut ready);
+                assert!(new.is_empty() && ready.len() <= slots, "each is woken at most once");
+                if ready.is_empty() {
                     return Poll::Pending;
                 }
-                for index in turn.drain(..) {
-                    bells[index as usize].silence();
-                    for which in (0..2).filter(|which| which % seats == index as usize) {
+                for index in ready.drain(..) {
+                    wakers[index as usize].rearm();
+                    for which in (0..2).filter(|which| which % slots == index as usize) {
                         seen[which] |= events[which].load(Ordering::Acquire);
                     }
                 }
@@ -56,39 +57,39 @@ fn wakes(seats: usize) {
 }
 
 #[test]
-fn no_wake_up_is_lost_between_two_seats() {
-    wakes(2);
+fn no_wake_up_is_lost_between_two_slots() {
+    ready_queue(2);
 }
 
 #[test]
 fn no_wake_up_is_lost_on_one_seat() {
-    wakes(1);
+    ready_queue(1);
 }
 
-/// Who is brought is begun, and who is cut is heard, while a seat is woken.
+/// Who is brought is begun, and who is cut is heard, while a slot is woken.
 #[test]
 fn who_is_new_and_a_cut_are_noticed() {
     loom::model(|| {
-        let wakes = Arc::new(Wakes::<u32>::default());
+        let ready_queue = Arc::new(ReadyQueue::<u32>::default());
         let bringer = {
-            let wakes = Arc::clone(&wakes);
+            let ready_queue = Arc::clone(&ready_queue);
             thread::spawn(move || {
-                wakes.live.fetch_add(1, Ordering::Relaxed);
-                wakes.add(7);
+                ready_queue.live.fetch_add(1, Ordering::Relaxed);
+                ready_queue.add(7);
             })
         };
         let cutter = {
-            let wakes = Arc::clone(&wakes);
+            let ready_queue = Arc::clone(&ready_queue);
             thread::spawn(move || {
-                wakes.cut.store(true, Ordering::Release);
-                wakes.task.wake();
+                ready_queue.cut.store(true, Ordering::Release);
+                ready_queue.task.wake();
             })
         };
-        let (mut turn, mut begun, mut cut) = (VecDeque::new(), Vec::new(), false);
+        let (mut ready, mut begun, mut cut) = (VecDeque::new(), Vec::new(), false);
         block_on(poll_fn(|task| {
-            wakes.task.register(task.waker());
-            cut |= wakes.cut.load(Ordering::Acquire);
-            begun.extend(wakes.take(&mut turn));
+            ready_queue.task.register(task.waker());
+            cut |= ready_queue.cut.load(Ordering::Acquire);
+            begun.extend(ready_queue.take(&mut ready));
             if cut && begun == [7] { Poll::Ready(()) } else { Poll::Pending }
         }));
         bringer.join().unwrap();
@@ -100,24 +101,24 @@ fn who_is_new_and_a_cut_are_noticed() {
 #[test]
 fn a_clock_finds_who_waits_and_stops() {
     loom::model(|| {
-        let (pace, wheel) = (Arc::new(Pace::new()), Arc::new(Mutex::new(0)));
+        let (control, wheel) = (Arc::new(TickControl::new()), Arc::new(Mutex::new(0)));
         let users: Vec<_> = (0..2)
             .map(|_| {
-                let (pace, wheel) = (Arc::clone(&pace), Arc::clone(&wheel));
+                let (control, wheel) = (Arc::clone(&control), Arc::clone(&wheel));
                 thread::spawn(move || {
-                    if !pace.is_used() {
-                        pace.use_it(|| {});
+                    if !control.is_used() {
+                        control.use_it(|| {});
                     }
                     *wheel.lock().unwrap() += 1;
-                    pace.wake_if_stopped();
+                    control.wake_if_stopped();
                 })
             })
             .collect();
         let mut ticks = 0;
         block_on(poll_fn(|task| {
-            pace.register(task.waker());
-            while !pace.has_stopped() {
-                pace.slow_down();
+            control.register(task.waker());
+            while !control.has_stopped() {
+                control.slow_down();
                 ticks += 1;
                 assert!(ticks <= 6, "it does not stop");
             }
@@ -131,13 +132,13 @@ fn a_clock_finds_who_waits_and_stops() {
 #[test]
 fn nobody_is_told_when_a_clock_stopped() {
     loom::model(|| {
-        let (pace, time) = (Arc::new(Pace::new()), Arc::new(AtomicUsize::new(0)));
+        let (control, time) = (Arc::new(TickControl::new()), Arc::new(AtomicUsize::new(0)));
         let users: Vec<_> = (0..2)
             .map(|_| {
-                let (pace, time) = (Arc::clone(&pace), Arc::clone(&time));
+                let (control, time) = (Arc::clone(&control), Arc::clone(&time));
                 thread::spawn(move || {
-                    if !pace.is_used() {
-                        pace.use_it(|| {
+                    if !control.is_used() {
+                        control.use_it(|| {
                             time.fetch_max(1, Ordering::AcqRel);
                         });
                     }
@@ -153,7 +154,7 @@ fn nobody_is_told_when_a_clock_stopped() {
 #[test]
 fn a_group_is_quiet_when_its_last_member_is() {
     loom::model(|| {
-        let (busy, told) = (Arc::new(Busy::new(2)), Arc::new(AtomicUsize::new(0)));
+        let (busy, told) = (Arc::new(BusyCount::new(2)), Arc::new(AtomicUsize::new(0)));
         let gone = Arc::new(AtomicBool::new(false));
         let members: Vec<_> = (0..2)
             .map(|which| {
@@ -182,12 +183,12 @@ fn a_group_is_quiet_when_its_last_member_is() {
 #[test]
 fn a_source_never_has_more_than_its_share() {
     loom::model(|| {
-        let (shares, inside) = (Shares::new(1), Arc::new(AtomicUsize::new(0)));
+        let (quota, inside) = (SourceQuota::new(1), Arc::new(AtomicUsize::new(0)));
         let comers: Vec<_> = (0..2)
             .map(|_| {
-                let (shares, inside) = (Arc::clone(&shares), Arc::clone(&inside));
+                let (quota, inside) = (Arc::clone(&quota), Arc::clone(&inside));
                 thread::spawn(move || {
-                    let Some(taken) = shares.take(Source::V4(1)) else { return };
+                    let Some(taken) = quota.take(Source::V4(1)) else { return };
                     assert_eq!(inside.fetch_add(1, Ordering::AcqRel), 0, "two at once");
                     inside.fetch_sub(1, Ordering::AcqRel);
                     drop(taken);
@@ -195,7 +196,7 @@ fn a_source_never_has_more_than_its_share() {
             })
             .collect();
         comers.into_iter().for_each(|comer| comer.join().unwrap());
-        drop(shares.take(Source::V4(1)).expect("there is room again"));
-        assert_eq!(format!("{shares:?}"), "Shares(0 sources, at most 1 each)");
+        drop(quota.take(Source::V4(1)).expect("there is room again"));
+        assert_eq!(format!("{quota:?}"), "SourceQuota(0 sources, at most 1 each)");
     });
 }

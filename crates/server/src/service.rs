@@ -10,11 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use swapwire_core::{Capabilities, DatagramSocket, Framing, Handler, Input, Link, SessionHandler, Shape};
 
-use crate::byte_loop::serve_bytes;
-use crate::datagram_loop::serve_datagrams;
-use crate::message_loop::serve_messages;
+use crate::datagram::serve_datagrams;
 use crate::peers::serve_peers;
-use crate::session_loop::serve_session;
+use crate::stream::{serve_bytes, serve_messages, serve_session};
 use crate::{ServeContext, SessionEnd};
 
 /// Serves whole links and sockets: the object-safe twin of [`Handler`] and [`SessionHandler`].

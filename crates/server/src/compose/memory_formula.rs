@@ -1,0 +1,111 @@
+//! How much memory the limits allow.
+
+use crate::Limits;
+use crate::datagram::{BATCH, LENT, WAITING_BYTES};
+use crate::memory::READ;
+use crate::peers::OUTGOING;
+
+/// A session without any message: its future, its entries in tables, its socket's registration. The handler's own state is
+/// beside it.
+const SESSION: usize = 4 << 10;
+/// A session of a datagram socket without any message, with its task and its queues.
+const PEER: usize = 10 << 10;
+/// What a session reads into.
+const SESSION_READ: usize = 8 << 10;
+/// A call that waits, without its messages.
+const CALL: usize = 4 << 10;
+
+impl Limits {
+    /// The most memory that a session on a byte stream or a message stream takes, in bytes, but for what its handler
+    /// keeps itself:
+    ///
+    /// * with a message handler, 4 KiB + 2 × (`max_message` + the larger of `max_message` and `max_reply` + `out_queue` +
+    ///   128 KiB): one message that is not whole, the replies of one call, what was queued before, and what was read together
+    ///   with the message at hand; buffers grow by doubling. With the defaults: 4.8 MiB.
+    /// * with a session handler, 4 KiB + 4 × (`max_message` + 8 KiB) + 3 × (`max_message` + `out_queue`): one message that
+    ///   is not whole, and the queue, of which the last message may reach beyond `out_queue`
+    ///   ([`Session`](swapwire_core::Session)). With the defaults: 7.8 MiB.
+    ///
+    /// This is the larger of both. An idle session takes about 1.2 KiB. Beside the sessions, a thread keeps at most five idle
+    /// buffers, of 128 KiB for input and twice 256 KiB for replies each.
+    pub fn session_memory(&self) -> usize {
+        let max = self.max_message;
+        let parts = [max, self.max_reply.max(max), self.out_queue, READ];
+        let calls = product(sum(&parts), 2);
+        let partial = product(max.saturating_add(SESSION_READ), 4);
+        let queue = product(max.saturating_add(self.out_queue), 3);
+        calls.max(partial.saturating_add(queue)).saturating_add(SESSION)
+    }
+
+    /// The most memory that a datagram socket takes with all its sessions or calls, in bytes, where messages have at most
+    /// `largest` bytes, a slot for one receive has `slot`
+    /// ([`DatagramSocket::slot_size`](swapwire_core::DatagramSocket::slot_size)), and the system keeps `queue` of what was not
+    /// received yet ([`DatagramSocket::queue_memory`](swapwire_core::DatagramSocket::queue_memory)), but for what handlers
+    /// keep themselves. It is `queue` and the larger of
+    ///
+    /// * with a message handler, 320 × (`slot` + 128) + 8 × (`out_queue` + `max_reply`) + 1 MiB
+    ///   + `max_waiting` × (`largest` + 2 × `max_reply` + 4 KiB);
+    /// * with a session handler, 64 × (`slot` + 128) + 768 × `largest` + `peer_bytes`
+    ///   + `max_peers` × (10 KiB + 2 × (2 × `largest` + `out_queue`));
+    ///
+    /// and 2 MiB more: what waits for full peers, and the table of `source_rate`. Of slots, only what is used is resident.
+    pub fn socket_memory(&self, largest: usize, slot: usize, queue: usize) -> usize {
+        let batch = product(slot.saturating_add(128), BATCH);
+        let replies = product(self.out_queue.saturating_add(self.max_reply), 8);
+        let call = sum(&[largest, product(self.max_reply, 2), CALL]);
+        let calls = sum(&[product(batch, LENT + 1), replies, product(call, self.max_waiting)]);
+        let session = sum(&[PEER, product(sum(&[product(largest, 2), self.out_queue]), 2)]);
+        let outgoing = product(largest, 3 * OUTGOING);
+        let sessions = sum(&[batch, outgoing, self.peer_bytes, product(session, self.max_peers)]);
+        sum(&[queue, calls.max(sessions), product(WAITING_BYTES, 2)])
+    }
+}
+
+fn sum(parts: &[usize]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(*part))
+}
+
+fn product(one: usize, count: usize) -> usize {
+    one.saturating_mul(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The numbers that the documentation gives.
+    #[test]
+    fn the_formulas_are_those_of_the_documentation() {
+        let limits = Limits::default();
+        let (k, m) = (1_usize << 10, 1_usize << 20);
+        let (calls, session) = (2 * (m + m + 256 * k + 128 * k), 4 * (m + 8 * k) + 3 * (m + 256 * k));
+        assert_eq!(limits.session_memory(), calls.max(session) + 4 * k);
+        let small = Limits { max_message: k, ..Limits::default() };
+        assert_eq!(small.session_memory(), 2 * (k + m + 256 * k + 128 * k) + 4 * k);
+        let (largest, slot) = (65_507, 65_536);
+        let calls = 320 * (slot + 128) + 8 * (256 * k + m) + 1024 * (largest + 2 * m + 4 * k);
+        let sessions = 64 * (slot + 128) + 768 * largest + 64 * m + 65_536 * (10 * k + 2 * (2 * largest + 256 * k));
+        assert_eq!(limits.socket_memory(largest, slot, 8 * m), 8 * m + calls.max(sessions) + 2 * m);
+        let few = Limits { max_peers: 1, ..Limits::default() };
+        assert_eq!(few.socket_memory(largest, slot, 0), calls + 2 * m);
+        let huge = Limits { max_peers: usize::MAX, max_message: usize::MAX, ..Limits::default() };
+        assert_eq!((huge.socket_memory(largest, slot, 1), huge.session_memory()), (usize::MAX, usize::MAX));
+    }
+
+    /// SECURITY.md and README.md have these in tables.
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let limits = Limits::default();
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!((limits.max_message, limits.max_reply, limits.out_queue), (1 << 20, 1 << 20, 256 << 10));
+        assert_eq!((limits.frame_timeout, limits.write_timeout), (seconds(30), seconds(30)));
+        assert_eq!((limits.idle_timeout, limits.handshake_timeout), (seconds(300), seconds(10)));
+        assert_eq!((Some(limits.drain_timeout), Some(limits.drain_grace)), (seconds(30), seconds(1)));
+        assert_eq!((limits.max_handshakes, limits.max_per_source, limits.source_rate), (2048, None, None));
+        assert_eq!(limits.memory_budget, None);
+        assert_eq!((limits.max_peers, limits.max_unproven_peers), (65_536, 4096));
+        assert_eq!((limits.peer_queue, limits.peer_bytes, limits.max_waiting), (64, 64 << 20, 1024));
+    }
+}

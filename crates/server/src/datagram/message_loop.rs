@@ -1,0 +1,263 @@
+//! One datagram socket, one message handler: receive a batch, handle it in place, send a batch.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use swapwire_core::{DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
+
+use super::call_runner::{Late, Work, WorkExchange, run};
+use super::immediate_calls::ImmediateCalls;
+use super::receiver::DatagramReceiver;
+use super::sender::DatagramSender;
+use super::source_filter::SourceFilter;
+use crate::ServeContext;
+use crate::drain::{DrainWatch, MOST_LATE_BATCHES, QuietPeriod};
+use crate::metrics::{Incident, Stats};
+use crate::tasks::catch;
+
+/// Datagrams received at once.
+pub(crate) const BATCH: usize = 64;
+/// Receive batches that waiting calls may keep; when they keep so many, further calls get copies.
+pub(crate) const LENT: usize = 4;
+/// Batches handled before other tasks run.
+const TURNS: usize = 8;
+
+type Runner = Pin<Box<dyn Future<Output = Late> + Send>>;
+
+/// Serves one socket until the drain. Returns how many calls were cut.
+pub(crate) async fn serve_datagrams<H: Handler>(
+    handler: Arc<H>,
+    socket: Box<dyn DatagramSocket>,
+    cx: &ServeContext,
+) -> io::Result<u64> {
+    let shared = Arc::new(cx.clone());
+    let filter = SourceFilter::new(socket.local_addr(), &cx.ours);
+    let exchange = Arc::new(WorkExchange::new(filter.clone()));
+    let max = socket.max_message();
+    let fresh = {
+        let (handler, exchange, shared) = (Arc::clone(&handler), Arc::clone(&exchange), Arc::clone(&shared));
+        move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&exchange), Arc::clone(&shared), max)) }
+    };
+    let mut this = Loop {
+        immediate: ImmediateCalls::new(&*handler, &filter, max, &shared),
+        handler: Arc::clone(&handler),
+        socket,
+        exchange,
+        runner: fresh(),
+        fresh,
+        waiting: FuturesUnordered::new(),
+        stalled: false,
+        work: None,
+        spare: None,
+        lent: Vec::new(),
+        receiver: DatagramReceiver::new(&shared),
+        sender: DatagramSender::new(&shared.limits),
+        drain: shared.drain.watch(),
+        quiet_period: QuietPeriod::default(),
+        late_batches: 0,
+        cx: shared,
+    };
+    let ended = tokio::select! {
+        biased;
+        result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
+        () = cx.abort.cancelled() => Ok(this.cut()),
+    };
+    this.receiver.end(&*this.socket, cx);
+    ended
+}
+
+struct Loop<H, F> {
+    handler: Arc<H>,
+    /// For a handler that never waits: it needs no runner.
+    immediate: Option<ImmediateCalls>,
+    socket: Box<dyn DatagramSocket>,
+    exchange: Arc<WorkExchange>,
+    runner: Runner,
+    fresh: F,
+    /// Runners left behind with a call that waits; at most `max_waiting`.
+    waiting: FuturesUnordered<Runner>,
+    stalled: bool,
+    /// A batch that is not wholly handled.
+    work: Option<Box<Work>>,
+    /// A work that can be used again.
+    spare: Option<Box<Work>>,
+    /// Batches that waiting calls keep; at most [`LENT`].
+    lent: Vec<Arc<RecvBatch>>,
+    receiver: DatagramReceiver,
+    sender: DatagramSender,
+    drain: DrainWatch,
+    quiet_period: QuietPeriod,
+    late_batches: usize,
+    cx: Arc<ServeContext>,
+}
+
+impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for _ in 0..TURNS {
+            if self.sender.poll(task, &mut *self.socket, &self.cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.collect_late(task);
+            if !self.sender.batch.is_empty() {
+                continue;
+            }
+            if self.is_stalled() {
+                return Poll::Pending;
+            }
+            if let Some(work) = self.work.take() {
+                self.handle(task, work);
+                continue;
+            }
+            match self.receive(task) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if self.drain.poll(task) => {
+                    let idle = self.waiting.is_empty() && self.sender.is_empty();
+                    return if self.quiet_period.poll(task, &self.cx.stats).is_ready() && idle {
+                        Poll::Ready(Ok(()))
+                    } else {
+                        Poll::Pending
+                    };
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether as many calls wait as may; one that ends wakes the task.
+    fn is_stalled(&mut self) -> bool {
+        let stalled = self.waiting.len() >= self.cx.limits.max_waiting;
+        if stalled && !self.stalled {
+            self.cx.incidents.note(Incident::Stalled, 1, None, "");
+        }
+        self.stalled = stalled;
+        stalled
+    }
+
+    /// Counts what is dropped at the deadline: calls that wait, datagrams that were not handled, replies that were not sent.
+    #[cold]
+    fn cut(&mut self) -> u64 {
+        let work = self.work.take();
+        let handled = work.as_ref().map_or(0, |work| work.handled);
+        let unhandled = work.map_or(0, |work| work.left()) as u64;
+        let unsent = self.sender.unsent();
+        Stats::add(&self.cx.stats.messages, handled);
+        Stats::add(&self.cx.stats.dropped_requests, unhandled);
+        Stats::add(&self.cx.stats.failed_replies, unsent);
+        let waiting = std::mem::take(&mut self.waiting);
+        let cut = waiting.len() as u64 + unhandled + unsent;
+        // What they hold may panic when it is dropped.
+        for call in waiting {
+            if catch(|| drop(call)).is_none() {
+                self.cx.stats.ended(self.cx.incidents.panicked());
+            }
+        }
+        cut
+    }
+
+    /// Takes the replies of calls that had to wait, until the batch is full.
+    fn collect_late(&mut self, task: &mut Context<'_>) {
+        while !self.waiting.is_empty() && self.sender.batch.bytes() < self.cx.limits.out_queue {
+            let Poll::Ready(Some(late)) = self.waiting.poll_next_unpin(task) else { break };
+            self.sender.batch.append(&late);
+        }
+    }
+
+    fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.late_batches > MOST_LATE_BATCHES {
+            return Poll::Pending;
+        }
+        let mut work = self.spare.take().unwrap_or_else(|| {
+            let slot = self.socket.slot_size();
+            Box::new(Work {
+                batch: Arc::new(RecvBatch::new(BATCH, slot)),
+                lend: true,
+                next: 0,
+                offset: 0,
+                out: SendBatch::new(),
+                handled: 0,
+            })
+        });
+        let received = match Arc::get_mut(&mut work.batch) {
+            Some(batch) => {
+                batch.clear();
+                self.receiver.poll_recv(task, &mut *self.socket, batch, &self.cx)
+            }
+            None => Poll::Ready(Err(io::Error::other("the receive batch is in use"))),
+        };
+        match received {
+            Poll::Ready(Ok(())) => {
+                (work.next, work.offset) = (0, 0);
+                work.lend = self.lent.iter().filter(|batch| Arc::strong_count(batch) > 1).count() < LENT;
+                if self.cx.drain.has_begun() {
+                    self.late_batches += 1;
+                }
+                self.work = Some(work);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.spare = Some(work);
+                match self.socket.classify(&error) {
+                    ErrorClass::ListenerFatal => Poll::Ready(Err(error)),
+                    _ => {
+                        self.cx.incidents.note(Incident::Noise, 1, None, error);
+                        Poll::Ready(Ok(()))
+                    }
+                }
+            }
+            Poll::Pending => {
+                self.spare = Some(work);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Lets the runner handle the work, or a part of it.
+    fn handle(&mut self, task: &mut Context<'_>, mut work: Box<Work>) {
+        if let Some(immediate) = &mut self.immediate {
+            immediate.handle(&*self.handler, &mut work, &mut self.sender.batch, task, &self.cx);
+            if work.is_done() {
+                Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
+                self.spare = Some(work);
+            } else {
+                self.work = Some(work);
+            }
+            return;
+        }
+        self.exchange.put(work);
+        let polled = self.runner.as_mut().poll(task);
+        let Some((mut work, waits)) = self.exchange.take_back() else {
+            // Only a runner that lost its work gets here; its batch is lost with it.
+            self.runner = (self.fresh)();
+            return;
+        };
+        if waits || polled.is_ready() {
+            let runner = std::mem::replace(&mut self.runner, (self.fresh)());
+            if waits {
+                self.waiting.push(runner);
+            }
+        }
+        std::mem::swap(&mut work.out, &mut self.sender.batch);
+        if !work.is_done() {
+            self.work = Some(work);
+            return;
+        }
+        Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
+        if Arc::strong_count(&work.batch) > 1 {
+            let free = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
+            let next = match free {
+                Some(free) => self.lent.swap_remove(free),
+                None => Arc::new(RecvBatch::new(BATCH, self.socket.slot_size())),
+            };
+            self.lent.push(std::mem::replace(&mut work.batch, next));
+        }
+        self.spare = Some(work);
+    }
+}

@@ -1,0 +1,14 @@
+//! Serving a datagram socket: receiving, sending, and message handlers.
+
+mod call_runner;
+mod immediate_calls;
+mod message_loop;
+mod receiver;
+mod sender;
+mod source_filter;
+
+pub(crate) use call_runner::local_addr;
+pub(crate) use message_loop::{BATCH, LENT, serve_datagrams};
+pub(crate) use receiver::DatagramReceiver;
+pub(crate) use sender::{DatagramSender, WAITING_BYTES};
+pub(crate) use source_filter::{SourceFilter, fits};

@@ -1,0 +1,43 @@
+//! How a server stops.
+//!
+//! The phases, and the constants that bound each of them:
+//!
+//! 1. **Begin** ([`StopSignals`]): listeners refuse arrivals, idle sessions end.
+//! 2. **Last arrivals**: what already waits in the system is still taken, until [`QUIET`] passes without any, at most
+//!    [`MOST_LATE_ARRIVALS`] connections or [`MOST_LATE_BATCHES`] batches of datagrams.
+//! 3. **Sessions are told**, [`QUIET`] after the begin, so that they first receive what waited. One that waits for its peer
+//!    has the time that [`patience`] gives; one whose peer never pauses has [`Limits::drain_grace`](crate::Limits::drain_grace).
+//! 4. **Closing**: a connection lingers for at most [`LINGER`], and [`LINGER_BYTES`] of input.
+//! 5. **Cut**, at [`Limits::drain_timeout`](crate::Limits::drain_timeout): sessions have [`CUT_TIME`] to be dropped, loops
+//!    [`REPORT_TIME`] to say what was cut.
+
+use std::time::Duration;
+
+mod busy_count;
+mod group;
+mod group_socket;
+mod quiet;
+mod signal;
+
+#[cfg(all(test, swapwire_loom))]
+pub(crate) use busy_count::BusyCount;
+pub(crate) use group::Member;
+pub(crate) use group_socket::GroupSocket;
+pub(crate) use quiet::QuietPeriod;
+pub(crate) use signal::{Drain, DrainWatch, StopSignals};
+
+/// When a drain finds nothing to do, what the reactor has not yet reported may still be waiting in the system: it gets this
+/// long to report it.
+pub(crate) const QUIET: Duration = Duration::from_millis(10);
+/// During a drain at most so many waiting connections are accepted from one listener.
+pub(crate) const MOST_LATE_ARRIVALS: usize = 4096;
+/// During a drain at most so many batches of datagrams are received from one socket.
+pub(crate) const MOST_LATE_BATCHES: usize = 4096;
+/// How long closing waits for the peer to end, at the most.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+/// Input that is read and discarded while closing, at the most.
+pub(crate) const LINGER_BYTES: usize = 1 << 20;
+/// After the sessions were cut they have this long to be dropped.
+pub(crate) const CUT_TIME: Duration = Duration::from_millis(100);
+/// After the drain deadline the loops have this long to cut what is left and to report it.
+pub(crate) const REPORT_TIME: Duration = Duration::from_millis(200);

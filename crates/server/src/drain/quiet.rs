@@ -1,0 +1,33 @@
+//! When a drain has been quiet for long enough.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::QUIET;
+use crate::metrics::Stats;
+use crate::time::over;
+
+/// Ready once a drain has been quiet long enough to stop receiving.
+#[derive(Default)]
+pub(crate) enum QuietPeriod {
+    #[default]
+    ToCome,
+    Now(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Over,
+}
+
+impl QuietPeriod {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, stats: &Arc<Stats>) -> Poll<()> {
+        if matches!(self, Self::ToCome) {
+            let stats = Arc::clone(stats);
+            *self = Self::Now(Box::pin(async move { over(QUIET, &stats).await }));
+        }
+        if let Self::Now(quiet) = self {
+            ready!(quiet.as_mut().poll(cx));
+            *self = Self::Over;
+        }
+        Poll::Ready(())
+    }
+}

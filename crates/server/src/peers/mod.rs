@@ -1,0 +1,7 @@
+//! Serving a datagram socket with a session handler: a session for each peer.
+
+mod peer_table;
+mod peer_wire;
+mod session_loop;
+
+pub(crate) use session_loop::{OUTGOING, serve_peers};

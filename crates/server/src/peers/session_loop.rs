@@ -1,0 +1,250 @@
+//! One datagram socket, one session handler: a bounded session for each peer, and one common writer.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use swapwire_core::{Addr, ConnInfo, DatagramSocket, ErrorClass, Link, Peer, RecvBatch, SessionHandler};
+use tokio::sync::mpsc;
+use tokio::task::coop::has_budget_remaining;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::PollSender;
+
+use super::peer_table::PeerTable;
+use super::peer_wire::{Outgoing, PeerState, PeerWire, QueueBudget};
+use crate::datagram::{BATCH, DatagramReceiver, DatagramSender, SourceFilter, fits, local_addr};
+use crate::drain::{DrainWatch, MOST_LATE_BATCHES, QuietPeriod};
+use crate::limits::AmplificationBound;
+use crate::metrics::{Behind, Incident, Stats};
+use crate::stream::serve_session;
+use crate::tasks::let_go;
+use crate::{ServeContext, SessionEnd};
+
+/// Messages of all sessions that wait for the writer.
+pub(crate) const OUTGOING: usize = 256;
+/// Batches handled before other tasks run.
+const TURNS: usize = 8;
+/// Sessions that were ended to make room and are not gone yet, at most: until they are, nobody is let in.
+const GOING: usize = 1024;
+
+/// Serves one socket until the drain. Returns how many sessions were cut.
+pub(crate) async fn serve_peers<H: SessionHandler>(
+    handler: Arc<H>,
+    socket: Box<dyn DatagramSocket>,
+    cx: &ServeContext,
+) -> io::Result<u64> {
+    let (outgoing_sender, outgoing) = mpsc::channel(OUTGOING);
+    let own = socket.local_addr();
+    let mut this = Loop {
+        batch: RecvBatch::new(BATCH, socket.slot_size()),
+        max_message: socket.max_message(),
+        filter: SourceFilter::new(own, &cx.ours),
+        receiver: DatagramReceiver::new(cx),
+        own,
+        socket,
+        bound: AmplificationBound::new(&cx.capabilities, own, handler.amplifies(), cx.limits.max_reply),
+        handler,
+        peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
+        budget: QueueBudget::new(cx.limits.peer_bytes),
+        sessions: JoinSet::new(),
+        outgoing_sender,
+        outgoing,
+        sender: DatagramSender::new(&cx.limits),
+        drain: cx.drain.watch(),
+        quiet_period: QuietPeriod::default(),
+        late_batches: 0,
+        closing: false,
+        behind: Behind::new(&cx.stats),
+        cx: Arc::new(cx.clone()),
+    };
+    let ended = tokio::select! {
+        biased;
+        result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
+        () = cx.abort.cancelled() => Ok(this.cut()),
+    };
+    this.receiver.end(&*this.socket, cx);
+    ended
+}
+
+struct Loop<H> {
+    socket: Box<dyn DatagramSocket>,
+    handler: Arc<H>,
+    batch: RecvBatch,
+    max_message: usize,
+    own: Option<Addr>,
+    filter: SourceFilter,
+    receiver: DatagramReceiver,
+    bound: AmplificationBound,
+    peers: PeerTable,
+    budget: Arc<QueueBudget>,
+    /// At most `max_peers` and [`GOING`].
+    sessions: JoinSet<(Addr, u64, SessionEnd)>,
+    outgoing_sender: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    sender: DatagramSender,
+    drain: DrainWatch,
+    quiet_period: QuietPeriod,
+    late_batches: usize,
+    /// The drain has begun and what was waiting in the system has been received: no new sessions.
+    closing: bool,
+    behind: Behind,
+    cx: Arc<ServeContext>,
+}
+
+impl<H: SessionHandler> Loop<H> {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for _ in 0..TURNS {
+            while let Poll::Ready(Some(ended)) = self.sessions.poll_join_next(task) {
+                self.reap(ended);
+            }
+            let sent = self.sender.poll(task, &mut *self.socket, &self.cx);
+            if sent.is_ready() && self.gather(task) {
+                continue;
+            }
+            let received = self.receive(task);
+            self.behind.set(received.is_ready() || !has_budget_remaining());
+            match received {
+                Poll::Ready(Ok(())) => self.dispatch(),
+                Poll::Ready(Err(error)) => match self.socket.classify(&error) {
+                    ErrorClass::ListenerFatal => return Poll::Ready(Err(error)),
+                    _ => self.cx.incidents.note(Incident::Noise, 1, None, error),
+                },
+                Poll::Pending if self.drain.poll(task) => {
+                    self.closing = self.quiet_period.poll(task, &self.cx.stats).is_ready();
+                    let done =
+                        self.closing && self.sessions.is_empty() && self.outgoing.is_empty() && self.sender.is_empty();
+                    return if done { Poll::Ready(Ok(())) } else { Poll::Pending };
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        self.behind.set(true);
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Counts what is dropped at the deadline: sessions, and replies that were not sent.
+    #[cold]
+    fn cut(&mut self) -> u64 {
+        let sessions = self.sessions.len() as u64;
+        let unsent = self.sender.unsent() + self.outgoing.len() as u64;
+        Stats::add(&self.cx.stats.cut, sessions);
+        Stats::add(&self.cx.stats.failed_replies, unsent);
+        sessions + unsent
+    }
+
+    fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.late_batches > MOST_LATE_BATCHES {
+            return Poll::Pending;
+        }
+        self.late_batches += usize::from(self.cx.drain.has_begun());
+        self.batch.clear();
+        self.receiver.poll_recv(task, &mut *self.socket, &mut self.batch, &self.cx)
+    }
+
+    fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), JoinError>) {
+        match ended.map_err(JoinError::try_into_panic) {
+            Ok((addr, number, end)) => {
+                self.cx.stats.ended(end);
+                self.peers.leave(addr, number);
+            }
+            // One that was evicted has been counted, and has left the table; unless it panicked when it was dropped.
+            Err(Ok(payload)) => {
+                let_go(payload);
+                self.cx.stats.ended(self.cx.incidents.panicked());
+            }
+            Err(Err(_)) => {}
+        }
+    }
+
+    /// Takes what the sessions send, until the batch is full. Whether there was anything.
+    fn gather(&mut self, task: &mut Context<'_>) -> bool {
+        let batch = &mut self.sender.batch;
+        while batch.bytes() < self.cx.limits.out_queue && batch.len() < OUTGOING {
+            let Poll::Ready(Some(outgoing)) = self.outgoing.poll_recv(task) else { break };
+            batch.push(&outgoing.message, outgoing.to, outgoing.local);
+        }
+        !batch.is_empty()
+    }
+
+    /// Gives each datagram to its peer's session. A full queue drops and counts, it never stalls the others.
+    fn dispatch(&mut self) {
+        let batch = std::mem::replace(&mut self.batch, RecvBatch::new(1, 1));
+        for (meta, bytes) in batch.iter() {
+            if !self.filter.admits(meta, &self.cx) {
+                continue;
+            }
+            let Some(peer) = meta.peer else {
+                self.cx.incidents.note(Incident::Nameless, meta.count() as u64, None, "");
+                continue;
+            };
+            for message in meta.datagrams(bytes) {
+                if fits(message.len(), meta, &self.cx)
+                    && let Err(incident) = self.deliver(peer, meta.local, Bytes::copy_from_slice(message))
+                {
+                    self.cx.incidents.note(incident, 1, Some(&peer), "");
+                }
+            }
+        }
+        self.batch = batch;
+    }
+
+    /// Puts a message into its peer's queue, or says why it is dropped.
+    fn deliver(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> Result<(), Incident> {
+        let mut message = message;
+        if let Some(known) = self.peers.heard(&peer) {
+            let waiting = known.state.charge(message).ok_or(Incident::QueueFull)?;
+            message = match known.queue.try_send(waiting) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(Incident::QueueFull),
+                // The session has just ended: this datagram begins the next one.
+                Err(mpsc::error::TrySendError::Closed(waiting)) => waiting.message().clone(),
+            };
+        }
+        if self.closing {
+            return Err(Incident::Draining);
+        }
+        if self.sessions.len() >= self.cx.limits.max_peers.saturating_add(GOING) {
+            return Err(Incident::NoRoom);
+        }
+        self.begin(peer, local, message)
+    }
+
+    fn begin(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> Result<(), Incident> {
+        let cx = &self.cx;
+        let slot = self.peers.slot(&peer, |evicted| cx.incidents.note(Incident::Evicted, 1, Some(evicted), ""));
+        let slot = slot.ok_or(Incident::NoRoom)?;
+        let number = slot.number;
+        let (queue, incoming) = mpsc::channel(self.cx.limits.peer_queue);
+        let state = PeerState::new(&self.budget);
+        if state.charge(message).is_none_or(|waiting| queue.try_send(waiting).is_err()) {
+            return Err(Incident::QueueFull);
+        }
+        Stats::one(&self.cx.stats.sessions);
+        let wire = PeerWire {
+            incoming,
+            outgoing: PollSender::new(self.outgoing_sender.clone()),
+            state: Arc::clone(&state),
+            to: peer,
+            local,
+            max_message: self.max_message,
+            left: self.bound.holds.then_some(0),
+            answered: false,
+            cx: Arc::clone(&self.cx),
+        };
+        let info = ConnInfo::new(Peer::new(peer), local_addr(self.own, local).unwrap_or(peer));
+        let (handler, cx) = (Arc::clone(&self.handler), Arc::clone(&self.cx));
+        let task = self.sessions.spawn(async move {
+            let link = Link::messages(wire, info);
+            let serve = std::panic::AssertUnwindSafe(serve_session(&*handler, link, &cx));
+            let end = serve.catch_unwind().await.map_err(let_go);
+            (peer, number, end.unwrap_or_else(|()| cx.incidents.panicked()))
+        });
+        self.peers.insert(peer, slot, queue, state, task);
+        Ok(())
+    }
+}

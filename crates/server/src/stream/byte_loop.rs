@@ -1,0 +1,187 @@
+//! One byte stream, one message handler: read, cut, handle, write.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
+
+use super::connection::Connection;
+use super::read_buffer::Unread;
+use crate::context::PanicContext;
+use crate::memory::WorkerBuffers;
+use crate::metrics::{Incident, Stats};
+use crate::{ServeContext, SessionEnd};
+
+/// Serves one connection to its end.
+///
+/// One read, every whole message of it handled in order, one write. While a call waits, the replies of the calls before
+/// it are written.
+///
+/// All of it is one flat future: what a message costs is mostly how many futures are polled for it, and an idle session
+/// keeps nothing but this. (Not an `async fn`, which would keep its arguments twice.)
+pub(crate) fn serve_bytes<H: Handler>(
+    handler: Arc<H>,
+    io: Box<dyn ByteStream>,
+    info: ConnInfo,
+    cx: Arc<ServeContext>,
+) -> impl Future<Output = SessionEnd> + Send + use<H> {
+    let peer = info.peer;
+    // Nearly always the address that was bound.
+    let local = (cx.bound != Some(info.local)).then(|| Box::new(info.local));
+    async move {
+        let of = PanicContext { cx: &cx, peer: &peer };
+        let local = local.as_deref().or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
+        let limits = &*of.cx.limits;
+        let mut conn = Connection::new(io, of.cx);
+        let mut held: Option<Box<WorkerBuffers>> = None;
+        let mut unread = Unread::default();
+        let at_once = handler.ready_at_once();
+        let end = loop {
+            if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut held, &mut unread)).await {
+                break end;
+            }
+            let mut messages = 0;
+            let ended = loop {
+                // One is held from the read to the end of its handling.
+                let Some(buffers) = &mut held else { break Some(SessionEnd::Broken) };
+                let owned;
+                let (range, message) =
+                    match conn.decoder.decode(&buffers.input[unread.from..unread.to], unread.new == 0) {
+                        Ok(Decoded::Frame { message, consumed }) => {
+                            let range = unread.from + message.start..unread.from + message.end;
+                            unread.from += consumed;
+                            (range, None)
+                        }
+                        Ok(Decoded::Owned { message, consumed }) => {
+                            unread.from += consumed;
+                            owned = message;
+                            (0..0, Some(&owned[..]))
+                        }
+                        Ok(Decoded::Need { consumed, .. }) => {
+                            unread.from += consumed;
+                            break None;
+                        }
+                        Err(error) => {
+                            of.cx.incidents.tell(Incident::BadFrame, Some(of.peer.addr()), error);
+                            break Some(SessionEnd::BadFrame);
+                        }
+                    };
+                messages += 1;
+                // Decided before the first poll: what a call that waits has borrowed cannot be moved.
+                let range =
+                    if of.cx.buffers.is_exhausted() { unread.detach(buffers, range, &of.cx.buffers) } else { range };
+                let WorkerBuffers { input, replies, out, .. } = &mut **buffers;
+                let message = message.unwrap_or(&input[range]);
+                let mut lent = replies.call(limits.max_reply, true);
+                let result = {
+                    let mut call = pin!(handler.handle(Request::new(message, Some(of.peer), local), lent.reply()));
+                    match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
+                        Poll::Ready(result) => Ok(result),
+                        Poll::Pending => {
+                            let _loan = (!unread.is_own).then(|| of.cx.buffers.lend());
+                            if of.cx.memory_budget.is_none() {
+                                poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
+                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                    _ => call.as_mut().poll(task).map(Ok),
+                                })
+                                .await
+                            } else {
+                                let kept = unread.memory(out);
+                                let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
+                                if too_much.await {
+                                    break Some(SessionEnd::OverBudget);
+                                }
+                                poll_fn(|task| match conn.poll_write_within_budget(task, out) {
+                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                    _ => call.as_mut().poll(task).map(Ok),
+                                })
+                                .await
+                            }
+                        }
+                    }
+                };
+                match result.map(|result| lent.end(result)) {
+                    Ok(Ok(())) if at_once => buffers.replies.keep(),
+                    Ok(Ok(())) => buffers.replies.drain_into(&mut buffers.out),
+                    // A failed call replies nothing.
+                    Ok(Err(error)) => {
+                        of.cx.incidents.tell(Incident::HandlerError, Some(of.peer.addr()), error);
+                        buffers.replies.discard();
+                        break Some(SessionEnd::HandlerError);
+                    }
+                    Err(end) => {
+                        buffers.replies.discard();
+                        break Some(end);
+                    }
+                }
+                if buffers.replies.closes() {
+                    break Some(SessionEnd::Done);
+                }
+                if unread.from == unread.to && !conn.decoder.keeps_input() {
+                    break None;
+                }
+                if buffers.out.len() + buffers.replies.bytes() >= limits.out_queue {
+                    buffers.replies.drain_into(&mut buffers.out);
+                    let written = poll_fn(|task| {
+                        let written = conn.poll_write_within_budget(task, &mut buffers.out);
+                        if written.is_pending() {
+                            unread.detach(buffers, 0..0, &of.cx.buffers);
+                            if conn.keeps_too_much(task, || unread.memory(&buffers.out)) {
+                                return Poll::Ready(Err(SessionEnd::OverBudget));
+                            }
+                        }
+                        written
+                    });
+                    if let Err(end) = written.await {
+                        break Some(end);
+                    }
+                }
+            };
+            Stats::add(&of.cx.stats.messages, messages);
+            conn.keep(&unread, &mut held, messages > 0);
+            // What could not be written is not tried again.
+            if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
+                break end;
+            }
+            if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
+                break end;
+            }
+            match ended {
+                Some(end) => break end,
+                None if unread.new == 0 => break SessionEnd::Done,
+                None if conn.drain_is_over() => break SessionEnd::Drained,
+                None => {}
+            }
+            if conn.has_had_its_turn(unread.new) {
+                // Whoever runs meanwhile needs one too.
+                held.take().into_iter().for_each(WorkerBuffers::give);
+                tokio::task::yield_now().await;
+                if conn.is_over_budget() {
+                    break SessionEnd::OverBudget;
+                }
+            }
+        };
+        of.cx.tell_end(end, of.peer);
+        // Boxed, so that a session that goes on need not keep room for it.
+        Box::pin(conn.close(held, end)).await
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use swapwire_core::{Addr, Peer, handler_fn};
+
+    use super::*;
+
+    #[test]
+    fn an_idle_session_stays_small() {
+        let handler = Arc::new(handler_fn(|request, reply| Ok(reply.send(request.message())?)));
+        let addr = Addr::named("test", "here").expect("short");
+        let info = ConnInfo::new(Peer::new(addr), addr);
+        let session = serve_bytes(handler, Box::new(tokio::io::empty()), info, Arc::new(ServeContext::for_test()));
+        let size = std::mem::size_of_val(&session);
+        assert!(size <= 640, "{size} bytes");
+    }
+}

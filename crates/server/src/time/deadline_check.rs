@@ -1,0 +1,75 @@
+//! Whether a deadline that seems to be over is believed.
+//!
+//! A process may have been stopped: by `SIGSTOP`, with its container, with its virtual machine. Its clock went on, and what
+//! its peers sent meanwhile waits in the system. When it goes on, its timers go off before the reactor tells of any of
+//! that: `epoll_wait(2)` was interrupted (`signal(7)`), and of many sockets it tells a part at a time. So every clock of the
+//! server asks here before it ends anything.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::sleep;
+
+use super::timer_wheel::TICK;
+use crate::metrics::Stats;
+
+/// The turns of the reactor that are always waited for: one may have been interrupted, or be the one in which the deadline
+/// came.
+const TURNS: u8 = 2;
+/// tokio's reactor tells of at most so many sockets in a turn, unless the runtime was built otherwise.
+const EVENTS: usize = 1024;
+/// Turns of the reactor since a deadline seemed to be over.
+#[derive(Debug, Default)]
+pub(crate) struct DeadlineCheck {
+    /// Those that are still to come; none before it has begun.
+    left: u8,
+}
+
+impl DeadlineCheck {
+    /// Whether a deadline is over that seems to be. To be asked when the wire was asked and is not ready; if the answer is no,
+    /// again in the same way when a timer has gone off that was set behind it: a reactor tells of sockets before it lets
+    /// timers go off, so that is a turn of it.
+    #[cold]
+    pub(crate) fn is_done(&mut self, stats: &Stats) -> bool {
+        // A task that has had its turn is told that nothing is ready: that was no look.
+        if !has_budget_remaining() {
+            return false;
+        }
+        if self.has_begun() {
+            self.left -= 1;
+            return !self.has_begun();
+        }
+        self.left = TURNS.saturating_add(u8::try_from(stats.open() / EVENTS).unwrap_or(u8::MAX));
+        false
+    }
+
+    /// Whether it was asked since it began, and waits for a turn.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Something came all the same, or it is another deadline.
+    #[inline(always)]
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Ready when `time` is over and that is believed. Whoever waits for something beside it looks at that first.
+pub(crate) async fn over(time: Duration, stats: &Stats) {
+    let mut look = DeadlineCheck::default();
+    sleep(time).await;
+    while !look.is_done(stats) {
+        sleep(TICK).await;
+    }
+}
+
+/// What `future` gives, unless it takes longer than `time`, and that is believed.
+pub(crate) async fn within<T>(time: Duration, stats: &Stats, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = future => Some(done),
+        () = over(time, stats) => None,
+    }
+}
