@@ -325,6 +325,7 @@ const OF_THE_CORE_ALONE: &[&str] = &[
     "classify_stream",
     "did_you_mean",
     "needs_escape",
+    "server",
     "unescape",
 ];
 

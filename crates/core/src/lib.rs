@@ -25,38 +25,14 @@
 #[macro_use]
 mod debug_as_text;
 
-mod endpoint;
-mod options;
-mod suggestion;
-
-mod addr;
-mod peer;
-
-mod capabilities;
-mod class;
 mod error;
-mod printable;
-
-mod datagram;
-mod link;
-mod listener;
-mod recv_batch;
-mod registry;
-mod send_batch;
-mod transport;
-mod upkeep;
-
 mod framing;
-
 mod handler;
-mod handler_fn;
+mod name;
 mod reply;
-pub mod server;
-pub mod testing;
-
-mod outbox;
 mod session;
-mod split;
+pub mod testing;
+mod wire;
 
 #[cfg(not(swapwire_loom))]
 mod sync;
@@ -64,32 +40,30 @@ mod sync;
 #[doc(hidden)]
 pub mod sync;
 
-pub use addr::{Addr, InlineName, UnixAddr};
 pub use async_trait::async_trait;
 pub use bytes::Bytes;
-pub use capabilities::{Capabilities, Shape};
-pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream};
-pub use datagram::{DatagramSocket, Offload, RecvMeta};
-pub use endpoint::{Endpoint, EndpointError, Place};
-pub use error::{BindError, BoxError, ConnectError, RecvError, RegistryError, SendError, TrySendError};
+pub use error::{
+    BindError, BoxError, ConnectError, ErrorClass, HandlerError, RecvError, RegistryError, SendError, TrySendError,
+    classify_accept, classify_datagram, classify_stream,
+};
 pub use framing::{
     ByteItems, CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError,
     MessageCodec, TextItems, unescape,
 };
-pub use handler::{Handler, HandlerError, HandlerExt, Input, Request, SessionHandler};
-pub use handler_fn::{AsyncHandlerFn, HandlerFn, handler_fn, handler_fn_async};
-pub use link::{ByteStream, ConnInfo, Link, MessageStream};
-pub use listener::{Incoming, Listener};
-pub use options::{OptionDoc, OptionError, OptionReader, OptionValue, Side};
-pub use peer::{Credentials, Extensions, Peer};
-pub use printable::{Bytes as PrintableBytes, Printable, needs_escape};
-pub use recv_batch::RecvBatch;
-pub use registry::Registry;
-pub use reply::{Reply, ReplyBuf, ReplyError};
-pub use send_batch::{SendBatch, SendEntry, Train, TrainLimits};
-pub use session::{DrainToken, Permit, Progress, Session, SessionConfig, SessionFault, SessionGuard};
-pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
-pub use suggestion::did_you_mean;
+pub use handler::{
+    AsyncHandlerFn, Handler, HandlerExt, HandlerFn, Input, Request, SessionHandler, handler_fn, handler_fn_async,
+};
+pub use name::{
+    Addr, Credentials, Endpoint, EndpointError, Extensions, InlineName, OptionDoc, OptionError, OptionReader,
+    OptionValue, Peer, Place, Printable, PrintableBytes, Side, UnixAddr, did_you_mean, needs_escape,
+};
+pub use reply::{Reply, ReplyBuf, ReplyError, server};
+pub use session::{
+    DrainToken, Permit, Progress, RawStream, Session, SessionConfig, SessionFault, SessionGuard, SessionReader,
+    SessionSender, SessionWriter,
+};
 pub use tower_layer::Layer;
-pub use transport::{Bound, Transport};
-pub use upkeep::Upkeep;
+pub use wire::{
+    Bound, ByteStream, Capabilities, ConnInfo, DatagramSocket, Incoming, Link, Listener, MessageStream, Offload,
+    RecvBatch, RecvMeta, Registry, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Upkeep,
+};

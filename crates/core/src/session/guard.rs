@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, ready};
 
-use crate::outbox::Inner;
+use super::outbox::Inner;
 use crate::{Peer, Progress, SendError};
 
 /// How a session broke off.

@@ -10,8 +10,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::outbox::{Inner, Received};
 use crate::framing::without_line_end;
-use crate::outbox::{Inner, Received};
 use crate::{Decoded, DrainToken, FrameDecoder, Framing, RecvError, SessionConfig, SessionFault};
 
 /// The receiving half's own state.

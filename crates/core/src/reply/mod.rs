@@ -1,10 +1,14 @@
 //! Replies: where a handler puts its answers.
+//!
+//! A reply knows the framing that its messages get and the error of the handler that wrote them; it knows no wire.
+
+pub mod server;
 
 use std::fmt;
 use std::io;
 
-use crate::server::Replies;
 use crate::{FrameError, Framing};
+use server::Replies;
 
 /// One call's sink for none, one or many reply messages: a view of the server's buffer, which lives as long as the call.
 ///

@@ -6,8 +6,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 
-use crate::class::classify_accept;
-use crate::{Endpoint, ErrorClass, Link, Peer, Upkeep};
+use crate::{Endpoint, ErrorClass, Link, Peer, Upkeep, classify_accept};
 
 /// Takes connections, one at a time. Implemented by transports, called by the server's accept loop.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::suggestion::listed;
+use crate::name::suggestion::listed;
 use crate::{BindError, Bound, ConnectError, Endpoint, EndpointError, Link, RegistryError, Transport};
 
 /// Maps schemes to transports. An ordinary value: there is no global one.

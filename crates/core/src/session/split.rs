@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::outbox::Inner;
-use crate::session::{Owner, ReadState};
+use super::outbox::Inner;
+use super::{Owner, ReadState};
 use crate::{ByteStream, ConnInfo, Permit, Progress, RecvError, SendError, TrySendError};
 
 /// The receiving half of a session. It does not write: that is the [`SessionWriter`]'s part.

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::options::OptionReader;
 use crate::Printable;
-use crate::options::OptionReader;
 
 /// An address as an operator writes it: a scheme, a place, and options.
 ///

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
-use crate::suggestion::{hint, listed};
+use super::suggestion::{hint, listed};
 use crate::{Endpoint, Printable};
 
 /// On which side of a connection an option has a meaning.

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
 
-use crate::class::classify_datagram;
-use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch, Upkeep};
+use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch, Upkeep, classify_datagram};
 
 /// A bound socket that receives messages from many peers and answers them.
 ///

@@ -1,8 +1,12 @@
 //! Sessions: one conversation with one peer.
+//!
+//! A session owns a wire, frames what goes over it and queues what is sent. It knows neither handlers nor replies.
 
 mod drain;
 mod guard;
+mod outbox;
 mod read;
+mod split;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,13 +21,12 @@ use futures::{Sink, Stream};
 
 pub use drain::DrainToken;
 pub use guard::{SessionFault, SessionGuard};
-pub(crate) use read::ReadState;
+pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 
-use crate::outbox::Inner;
-use crate::{
-    Addr, ConnInfo, Framing, Link, Peer, RawStream, RecvError, SendError, SessionReader, SessionSender, SessionWriter,
-    TrySendError,
-};
+use outbox::Inner;
+use read::ReadState;
+
+use crate::{Addr, ConnInfo, Framing, Link, Peer, RecvError, SendError, TrySendError};
 
 /// A session's bounds and framing.
 #[derive(Clone, Debug)]

@@ -1,18 +1,14 @@
-//! Handlers: what a server does.
+//! Handlers of one message at a time.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use tower_layer::Layer;
-
-use crate::{Addr, BoxError, Peer, Reply, Session};
+use crate::{Addr, HandlerError, Peer, Reply};
 
 /// Answers one message at a time: the per-message hot path.
 ///
 /// Implemented by users, called by the server's loops with static dispatch: no box and no allocation per message. Shared
-/// state lives in the handler; a handler knows nothing about earlier messages of the same peer (a [`SessionHandler`]
+/// state lives in the handler; a handler knows nothing about earlier messages of the same peer (a [`SessionHandler`](crate::SessionHandler)
 /// does).
 ///
 /// # Contract
@@ -126,119 +122,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Why a handler gave up: any error. It ends the session (on a datagram socket: drops the replies to this datagram) and is
-/// counted and logged by the server.
-pub struct HandlerError(BoxError);
-
-impl HandlerError {
-    /// The error inside.
-    pub fn into_inner(self) -> BoxError {
-        self.0
-    }
-
-    /// The error inside, if it is an `E`.
-    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        self.0.downcast_ref()
-    }
-}
-
-impl<E: Into<BoxError>> From<E> for HandlerError {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
-impl fmt::Display for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Runs a whole session: receives and sends whenever it likes. Its state is its local variables.
-///
-/// Works on every wire: on a datagram socket the server makes one session per peer, bounded in number, queue and idle
-/// time.
-///
-/// # Contract
-/// 1. The server calls `run` once for each session, beside the others: one that computes without waiting holds up those
-///    that share its thread. (On a runtime of one thread they share a task as well; spawn one where that matters.)
-/// 2. When `run` returns, the server flushes what was sent and closes the session gracefully.
-/// 3. When the server drains, [`Session::draining`] resolves; a session that is still running at the drain deadline is
-///    dropped.
-/// 4. An error or a panic ends this session only.
-///
-/// # Implementing
-/// ```
-/// use swapwire_core::{HandlerError, Session, SessionHandler, async_trait};
-///
-/// struct Count;
-///
-/// #[async_trait]
-/// impl SessionHandler for Count {
-///     async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
-///         let mut count = 0_u64;
-///         while let Some(_message) = session.recv().await? {
-///             count += 1;
-///             session.send(count.to_string()).await?;
-///         }
-///         Ok(())
-///     }
-/// }
-/// ```
-///
-/// A wrong one: it never looks at [`Session::draining`], so every drain has to wait for its deadline and cut it.
-///
-/// ```no_run
-/// # use swapwire_core::{HandlerError, Session, SessionHandler, async_trait};
-/// # struct Wrong;
-/// # #[async_trait]
-/// # impl SessionHandler for Wrong {
-/// async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
-///     loop {
-///         session.send("tick").await?; // wrong: no end
-///     }
-/// }
-/// # }
-/// ```
-#[async_trait]
-pub trait SessionHandler: Send + Sync + 'static {
-    /// Runs `session` to its end.
-    async fn run(&self, session: Session) -> Result<(), HandlerError>;
-
-    /// Whether this handler needs whole messages; see [`Handler::input`].
-    fn input(&self) -> Input {
-        Input::Messages
-    }
-
-    /// Whether it may send more than three times what it received, or 64 bytes for each message, to a peer whose address may
-    /// be forged. One that does not say so and does it all the same gets [`SendError::Unproven`](crate::SendError::Unproven),
-    /// until it [trusts](Session::trust_peer) the peer, except on a loopback address. See [`Handler::amplifies`].
-    fn amplifies(&self) -> bool {
-        false
-    }
-}
-
-#[async_trait]
-impl<H: SessionHandler + ?Sized> SessionHandler for Arc<H> {
-    async fn run(&self, session: Session) -> Result<(), HandlerError> {
-        (**self).run(session).await
-    }
-
-    fn input(&self) -> Input {
-        (**self).input()
-    }
-
-    fn amplifies(&self) -> bool {
-        (**self).amplifies()
-    }
-}
-
 impl<H: Handler> Handler for Arc<H> {
     fn handle(
         &self,
@@ -260,13 +143,3 @@ impl<H: Handler> Handler for Arc<H> {
         (**self).amplifies()
     }
 }
-
-/// What can be done with every handler.
-pub trait HandlerExt: Sized {
-    /// Wraps this handler in `layer`; the last one added runs first.
-    fn with_layer<L: Layer<Self>>(self, layer: L) -> L::Service {
-        layer.layer(self)
-    }
-}
-
-impl<H> HandlerExt for H {}

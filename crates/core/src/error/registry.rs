@@ -1,0 +1,19 @@
+//! No transport for an endpoint.
+
+use crate::name::suggestion::hint;
+
+debug_as_text!(RegistryError);
+
+/// Why a registry has no transport for an endpoint.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// No transport of this scheme is registered.
+    #[error("unknown scheme {scheme:?}{}", hint(scheme, known))]
+    UnknownScheme {
+        /// The endpoint's scheme.
+        scheme: String,
+        /// The registered schemes, with commas, or `none`.
+        known: String,
+    },
+}
