@@ -12,38 +12,19 @@
 //! that does not wait for replies, and a latency runs from the *intended* time: a server that stalls shows all the waiting
 //! it caused (no coordinated omission).
 
-mod check;
-mod compare;
-mod evaluate;
-mod expect;
-mod message;
-mod model;
-mod payload;
+mod analysis;
+mod load;
 mod plan;
 pub mod report;
-mod round;
-mod run;
-mod schedule;
-mod search;
-mod sizes;
-mod slo;
-mod spectrum;
-mod stats;
-mod tally;
-mod usage;
-mod watch;
-mod worker;
+mod result;
 
-pub use compare::{Change, CompareError, Comparison, Row, Rule, RuleParseError, Verdict, compare};
-pub use expect::{Expect, ExpectParseError};
-pub use message::{Message, MessageError};
-pub use model::{
-    Cell, Faults, Found, LoadInfo, Machine, Probe, Ratio, Round, Run, SCHEMA, Settings, Summary, TargetInfo, Usage,
-    Value,
+pub use analysis::{Change, CompareError, Comparison, Row, Rule, RuleParseError, Slo, SloParseError, Verdict, compare};
+pub use load::{Stage, Watch, measure_once};
+pub use plan::{
+    Conditions, Expect, ExpectParseError, Goal, Load, Message, MessageError, Plan, PlanError, ServerKind, Sizes,
+    SizesParseError, Target,
 };
-pub use plan::{Conditions, Goal, Load, Plan, PlanError, ServerKind, Target};
-pub use run::measure_once;
-pub use sizes::{Sizes, SizesParseError};
-pub use slo::{Slo, SloParseError};
-pub use spectrum::Spectrum;
-pub use watch::{Stage, Watch};
+pub use result::{
+    Cell, Faults, Found, LoadInfo, Machine, Probe, Ratio, Round, Run, SCHEMA, Settings, Spectrum, Summary, TargetInfo,
+    Usage, Value,
+};

@@ -2,8 +2,8 @@
 
 use crate::{Round, Run, Spectrum, Usage};
 
-use super::loads::{Measured, measured};
-use super::words;
+use super::content::loads::{Measured, measured};
+use super::content::words;
 
 /// A header, then a line for each round of each cell, and for each probe of a search, in the order in which they were made
 /// ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)). Units are in the names of the columns; what is not known is empty.

@@ -7,8 +7,8 @@ use hdrhistogram::serialization::{V2DeflateSerializeError, V2DeflateSerializer};
 
 use crate::Run;
 
-use super::loads::{Measured, measured};
-use super::words;
+use super::content::loads::{Measured, measured};
+use super::content::words;
 
 /// The latencies of every round as HdrHistogram's
 /// [interval log](https://docs.rs/hdrhistogram/latest/hdrhistogram/serialization/interval_log/), which its tools read: an

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::{Run, Summary, Value};
 
-use super::loads::{Group, by_load, by_size};
+use super::content::loads::{Group, by_load, by_size};
+use super::content::table::Table;
+use super::content::units::{COUNT, TIGHT, TIME, Unit};
+use super::content::{tables, words};
 use super::plots::{self, Bar, Cost};
-use super::table::Table;
-use super::units::{COUNT, TIGHT, TIME, Unit};
-use super::{tables, words};
 
 /// Letters of a target's name in plots and tables; the list of targets has the whole.
 const NAME: usize = 20;

@@ -2,10 +2,10 @@
 
 use crate::Run;
 
-use super::loads::by_load;
-use super::table::{Table, escape};
+use super::content::loads::by_load;
+use super::content::table::{Table, escape};
+use super::content::{tables, words};
 use super::text::legend;
-use super::{tables, words};
 
 /// What a run found, ready to be pasted into an issue: the findings, what makes them doubtful, what was measured where, and
 /// the tables.

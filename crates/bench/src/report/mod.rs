@@ -4,17 +4,13 @@
 //! and these functions show it. They take runs as they come, read from a file of somebody else's too: no text in them can
 //! become markup or a terminal's command, and whatever is missing is left out.
 
+mod content;
 mod csv;
 mod hlog;
 mod html;
-mod loads;
 mod markdown;
 mod plots;
-mod table;
-mod tables;
 mod text;
-mod units;
-mod words;
 
 pub use csv::csv;
 pub use hlog::hlog;

@@ -2,10 +2,10 @@
 
 use crate::{Cell, Run, Summary};
 
-use super::loads::{Group, by_load};
-use super::tables;
-use super::units::TIME;
-use super::words;
+use super::content::loads::{Group, by_load};
+use super::content::tables;
+use super::content::units::TIME;
+use super::content::words;
 
 /// Columns of the terminal that are used at most.
 const WIDTH: usize = 110;

@@ -2,9 +2,9 @@
 
 use crate::Value;
 
-use super::super::units::{TIGHT, Unit};
 use super::frame::{Axis, LINE, width};
 use super::pen::{Align, Pen, Role, svg};
+use crate::report::content::units::{TIGHT, Unit};
 
 /// Height of a bar in pixels.
 const BAR: f64 = 15.0;

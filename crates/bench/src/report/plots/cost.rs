@@ -2,10 +2,10 @@
 
 use crate::{LoadInfo, Value};
 
-use super::super::units::Unit;
-use super::super::words;
 use super::frame::{Axis, Frame, LINE, VALUE, room, width};
 use super::pen::{Role, svg};
+use crate::report::content::units::Unit;
+use crate::report::content::words;
 
 /// What is drawn over the size.
 #[derive(Clone, Debug)]

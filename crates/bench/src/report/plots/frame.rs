@@ -1,7 +1,7 @@
 //! Axes, and the names of lines.
 
-use super::super::units::Unit;
 use super::pen::{Align, LETTER_WIDTH, Pen, Role};
+use crate::report::content::units::Unit;
 
 /// Pixels of a drawing that has the page's width: few enough for its letters to be read on a narrow one.
 pub(super) const WIDTH: f64 = 640.0;
@@ -167,8 +167,8 @@ fn spread(wanted: &[f64], gap: f64, (least, most): (f64, f64)) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::units::{COUNT, TIME};
     use super::*;
+    use crate::report::content::units::{COUNT, TIME};
 
     #[test]
     fn names_never_overlap_and_stay_inside() {

@@ -2,9 +2,9 @@
 
 use crate::Found;
 
-use super::super::units::{COUNT, TIME};
 use super::frame::{Axis, Frame, LINE, WIDTH, room};
 use super::pen::{Role, svg};
+use crate::report::content::units::{COUNT, TIME};
 
 /// A rate, the time there, and whether the objective held.
 type Point = (f64, f64, bool);

@@ -2,9 +2,9 @@
 
 use crate::Spectrum;
 
-use super::super::units::TIME;
 use super::frame::{Axis, Frame, LINE, WIDTH, room};
 use super::pen::{Role, svg};
+use crate::report::content::units::TIME;
 
 /// Marked percentiles.
 const MARKS: [(f64, &str); 7] = [

@@ -2,9 +2,9 @@
 
 use crate::{Cell, Round};
 
-use super::super::units::COUNT;
 use super::frame::{Axis, Frame, LINE, WIDTH, room};
 use super::pen::{Align, Role, svg};
+use crate::report::content::units::COUNT;
 
 /// Pixels of a strip, and between two.
 const HEIGHT: f64 = 46.0;

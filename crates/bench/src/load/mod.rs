@@ -1,0 +1,14 @@
+//! Load generation: carrying out a plan, or searching for the highest rate at which an objective holds.
+//!
+//! It knows plans and fills in results; for its searches it asks the analysis whether an objective held.
+
+mod request;
+mod round;
+mod run;
+mod search;
+mod usage;
+mod watch;
+mod worker;
+
+pub use run::measure_once;
+pub use watch::{Stage, Watch};

@@ -1,0 +1,131 @@
+//! One connection: opened, used, and opened anew when it breaks or has had its share.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use swapwire_core::{Endpoint, Link};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::exchange::{Bytes, End, Messages, Turn};
+use super::ports;
+use super::shared::{Job, Shared};
+use crate::load::usage::local_ports;
+
+/// Failures in a row after which the target counts as dead.
+const ATTEMPTS: usize = 5;
+/// Before the second attempt; it doubles.
+const PAUSE: Duration = Duration::from_millis(10);
+/// For opening a connection, however short replies may take: a handshake of TCP repeats itself after a second.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connection `index` of the round, which is `place` of its thread; it is opened at `at`.
+pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place: usize, at: Instant) {
+    if !job.ramp.is_zero() {
+        sleep_until(at).await;
+    }
+    let mut turn = Turn::new(Arc::clone(&job), index);
+    let (mut opened, mut failures) = (false, 0);
+    for turn_of_address in index.. {
+        let endpoint = &job.endpoints[turn_of_address % job.endpoints.len()];
+        let Unopened { kind, why } = match open(&job, endpoint, &shared).await {
+            Ok(link) => {
+                opening_done(&shared, std::mem::replace(&mut opened, true));
+                turn.renew();
+                match drive(link, &mut turn, &shared, place).await {
+                    End::Done => break,
+                    End::UsedUp => {
+                        failures = 0;
+                        continue;
+                    }
+                    End::Broken(kind) => {
+                        failures = if turn.was_answered() { 0 } else { failures };
+                        Unopened { why: format!("{endpoint}: {kind}"), kind }
+                    }
+                }
+            }
+            // Every address gets its chance.
+            Err(error) if !opened && failures + 1 >= job.endpoints.len() => return shared.fail(error.why),
+            Err(error) => error,
+        };
+        failures += 1;
+        let over = {
+            let ledger = &mut shared.lock().ledger;
+            ledger.tally.error(kind.clone());
+            turn.over(Instant::now(), ledger)
+        };
+        if over {
+            break;
+        }
+        if failures >= ATTEMPTS.max(job.endpoints.len()) {
+            return shared.fail(format!("{why}, {failures} times in a row"));
+        }
+        if failures > 1 {
+            sleep(PAUSE * (1 << (failures - 2).min(ATTEMPTS))).await;
+        }
+    }
+    let ledger = &mut shared.lock().ledger;
+    let unsent = turn.backlog(ledger);
+    ledger.tally.requests += unsent;
+    ledger.tally.faults.unsent += unsent;
+}
+
+/// Why there is no connection, or no more.
+struct Unopened {
+    /// As it is counted.
+    kind: String,
+    /// A line that tells all of it.
+    why: String,
+}
+
+/// Opens the connection and records how long that took.
+async fn open(job: &Job, endpoint: &Endpoint, shared: &Shared) -> Result<Link, Unopened> {
+    let begun = Instant::now();
+    let patience = job.timeout.max(PATIENCE);
+    let line = |why: String| Unopened { kind: why.clone(), why };
+    match timeout(patience, job.registry.connect(endpoint)).await {
+        Ok(Ok(link)) => {
+            shared.lock().ledger.tally.connect.record(begun.elapsed());
+            Ok(link)
+        }
+        Ok(Err(error)) if ports::are_used_up(&error, local_ports()) => Err(Unopened {
+            kind: crate::result::OUT_OF_PORTS.to_owned(),
+            why: format!("connect {endpoint}: {}", ports::explained(job.reconnect_every.is_some())),
+        }),
+        Ok(Err(error)) => Err(line(error.to_string())),
+        Err(_) => Err(line(format!("connect {endpoint}: no answer within {patience:?}"))),
+    }
+}
+
+fn opening_done(shared: &Shared, again: bool) {
+    let inner = &mut *shared.lock();
+    if again {
+        let measured = inner.ledger.window.is_some_and(|window| window.holds(Instant::now()));
+        inner.ledger.tally.reconnects += u64::from(measured);
+    } else {
+        inner.open += 1;
+        shared.opened.notify_one();
+    }
+}
+
+async fn drive(link: Link, turn: &mut Turn, shared: &Shared, place: usize) -> End {
+    poll_fn(|cx| {
+        shared.lock().wakers[place] = Some(cx.waker().clone());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    match link {
+        Link::Bytes { io, .. } => {
+            let mut bytes = Bytes::new(io, turn);
+            poll_fn(|cx| bytes.poll(cx, shared)).await
+        }
+        Link::Messages { io, info } => {
+            let mut messages = Messages::new(io, &info, turn);
+            let end = poll_fn(|cx| messages.poll(cx, shared)).await;
+            messages.note_drops(shared);
+            end
+        }
+        // `Link` may grow a shape that this generator does not know.
+        _ => End::Broken("connect: a shape of wire that the generator does not know".to_owned()),
+    }
+}

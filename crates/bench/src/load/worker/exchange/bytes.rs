@@ -1,0 +1,187 @@
+//! Requests and replies over a byte stream: replies come in the order of the requests.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use swapwire_core::{ByteStream, FrameEncoder};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::time::Instant;
+
+use super::cut::{Cut, Mismatch};
+use super::turn::Turn;
+use crate::load::request::payload::Asked;
+use crate::load::request::tally::Begun;
+use crate::load::worker::alarm::Alarm;
+use crate::load::worker::shared::{Inner, Ledger, Shared};
+
+/// Bytes that wait to be written at most, before another request is begun.
+const OUT: usize = 256 * 1024;
+
+/// How a wire ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// There is nothing more to do.
+    Done,
+    /// It has had its share of requests.
+    UsedUp,
+    /// It broke: the kind of error.
+    Broken(String),
+}
+
+/// A byte stream under load.
+pub(crate) struct Bytes<'a> {
+    io: Box<dyn ByteStream>,
+    turn: &'a mut Turn,
+    encoder: FrameEncoder,
+    cut: Cut,
+    under_way: VecDeque<(Begun, Asked)>,
+    out: Vec<u8>,
+    written: usize,
+    alarm: Alarm,
+}
+
+impl<'a> Bytes<'a> {
+    pub(crate) fn new(io: Box<dyn ByteStream>, turn: &'a mut Turn) -> Self {
+        let job = &turn.job;
+        Self {
+            io,
+            encoder: job.framing.encoder(usize::MAX),
+            cut: Cut::new(&job.framing),
+            under_way: VecDeque::with_capacity(job.pipeline.min(1024)),
+            out: Vec::new(),
+            written: 0,
+            alarm: Alarm::new(job.timeout),
+            turn,
+        }
+    }
+
+    /// Sends and receives what can be, and counts it.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<End> {
+        let Inner { ledger, scratch, .. } = &mut *shared.lock();
+        let mut first = true;
+        loop {
+            let received = match self.receive(cx, scratch) {
+                Ok(received) => received,
+                Err(kind) => return Poll::Ready(self.broken(kind, ledger)),
+            };
+            if received == 0 && !first {
+                return Poll::Pending;
+            }
+            first = false;
+            let now = Instant::now();
+            if let Err(Mismatch(kind)) = self.take(&scratch[..received], now, ledger) {
+                return Poll::Ready(self.broken(kind, ledger));
+            }
+            if self.alarm.rings(cx)
+                && let Some(kind) = self.check(now)
+            {
+                return Poll::Ready(self.given_up(kind, now, ledger));
+            }
+            self.begin(now, ledger);
+            if let Err(error) = self.write(cx) {
+                return Poll::Ready(self.broken(format!("send: {}", error.kind()), ledger));
+            }
+            if ledger.failed.is_some()
+                || self.under_way.is_empty() && self.out.is_empty() && self.turn.over(now, ledger)
+            {
+                return Poll::Ready(End::Done);
+            }
+            if self.turn.used_up() {
+                return Poll::Ready(End::UsedUp);
+            }
+            ledger.tell(&self.turn.job.watch, false);
+            if received == 0 {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Reads into the thread's scratch; 0 if nothing is there.
+    fn receive(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<usize, String> {
+        let mut buf = ReadBuf::new(scratch);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+            Poll::Pending => Ok(0),
+            Poll::Ready(Ok(())) if buf.filled().is_empty() => Err("recv: closed by the server".to_owned()),
+            Poll::Ready(Ok(())) => Ok(buf.filled().len()),
+            Poll::Ready(Err(error)) => Err(format!("recv: {}", error.kind())),
+        }
+    }
+
+    /// Matches what was received with the requests under way.
+    fn take(&mut self, mut received: &[u8], now: Instant, ledger: &mut Ledger) -> Result<(), Mismatch> {
+        let Self { turn, cut, under_way, .. } = self;
+        while !received.is_empty() {
+            let front = under_way.front().map(|(_, asked)| *asked);
+            let found = cut.next(&turn.job.payload, front, received)?;
+            received = &received[found.consumed..];
+            if let Some((len, right)) = found.reply
+                && let Some((begun, _)) = under_way.pop_front()
+            {
+                turn.reply(begun, right, len, now, ledger);
+            }
+        }
+        Ok(())
+    }
+
+    /// After the alarm: whether the oldest request has waited for too long. Sets the alarm for the next.
+    fn check(&mut self, now: Instant) -> Option<String> {
+        let timeout = self.turn.job.timeout;
+        let oldest = self.under_way.front().map_or(now, |(begun, _)| begun.at);
+        if oldest + timeout <= now {
+            return Some(format!("no reply within {timeout:?}"));
+        }
+        self.alarm.set(oldest + timeout);
+        None
+    }
+
+    fn begin(&mut self, now: Instant, ledger: &mut Ledger) {
+        loop {
+            let room = self.under_way.len() < self.turn.job.pipeline && self.out.len() - self.written < OUT;
+            let Some((begun, asked)) = self.turn.next(now, room, 0, ledger) else { return };
+            let start = self.out.len();
+            self.encoder.begin(&mut self.out);
+            self.turn.job.payload.write(asked, &mut self.out);
+            if let Err(error) = self.encoder.finish(&mut self.out, start) {
+                // The plan has tried its framing with its sizes.
+                ledger.fail(format!("frame a request of {} bytes: {error}", asked.size));
+                return;
+            }
+            self.under_way.push_back((begun, asked));
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        while self.written < self.out.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..])? {
+                Poll::Ready(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Poll::Ready(len) => self.written += len,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+        Ok(())
+    }
+
+    /// The wire is gone, and with it the requests under way.
+    fn broken(&mut self, kind: String, ledger: &mut Ledger) -> End {
+        let lost = self.under_way.drain(..).filter(|(begun, _)| begun.measured).count();
+        ledger.tally.faults.broken += lost as u64;
+        End::Broken(kind)
+    }
+
+    /// The server does not answer: what waited for too long is lost, the rest goes with the wire.
+    fn given_up(&mut self, kind: String, now: Instant, ledger: &mut Ledger) -> End {
+        let timeout = self.turn.job.timeout;
+        while let Some((begun, _)) = self.under_way.front().filter(|(begun, _)| begun.at + timeout <= now) {
+            self.turn.lost(*begun, ledger);
+            self.under_way.pop_front();
+        }
+        self.broken(kind, ledger)
+    }
+}

@@ -1,0 +1,11 @@
+//! Requests and replies on one open connection, on either shape of wire.
+
+mod bytes;
+mod cut;
+mod flights;
+mod messages;
+mod turn;
+
+pub(crate) use bytes::{Bytes, End};
+pub(crate) use messages::Messages;
+pub(crate) use turn::Turn;

@@ -1,0 +1,18 @@
+//! What a run found out, as it is written to JSON.
+//!
+//! Units are in the names: `_s` seconds, `_ns` nanoseconds, `_per_s` per second; bytes are payload, without framing and
+//! headers. What a name does not say is said here, and `docs/bench-json.md` says it for people without the source.
+//!
+//! These are plain values. Who measures, judges or shows them knows them; they know nothing of it.
+
+mod measures;
+mod round;
+mod run;
+mod spectrum;
+mod summary;
+
+pub(crate) use round::OUT_OF_PORTS;
+pub use round::{Faults, Round, Usage};
+pub use run::{Cell, LoadInfo, Machine, Run, SCHEMA, Settings, TargetInfo};
+pub use spectrum::Spectrum;
+pub use summary::{Found, Probe, Ratio, Summary, Value};
