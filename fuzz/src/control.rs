@@ -68,7 +68,7 @@ fn answers(ip: &IpAddr) -> bool {
 
 fn source_comes_back(ip: IpAddr) {
     for v6 in [false, true] {
-        let mut bytes = [0xaa; control::ROOM];
+        let mut bytes = [0xaa; control::SPACE];
         let Ok(len) = control::write_source(&mut bytes, ip, v6) else {
             assert!(ip.is_ipv6() && !v6);
             continue;
@@ -81,7 +81,7 @@ fn source_comes_back(ip: IpAddr) {
 
 fn name_comes_back(addr: &Addr) {
     for peers in [Peers::One, Peers::Inet, Peers::Inet6, Peers::Unix] {
-        let mut bytes = [0xaa; name::ROOM];
+        let mut bytes = [0xaa; name::MAX_LEN];
         if let Ok(len @ 1..) = name::write(&mut bytes, addr, peers) {
             assert_eq!(name::read(&bytes[..len], |read| read), Some(*addr));
         }

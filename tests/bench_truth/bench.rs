@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use swapwire::default_registry;
 use swapwire_bench::{
-    Conditions, Expect, Goal, Load, Plan, PlanError, Round, Run, ServerKind, Spectrum, Target, Watch,
+    Conditions, Expect, Goal, Load, Monitor, Plan, PlanError, Round, Run, ServerKind, Spectrum, Target,
 };
 
 use crate::common::within;
@@ -57,7 +57,7 @@ pub(crate) fn is_so(is: bool, seen: impl Display) -> Result<(), String> {
 pub(crate) async fn run(plan: Plan) -> Result<Run, PlanError> {
     let what = format!("a run against {}", plan.targets[0].endpoint);
     let (done, result) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || drop(done.send(plan.run(&default_registry(), &Watch::new()))));
+    std::thread::spawn(move || drop(done.send(plan.run(&default_registry(), &Monitor::new()))));
     let run = within(what, result).await.unwrap();
     for round in run.iter().flat_map(|run| &run.cells).flat_map(|cell| &cell.rounds) {
         let faults = &round.faults;

@@ -19,7 +19,7 @@ pub mod report;
 mod result;
 
 pub use analysis::{Change, CompareError, Comparison, Row, Rule, RuleParseError, Slo, SloParseError, Verdict, compare};
-pub use load::{Stage, Watch, measure_once};
+pub use load::{Monitor, Stage, measure_once};
 pub use plan::{
     Conditions, Expect, ExpectParseError, Goal, Load, Message, MessageError, Plan, PlanError, ServerKind, Sizes,
     SizesParseError, Target,

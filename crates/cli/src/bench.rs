@@ -89,15 +89,15 @@ fn command() -> Vec<String> {
 
 /// The table, the files, and what went wrong.
 fn conclude(run: Run, slo: Option<&Slo>, outputs: Outputs, quiet: bool) -> Result<u8, Failure> {
-    let mut troubles = judge::troubles(&run);
+    let mut problems = judge::problems(&run);
     if !quiet {
-        troubles.extend(outputs.print(|color| report::text(&run, color)));
+        problems.extend(outputs.print(|color| report::text(&run, color)));
     }
     let missed = slo.map(|slo| judge::missed(&run, slo)).unwrap_or_default();
-    troubles.extend(outputs.write(&[(String::new(), run)]));
-    match (troubles.is_empty(), missed.is_empty()) {
+    problems.extend(outputs.write(&[(String::new(), run)]));
+    match (problems.is_empty(), missed.is_empty()) {
         (true, true) => Ok(exit::OK),
         (true, false) => Err(Failure::several(exit::MISSED, missed)),
-        (false, _) => Err(Failure::several(exit::FAILURE, troubles.into_iter().chain(missed).collect())),
+        (false, _) => Err(Failure::several(exit::FAILURE, problems.into_iter().chain(missed).collect())),
     }
 }

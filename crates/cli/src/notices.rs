@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::stdio::Output;
 
 /// Bytes that may wait to be written. A line counts its length, and [`LINE`] more.
-const ROOM: usize = 1 << 20;
+const CAPACITY: usize = 1 << 20;
 const LINE: usize = 64;
 /// How long the end of the process waits for what was told.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ impl Notices {
         if line.is_empty() || matches!(state.stage, Stage::Over) {
             return;
         }
-        if state.kept + line.len() + LINE > ROOM && weight != Weight::Last {
+        if state.kept + line.len() + LINE > CAPACITY && weight != Weight::Last {
             state.dropped += u64::from(weight == Weight::Line);
             return;
         }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_reader_and_what_is_lost_is_counted() {
         let (notices, lines) = narrow();
-        let long = vec![b'x'; ROOM / 10];
+        let long = vec![b'x'; CAPACITY / 10];
         notices.push(long.clone(), Weight::Line);
         // From here on the thread waits for the reader.
         while notices.lock().kept > 0 {
@@ -282,11 +282,11 @@ mod tests {
     #[test]
     fn what_was_lost_last_is_told_without_another_line() {
         let (notices, lines) = narrow();
-        notices.push(vec![b'x'; ROOM - LINE], Weight::Line);
+        notices.push(vec![b'x'; CAPACITY - LINE], Weight::Line);
         while notices.lock().kept > 0 {
             thread::yield_now();
         }
-        notices.push(vec![b'y'; ROOM - LINE], Weight::Line);
+        notices.push(vec![b'y'; CAPACITY - LINE], Weight::Line);
         notices.push(b"lost\n".to_vec(), Weight::Line);
         assert_eq!([lines.recv().unwrap().as_bytes()[0], lines.recv().unwrap().as_bytes()[0]], *b"xy");
         assert!(lines.recv().unwrap().starts_with("swapwire: 1 line was dropped here"));

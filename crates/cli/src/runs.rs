@@ -55,9 +55,9 @@ pub(crate) fn run_report(args: &ReportArgs) -> Result<u8, Failure> {
         };
         runs.iter().map(text).collect::<Vec<_>>().join("\n")
     };
-    let mut troubles: Vec<_> = outputs.print(text).into_iter().collect();
-    troubles.extend(outputs.write(&runs));
-    if troubles.is_empty() { Ok(exit::OK) } else { Err(Failure::several(exit::FAILURE, troubles)) }
+    let mut problems: Vec<_> = outputs.print(text).into_iter().collect();
+    problems.extend(outputs.write(&runs));
+    if problems.is_empty() { Ok(exit::OK) } else { Err(Failure::several(exit::FAILURE, problems)) }
 }
 
 fn read_all(paths: &[&Path]) -> Result<Vec<Run>, Failure> {

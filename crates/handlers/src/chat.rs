@@ -77,13 +77,13 @@ impl Chat {
 
     /// An empty room for at most `members` members.
     pub fn with_capacity(members: usize) -> Self {
-        let room = Room { seats: Mutex::default(), capacity: members, dropped: AtomicU64::new(0) };
+        let room = Room { members: Mutex::default(), capacity: members, dropped: AtomicU64::new(0) };
         Self { room: Arc::new(room) }
     }
 
     /// How many are in the room now.
     pub fn members(&self) -> usize {
-        self.room.lock().members.len()
+        self.room.lock().sessions.len()
     }
 
     /// How many messages were not delivered so far, because a member's queue was full or its wire could not carry them;
@@ -150,14 +150,14 @@ const fn is_control(byte: u8) -> bool {
 }
 
 struct Room {
-    seats: Mutex<Seats>,
+    members: Mutex<Members>,
     capacity: usize,
     dropped: AtomicU64,
 }
 
 #[derive(Default)]
-struct Seats {
-    members: HashMap<u64, SessionSender>,
+struct Members {
+    sessions: HashMap<u64, SessionSender>,
     /// How many ever joined.
     joined: u64,
 }
@@ -165,22 +165,22 @@ struct Seats {
 impl Room {
     /// `None`: the room is full.
     fn join(&self, sender: SessionSender) -> Option<Member<'_>> {
-        let mut seats = self.lock();
-        if seats.members.len() >= self.capacity {
+        let mut members = self.lock();
+        if members.sessions.len() >= self.capacity {
             return None;
         }
-        let id = seats.joined;
-        seats.joined += 1;
-        seats.members.insert(id, sender);
+        let id = members.joined;
+        members.joined += 1;
+        members.sessions.insert(id, sender);
         Some(Member { room: self, id })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A seat in a room; dropping it leaves.
+/// A place in a room; dropping it leaves.
 struct Member<'a> {
     room: &'a Room,
     id: u64,
@@ -189,7 +189,7 @@ struct Member<'a> {
 impl Member<'_> {
     /// Under the lock, so that everybody hears everything in the same order; nothing here waits.
     fn tell_others(&self, line: &[u8]) {
-        for (_, member) in self.room.lock().members.iter().filter(|(id, _)| **id != self.id) {
+        for (_, member) in self.room.lock().sessions.iter().filter(|(id, _)| **id != self.id) {
             match member.try_send(line) {
                 // Who has closed is about to leave.
                 Ok(()) | Err(TrySendError::Failed(SendError::Closed)) => {}
@@ -203,7 +203,7 @@ impl Member<'_> {
 
 impl Drop for Member<'_> {
     fn drop(&mut self) {
-        let left = self.room.lock().members.remove(&self.id);
+        let left = self.room.lock().sessions.remove(&self.id);
         // The lock is free again: dropping a session's last handle runs a transport's code.
         drop(left);
     }

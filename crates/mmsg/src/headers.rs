@@ -18,10 +18,10 @@ pub(crate) struct Headers {
     headers: Vec<mmsghdr>,
     /// Never moves but in [`Headers::grow`], which points the headers to where it is then.
     slots: Vec<Slot>,
-    /// Room for a name, if headers point to names.
-    name_room: usize,
-    /// Room for control messages, if headers point to any.
-    control_room: usize,
+    /// Bytes for a name, if headers point to names.
+    name_len: usize,
+    /// Bytes for control messages, if headers point to any.
+    control_len: usize,
     /// The memory that the first [`described`](Self::described) slots point to.
     memory: Memory,
     described: usize,
@@ -31,8 +31,8 @@ pub(crate) struct Headers {
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     part: iovec,
-    pub(crate) name: [u8; name::ROOM],
-    pub(crate) control: [u8; control::ROOM],
+    pub(crate) name: [u8; name::MAX_LEN],
+    pub(crate) control: [u8; control::SPACE],
 }
 
 /// Where free slots of a batch begin, and how they lie.
@@ -50,9 +50,9 @@ unsafe impl Send for Headers {}
 impl Headers {
     pub(crate) const fn new(peers: Peers) -> Self {
         let memory = Memory { start: 0, slot_size: 0, stride: 0 };
-        let name_room = if peers.have_names() { name::ROOM } else { 0 };
-        let control_room = if peers.have_control() { control::ROOM } else { 0 };
-        Self { headers: Vec::new(), slots: Vec::new(), name_room, control_room, memory, described: 0 }
+        let name_len = if peers.have_names() { name::MAX_LEN } else { 0 };
+        let control_len = if peers.have_control() { control::SPACE } else { 0 };
+        Self { headers: Vec::new(), slots: Vec::new(), name_len, control_len, memory, described: 0 }
     }
 
     /// Makes headers until there are `count`.
@@ -67,21 +67,21 @@ impl Headers {
     fn make(&mut self, count: usize) {
         let before = self.headers.len();
         let part = iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        self.slots.resize_with(count, || Slot { part, name: [0; name::ROOM], control: [0; control::ROOM] });
+        self.slots.resize_with(count, || Slot { part, name: [0; name::MAX_LEN], control: [0; control::SPACE] });
         // SAFETY: zeros are a valid value: numbers and pointers.
         self.headers.resize(count, unsafe { zeroed() });
         self.described = 0;
         for (header, slot) in self.headers.iter_mut().zip(&mut self.slots) {
             header.msg_hdr.msg_iov = ptr::from_mut(&mut slot.part);
             header.msg_hdr.msg_iovlen = 1;
-            if self.control_room > 0 {
+            if self.control_len > 0 {
                 header.msg_hdr.msg_control = slot.control.as_mut_ptr().cast();
             }
-            if self.name_room > 0 {
+            if self.name_len > 0 {
                 header.msg_hdr.msg_name = slot.name.as_mut_ptr().cast();
             }
         }
-        self.headers[before..].iter_mut().for_each(|header| reset(header, self.name_room, self.control_room));
+        self.headers[before..].iter_mut().for_each(|header| reset(header, self.name_len, self.control_len));
     }
 
     /// One `recvmmsg` into free slots of `batch`, `count` at most; how many there were, of which the caller
@@ -121,17 +121,17 @@ impl Headers {
     /// had control messages although there is room for none.
     #[inline]
     pub(crate) fn take(&mut self, count: usize, mut give: impl FnMut(Received<'_>)) -> usize {
-        let (name_room, control_room) = (self.name_room, self.control_room);
-        let no_room = if control_room == 0 { libc::MSG_CTRUNC } else { 0 };
+        let (name_len, control_len) = (self.name_len, self.control_len);
+        let refusal = if control_len == 0 { libc::MSG_CTRUNC } else { 0 };
         let mut refused = 0;
         for (header, slot) in self.headers[..count].iter_mut().zip(&self.slots) {
             let hdr = &header.msg_hdr;
-            let name = &slot.name[..(hdr.msg_namelen as usize).min(name_room)];
-            let control = &slot.control[..(hdr.msg_controllen as usize).min(control_room)];
+            let name = &slot.name[..(hdr.msg_namelen as usize).min(name_len)];
+            let control = &slot.control[..(hdr.msg_controllen as usize).min(control_len)];
             let truncated = hdr.msg_flags & libc::MSG_TRUNC != 0;
-            refused += usize::from(hdr.msg_flags & no_room != 0);
+            refused += usize::from(hdr.msg_flags & refusal != 0);
             give(Received { len: header.msg_len as usize, truncated, name, control });
-            reset(header, name_room, control_room);
+            reset(header, name_len, control_len);
         }
         refused
     }
@@ -157,8 +157,8 @@ impl Headers {
                 _ => break,
             };
             slot.part = iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
-            header.msg_hdr.msg_namelen = name.min(name::ROOM) as _;
-            header.msg_hdr.msg_controllen = control.min(self.control_room) as _;
+            header.msg_hdr.msg_namelen = name.min(name::MAX_LEN) as _;
+            header.msg_hdr.msg_controllen = control.min(self.control_len) as _;
             count += 1;
         }
         let (socket, headers) = (socket.as_raw_fd(), &mut self.headers[..count]);
@@ -195,9 +195,9 @@ pub(crate) struct Received<'a> {
 
 /// Gives a header the lengths that receiving needs; the system overwrites them with those of what it received.
 #[inline]
-fn reset(header: &mut mmsghdr, name_room: usize, control_room: usize) {
-    header.msg_hdr.msg_namelen = name_room as _;
-    header.msg_hdr.msg_controllen = control_room as _;
+fn reset(header: &mut mmsghdr, name_len: usize, control_len: usize) {
+    header.msg_hdr.msg_namelen = name_len as _;
+    header.msg_hdr.msg_controllen = control_len as _;
 }
 
 fn result(done: isize) -> io::Result<usize> {

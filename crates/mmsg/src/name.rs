@@ -11,7 +11,7 @@ use swapwire_core::{Addr, UnixAddr};
 use super::Peers;
 
 /// Room for the longest: a `sockaddr_un` has 110 bytes.
-pub(crate) const ROOM: usize = 112;
+pub(crate) const MAX_LEN: usize = 112;
 
 const INET: usize = size_of::<libc::sockaddr_in>();
 const INET6: usize = size_of::<libc::sockaddr_in6>();
@@ -59,7 +59,7 @@ fn unix(path: &[u8]) -> Option<UnixAddr> {
 
 /// Writes `to` for a socket with such `peers`, and gives its length; 0 if the socket is connected.
 #[inline]
-pub(crate) fn write(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Result<usize> {
+pub(crate) fn write(name: &mut [u8; MAX_LEN], to: &Addr, peers: Peers) -> io::Result<usize> {
     if let (Peers::Inet, Addr::Inet(SocketAddr::V4(to))) = (peers, to) {
         name[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
         name[2..4].copy_from_slice(&to.port().to_be_bytes());
@@ -71,7 +71,7 @@ pub(crate) fn write(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Resul
 }
 
 #[inline(never)]
-fn write_other(name: &mut [u8; ROOM], to: &Addr, peers: Peers) -> io::Result<usize> {
+fn write_other(name: &mut [u8; MAX_LEN], to: &Addr, peers: Peers) -> io::Result<usize> {
     match (peers, to) {
         (Peers::One | Peers::OneUnix, _) => Ok(0),
         (Peers::Inet6, Addr::Inet(to)) => {
@@ -132,7 +132,7 @@ mod tests {
             (Addr::Unix(UnixAddr::from_abstract(b"").unwrap()), Peers::Unix),
             (Addr::Unix(UnixAddr::from_abstract(&[7; 107]).unwrap()), Peers::Unix),
         ] {
-            let mut name = [0xaa; ROOM];
+            let mut name = [0xaa; MAX_LEN];
             let len = write(&mut name, &addr, peers).unwrap();
             assert_eq!(read(&name[..len]), Some(addr));
         }
@@ -156,11 +156,11 @@ mod tests {
             (v6, Peers::Unix, "not the address of a Unix socket"),
             (Addr::Unix(UnixAddr::UNNAMED), Peers::Unix, "an unnamed socket has no address"),
         ] {
-            let error = write(&mut [0; ROOM], &addr, peers).unwrap_err();
+            let error = write(&mut [0; MAX_LEN], &addr, peers).unwrap_err();
             assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, text.to_owned()));
         }
         for peers in [Peers::One, Peers::OneUnix] {
-            assert_eq!(write(&mut [0; ROOM], &named, peers).unwrap(), 0);
+            assert_eq!(write(&mut [0; MAX_LEN], &named, peers).unwrap(), 0);
         }
     }
 }

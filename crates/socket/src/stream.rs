@@ -139,10 +139,10 @@ impl<S: Registered> AsyncRead for Stream<S> {
                 ready!(this.io.poll_read_ready(cx))?;
             }
             let free = into.initialize_unfilled();
-            let room = free.len();
+            let capacity = free.len();
             match this.io.try_recv(free) {
                 Ok(len) => {
-                    this.drained = EDGE_TRIGGERED && 0 < len && len < room;
+                    this.drained = EDGE_TRIGGERED && 0 < len && len < capacity;
                     into.advance(len);
                     return Poll::Ready(Ok(()));
                 }
@@ -245,9 +245,9 @@ impl<S: AsFd + AsRawFd + fmt::Debug + Send + Unpin + 'static> Registered for Des
 }
 
 /// `WouldBlock` where what was received says that the socket is empty.
-fn nothing_else_waits(received: &io::Result<usize>, room: usize) -> io::Result<()> {
+fn nothing_else_waits(received: &io::Result<usize>, capacity: usize) -> io::Result<()> {
     match received {
-        Ok(len) if EDGE_TRIGGERED && 0 < *len && *len < room => Err(ErrorKind::WouldBlock.into()),
+        Ok(len) if EDGE_TRIGGERED && 0 < *len && *len < capacity => Err(ErrorKind::WouldBlock.into()),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::WouldBlock.into()),
         _ => Ok(()),
     }

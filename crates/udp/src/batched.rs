@@ -178,9 +178,9 @@ fn behind_first(batch: &RecvBatch) -> usize {
 /// The one datagram that is expected, for less than a `recvmmsg` costs.
 fn receive_one(socket: &UdpSocket, batch: &mut RecvBatch) -> io::Result<()> {
     let Some(slot) = batch.next_slot() else { return Ok(()) };
-    let room = slot.len();
+    let capacity = slot.len();
     let len = recv(socket.as_raw_fd(), slot, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC)?;
-    batch.push(RecvMeta::received(None, len, room, MAX_MESSAGE));
+    batch.push(RecvMeta::received(None, len, capacity, MAX_MESSAGE));
     Ok(())
 }
 

@@ -169,8 +169,8 @@ impl<E: Engine> MessageStream for Connected<E> {
         if !self.inbox.is_empty() {
             while !batch.is_full() && self.inbox.take(|message| push(batch, message)).is_some() {}
         } else if self.wire.engine.offload().coalescing {
-            let room = batch.slots() - before;
-            ready!(self.poll_wide(cx, batch.awaits(), room, |message| push(batch, message)))?;
+            let free = batch.slots() - before;
+            ready!(self.poll_wide(cx, batch.awaits(), free, |message| push(batch, message)))?;
         } else {
             ready!(self.poll_fill(cx, batch))?;
             self.notice(batch, before);

@@ -97,7 +97,7 @@ fn destination(to: &Addr, v6: bool) -> io::Result<SocketAddr> {
 /// A byte beside the slot shows whether the datagram is longer.
 fn recv(socket: &UdpSocket, slot: &mut [u8]) -> io::Result<RecvMeta> {
     let mut more = [0];
-    let room = slot.len();
+    let capacity = slot.len();
     let len = (&*SockRef::from(socket)).read_vectored(&mut [IoSliceMut::new(slot), IoSliceMut::new(&mut more)])?;
-    Ok(RecvMeta::received(None, len, room, MAX_MESSAGE))
+    Ok(RecvMeta::received(None, len, capacity, MAX_MESSAGE))
 }

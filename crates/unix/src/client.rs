@@ -118,12 +118,12 @@ impl Client {
 
     /// Receives one message into `slot`.
     fn poll_take(&mut self, cx: &mut Context<'_>, slot: &mut [u8]) -> Poll<Result<RecvMeta, RecvError>> {
-        let room = slot.len();
+        let capacity = slot.len();
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
             match self.socket.try_io(Interest::READABLE, || receive(&self.socket, slot)) {
                 Ok(_) if self.lost => {}
-                Ok(len) => return Poll::Ready(Ok(RecvMeta::received(None, len, room, MAX_MESSAGE))),
+                Ok(len) => return Poll::Ready(Ok(RecvMeta::received(None, len, capacity, MAX_MESSAGE))),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
                     _ => return Poll::Ready(Err(recv_error(error))),

@@ -2,13 +2,13 @@
 //!
 //! It knows plans and fills in results; for its searches it asks the analysis whether an objective held.
 
+mod monitor;
 mod request;
 mod round;
 mod run;
 mod search;
 mod usage;
-mod watch;
 mod worker;
 
+pub use monitor::{Monitor, Stage};
 pub use run::measure_once;
-pub use watch::{Stage, Watch};

@@ -14,7 +14,7 @@ use super::request::payload::{IDENTIFIED, Payload};
 use super::request::tally::Window;
 use super::usage::{self, Yardstick};
 use super::worker::{Finding, Job, Phase, work};
-use crate::{Conditions, Goal, Load, Round, ServerKind, Target, Usage, Watch};
+use crate::{Conditions, Goal, Load, Monitor, Round, ServerKind, Target, Usage};
 
 /// How often it is looked whether the run was stopped, and how fast the machine is: half a percent of a processor.
 const LOOK: Duration = Duration::from_millis(10);
@@ -46,16 +46,16 @@ enum Event {
     Broken(String),
 }
 
-/// Measures. Blocks until it is done or the watch is stopped.
+/// Measures. Blocks until it is done or the monitor is stopped.
 pub(crate) fn measure(
     target: &Target,
     load: &Load,
     conditions: &Conditions,
     registry: &Registry,
-    watch: &Watch,
+    monitor: &Monitor,
     run_began: Instant,
 ) -> Result<Round, Failure> {
-    let job = Arc::new(job(target, load, conditions, registry, watch));
+    let job = Arc::new(job(target, load, conditions, registry, monitor));
     let (phase, _) = watch::channel(Phase::Opening);
     let (events, received) = sync_channel(2 * job.threads);
     let mut threads = Vec::new();
@@ -66,7 +66,7 @@ pub(crate) fn measure(
     }
     drop(events);
     let yardstick = Yardstick::new();
-    let conductor = Conductor { target, conditions, watch, phase: &phase, received, window: None, yardstick };
+    let conductor = Conductor { target, conditions, monitor, phase: &phase, received, window: None, yardstick };
     let result = conductor.conduct(&job, run_began);
     // However it went, the threads end.
     phase.send_replace(Phase::Stopped);
@@ -77,7 +77,7 @@ pub(crate) fn measure(
     result
 }
 
-fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registry, watch: &Watch) -> Job {
+fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registry, monitor: &Monitor) -> Job {
     let capabilities =
         registry.transport(&target.endpoint).ok().map(|transport| transport.capabilities(target.endpoint.scheme()));
     let boundaries = capabilities.is_some_and(|capabilities| capabilities.boundaries());
@@ -114,7 +114,7 @@ fn job(target: &Target, load: &Load, conditions: &Conditions, registry: &Registr
         spin: conditions.spin,
         fine_timer: true,
         seed: conditions.seed,
-        watch: watch.clone(),
+        monitor: monitor.clone(),
         step: match conditions.goal {
             Goal::Time(time) => (time / STEPS).max(STEP),
             Goal::Requests(_) => STEP,
@@ -152,7 +152,7 @@ fn start(
 struct Conductor<'a> {
     target: &'a Target,
     conditions: &'a Conditions,
-    watch: &'a Watch,
+    monitor: &'a Monitor,
     phase: &'a watch::Sender<Phase>,
     received: Receiver<Event>,
     window: Option<Window>,
@@ -181,7 +181,7 @@ impl Conductor<'_> {
                 Ok(Event::Ended(Err(None))) | Err(RecvTimeoutError::Disconnected) => return Err(Failure::Stopped),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.watch.stopped() {
+            if self.monitor.stopped() {
                 return Err(Failure::Stopped);
             }
             let now = Instant::now();

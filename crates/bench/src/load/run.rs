@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::round::{Failure, measure};
 use super::usage;
 use crate::{
-    Cell, Conditions, Goal, Load, Plan, PlanError, Round, Run, SCHEMA, ServerKind, Settings, Stage, Target, TargetInfo,
-    Watch,
+    Cell, Conditions, Goal, Load, Monitor, Plan, PlanError, Round, Run, SCHEMA, ServerKind, Settings, Stage, Target,
+    TargetInfo,
 };
 
 /// Says what to do about a round in which nothing was begun.
@@ -17,12 +17,12 @@ pub(crate) const EMPTY: &str = "no request was begun in it; ask for longer round
 
 impl Plan {
     /// Measures all of it, on this thread and those of the generator, and blocks until it is done or
-    /// [stopped](Watch::stop). A target that fails ends its own measurements alone: the run is then
+    /// [stopped](Monitor::stop). A target that fails ends its own measurements alone: the run is then
     /// [partial](Run::partial).
     ///
     /// # Errors
     /// The plan is [impossible](Plan::check), or nothing could be measured at all.
-    pub fn run(&self, registry: &Registry, watch: &Watch) -> Result<Run, PlanError> {
+    pub fn run(&self, registry: &Registry, monitor: &Monitor) -> Result<Run, PlanError> {
         self.check(registry)?;
         let began = Instant::now();
         let mut run = self.blank(registry);
@@ -37,8 +37,8 @@ impl Plan {
                     }
                     let stage = self.stage(target, load, round);
                     let what = stage.what.clone();
-                    watch.set_stage(Stage { done, all: Some(all), ..stage });
-                    match measure(target, load, &self.conditions, registry, watch, began) {
+                    monitor.set_stage(Stage { done, all: Some(all), ..stage });
+                    match measure(target, load, &self.conditions, registry, monitor, began) {
                         Ok(measured) => run.cells[at * self.targets.len() + index].rounds.push(measured),
                         Err(Failure::Stopped) => {
                             run.partial.push(format!("stopped in round {round} of {}, at {what}", self.rounds));
@@ -146,10 +146,10 @@ pub fn measure_once(
     let plan =
         Plan { targets: vec![target.clone()], loads: vec![load.clone()], conditions: conditions.clone(), rounds: 1 };
     plan.check(registry)?;
-    measure(target, load, conditions, registry, &Watch::new(), Instant::now()).map_err(|failure| match failure {
+    measure(target, load, conditions, registry, &Monitor::new(), Instant::now()).map_err(|failure| match failure {
         Failure::Target(why) | Failure::Setup(why) => PlanError::Failed(vec![why]),
         Failure::Empty => PlanError::Failed(vec![EMPTY.to_owned()]),
-        // Nobody holds the watch.
+        // Nobody holds the monitor.
         Failure::Stopped => PlanError::Failed(vec!["stopped".to_owned()]),
     })
 }

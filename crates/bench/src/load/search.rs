@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::round::{Failure, measure};
 use super::run::EMPTY;
-use crate::{Found, Goal, Load, Plan, PlanError, Probe, Round, Run, Slo, Stage, Target, Watch};
+use crate::{Found, Goal, Load, Monitor, Plan, PlanError, Probe, Round, Run, Slo, Stage, Target};
 
 /// Where a search begins, in requests per second, unless the load says.
 const START: f64 = 1000.0;
@@ -39,7 +39,7 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::run`].
-    pub fn search(&self, slo: &Slo, registry: &Registry, watch: &Watch) -> Result<Run, PlanError> {
+    pub fn search(&self, slo: &Slo, registry: &Registry, monitor: &Monitor) -> Result<Run, PlanError> {
         self.check(registry)?;
         let began = Instant::now();
         let mut run = self.blank(registry);
@@ -52,8 +52,8 @@ impl Plan {
             for (index, target) in self.targets.iter().enumerate() {
                 let mut try_rate = |rate: f64, number: usize| {
                     let load = Load { rate: Some(rate), ..load.clone() };
-                    watch.set_stage(Stage { done: number, ..self.stage(target, &load, number + 1) });
-                    measure(target, &load, &self.conditions, registry, watch, began)
+                    monitor.set_stage(Stage { done: number, ..self.stage(target, &load, number + 1) });
+                    measure(target, &load, &self.conditions, registry, monitor, began)
                 };
                 let mut probes = Vec::new();
                 let outcome = search(load.rate.unwrap_or(START), lowest, slo, &mut probes, &mut try_rate);

@@ -89,13 +89,13 @@ pub(crate) fn pin(cpu: usize) -> Result<(), String> {
 pub(crate) struct Yardstick {
     #[cfg(unix)]
     ends: (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
-    /// Nanoseconds of CPU for each turn, as often as it was measured; at most [`LENGTHS`](Self::LENGTHS).
+    /// Nanoseconds of CPU for each round trip, as often as it was measured; at most [`LENGTHS`](Self::LENGTHS).
     lengths: Vec<f64>,
 }
 
 impl Yardstick {
-    /// Turns in one measurement.
-    const TURNS: u32 = 10;
+    /// Round trips in one measurement.
+    const ROUND_TRIPS: u32 = 10;
     /// Measurements at most.
     const LENGTHS: usize = 10_000;
 
@@ -109,18 +109,18 @@ impl Yardstick {
     /// Measures once. What the system does not tell is left out.
     pub(crate) fn measure(&mut self) {
         #[cfg(unix)]
-        if let Some(length) = self.turn().filter(|_| self.lengths.len() < Self::LENGTHS) {
-            self.lengths.push(length.as_nanos() as f64 / f64::from(Self::TURNS));
+        if let Some(length) = self.round_trip().filter(|_| self.lengths.len() < Self::LENGTHS) {
+            self.lengths.push(length.as_nanos() as f64 / f64::from(Self::ROUND_TRIPS));
         }
     }
 
     #[cfg(unix)]
-    fn turn(&mut self) -> Option<Duration> {
+    fn round_trip(&mut self) -> Option<Duration> {
         use std::io::{Read as _, Write as _};
         let mut bytes = [0; 64];
         let (a, b) = &mut self.ends;
         let before = thread_cpu()?;
-        for _ in 0..Self::TURNS {
+        for _ in 0..Self::ROUND_TRIPS {
             a.write_all(&bytes).ok()?;
             b.read_exact(&mut bytes).ok()?;
             b.write_all(&bytes).ok()?;

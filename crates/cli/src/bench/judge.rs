@@ -6,8 +6,8 @@ use swapwire_bench::{Round, Run, Slo};
 
 /// What went wrong, a line each: something is missing, replies were wrong, or there were errors. Datagrams that were lost
 /// are a finding and no fault.
-pub(super) fn troubles(run: &Run) -> Vec<String> {
-    let mut troubles = run.partial.clone();
+pub(super) fn problems(run: &Run) -> Vec<String> {
+    let mut problems = run.partial.clone();
     for (at, target) in run.targets.iter().enumerate() {
         let rounds: Vec<_> = run.cells.iter().filter(|cell| cell.target == at).flat_map(|cell| &cell.rounds).collect();
         // A search goes on until something fails: only a wrong reply tells that it was no search in the first place.
@@ -16,7 +16,7 @@ pub(super) fn troubles(run: &Run) -> Vec<String> {
         let sum = |of: fn(&Round) -> u64| rounds.iter().map(|round| of(round)).sum::<u64>();
         let mut say = |count: u64, what: &str| {
             if count > 0 {
-                troubles.push(format!("{}: {count} {what}", target.name));
+                problems.push(format!("{}: {count} {what}", target.name));
             }
         };
         let wrong = sum(|round| round.faults.wrong) + probes.map(|round| round.faults.wrong).sum::<u64>();
@@ -33,7 +33,7 @@ pub(super) fn troubles(run: &Run) -> Vec<String> {
             say(count, &format!("× {kind}"));
         }
     }
-    troubles
+    problems
 }
 
 /// What of the objective was missed, a line each; in a search, where not even the lowest rate held.
@@ -66,18 +66,18 @@ mod tests {
 
     #[test]
     fn a_whole_run_without_faults_went_well() {
-        assert_eq!(troubles(&run_of(false, |_| ())), Vec::<String>::new());
-        assert_eq!(troubles(&run_of(true, |round| round.faults.lost = 9)), Vec::<String>::new());
-        assert_eq!(troubles(&run_of(false, |round| round.faults.unsent = 9)), Vec::<String>::new());
+        assert_eq!(problems(&run_of(false, |_| ())), Vec::<String>::new());
+        assert_eq!(problems(&run_of(true, |round| round.faults.lost = 9)), Vec::<String>::new());
+        assert_eq!(problems(&run_of(false, |round| round.faults.unsent = 9)), Vec::<String>::new());
     }
 
     #[test]
     fn faults_are_summed_and_named() {
-        let wrong = troubles(&run_of(true, |round| round.faults.wrong = 3));
+        let wrong = problems(&run_of(true, |round| round.faults.wrong = 3));
         assert_eq!(wrong, ["x: 6 wrong replies; right would be echo, see --expect"]);
-        let lost = troubles(&run_of(false, |round| round.faults.lost = 1));
+        let lost = problems(&run_of(false, |round| round.faults.lost = 1));
         assert_eq!(lost, ["x: 2 requests without a reply in time, see --timeout"]);
-        let errors = troubles(&run_of(true, |round| {
+        let errors = problems(&run_of(true, |round| {
             round.faults.broken = 1;
             round.faults.errors.insert("connect: connection refused".to_owned(), 2);
         }));
@@ -92,7 +92,7 @@ mod tests {
         let mut run = run_of(false, |round| round.faults.wrong = 1);
         run.partial = vec!["stopped in round 2 of 7".to_owned()];
         assert_eq!(
-            troubles(&run),
+            problems(&run),
             ["stopped in round 2 of 7", "x: 2 wrong replies; right would be echo, see --expect"]
         );
     }
@@ -105,9 +105,9 @@ mod tests {
         let mut run = run_of(false, |_| ());
         run.cells.clear();
         run.found = vec![Found { probes: vec![probe], ..Found::default() }];
-        assert_eq!(troubles(&run), Vec::<String>::new());
+        assert_eq!(problems(&run), Vec::<String>::new());
         run.found[0].probes[0].round.faults.wrong = 1;
-        assert_eq!(troubles(&run), ["x: 1 wrong replies; right would be echo, see --expect"]);
+        assert_eq!(problems(&run), ["x: 1 wrong replies; right would be echo, see --expect"]);
     }
 
     #[test]

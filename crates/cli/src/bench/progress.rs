@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
-use swapwire_bench::{Stage, Watch};
+use swapwire_bench::{Monitor, Stage};
 use terminal_size::terminal_size_of;
 
 use crate::exit::complain;
@@ -40,20 +40,20 @@ impl Progress {
     }
 
     /// Draws what goes on now.
-    pub(super) fn draw(&mut self, watch: &Watch) {
+    pub(super) fn draw(&mut self, monitor: &Monitor) {
         if self.bar.is_hidden() {
             return;
         }
-        let (now, stage) = (Instant::now(), watch.stage());
+        let (now, stage) = (Instant::now(), monitor.stage());
         if self.done.0 != stage.done {
             self.done = (stage.done, now);
         }
-        self.replies.push_back((now, watch.replies()));
+        self.replies.push_back((now, monitor.replies()));
         if self.replies.len() > WINDOW {
             self.replies.pop_front();
         }
         let rate = self.replies.front().map_or(0.0, |(then, before)| {
-            let replies = watch.replies().saturating_sub(*before);
+            let replies = monitor.replies().saturating_sub(*before);
             let time = now.duration_since(*then).as_secs_f64();
             if time > 0.0 { replies as f64 / time } else { 0.0 }
         });

@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 
 use swapwire::Registry;
-use swapwire_bench::{Goal, Plan, PlanError, Run, ServerKind, Slo, Watch};
+use swapwire_bench::{Goal, Monitor, Plan, PlanError, Run, ServerKind, Slo};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -62,12 +62,12 @@ impl Work {
         mut progress: Progress,
         signals: &mut Signals,
     ) -> Result<Run, Failure> {
-        let watch = Watch::new();
+        let monitor = Monitor::new();
         let mut end = apart({
-            let watch = watch.clone();
+            let monitor = monitor.clone();
             move || match &self.search {
-                Some(slo) => self.plan.search(slo, &self.registry, &watch),
-                None => self.plan.run(&self.registry, &watch),
+                Some(slo) => self.plan.search(slo, &self.registry, &monitor),
+                None => self.plan.run(&self.registry, &monitor),
             }
         })?;
         let mut steps = interval(STEP);
@@ -76,19 +76,19 @@ impl Work {
             tokio::select! {
                 result = &mut end => break result,
                 () = signals.next() => {
-                    if watch.stopped() {
+                    if monitor.stopped() {
                         progress.end();
                         return Err(Failure::failed("second signal: nothing was kept"));
                     }
-                    watch.stop();
+                    monitor.stop();
                     progress.say("stopping: what was measured so far is kept; a second signal ends at once");
                 }
-                _ = steps.tick() => progress.draw(&watch),
+                _ = steps.tick() => progress.draw(&monitor),
             }
         };
         progress.end();
         let whole = matches!(&result, Ok(Ok(run)) if run.partial.is_empty());
-        let deaths = servers.as_mut().map(|servers| servers.deaths(!whole && !watch.stopped())).unwrap_or_default();
+        let deaths = servers.as_mut().map(|servers| servers.deaths(!whole && !monitor.stopped())).unwrap_or_default();
         if let Some(servers) = servers {
             servers.end();
         }

@@ -34,7 +34,7 @@ pub(crate) struct Flow {
     mute: Cell<bool>,
     showing: Cell<bool>,
     changed: Notify,
-    last_complaint: RefCell<String>,
+    last_warning: RefCell<String>,
 }
 
 /// Who is told what is wrong.
@@ -141,9 +141,9 @@ impl Flow {
     /// Says what is wrong, once for each row of the same.
     pub(crate) fn complain(&self, plan: &Plan, what: &str, cause: &str) {
         let line = format!("{what} {}: {cause}", plan.endpoint);
-        if *self.last_complaint.borrow() != line {
+        if *self.last_warning.borrow() != line {
             (self.tell.0)(&line);
-            self.last_complaint.replace(line);
+            self.last_warning.replace(line);
         }
     }
 }

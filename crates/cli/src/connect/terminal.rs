@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::signals::Signals;
 use crate::stdio::Stdin;
 
-mod desk;
+mod console;
 mod editor;
 mod history;
 mod keys;
@@ -25,7 +25,7 @@ mod line;
 mod plain;
 mod screen;
 
-use desk::{Desk, Ways};
+use console::{Console, Ways};
 use history::History;
 use plain::{Row, Shown, Typed};
 use screen::Screen;
@@ -71,34 +71,34 @@ fn greeting(plan: &Plan) -> String {
 async fn edit(session: Session, plan: &Plan, signals: &mut Signals, patience: Patience) -> io::Result<Left> {
     let stdin = Stdin::new()?;
     let ways = Ways { raw: plan.raw, text: plan.shows_text(), empty: plan.takes_empty(), max: plan.max_message };
-    let desk = Rc::new(Desk::new(Screen::take(), History::of_user(), ways));
-    desk.note(&greeting(plan));
+    let console = Rc::new(Console::new(Screen::take(), History::of_user(), ways));
+    console.note(&greeting(plan));
     let flow = Flow::telling({
-        let desk = desk.clone();
-        move |line| desk.note(&format!("swapwire: {line}"))
+        let console = console.clone();
+        move |line| console.note(&format!("swapwire: {line}"))
     });
-    let mut output = &*desk;
-    let input = Ended { input: &*desk, end: plan.sends_ends() };
-    let mut writing = pin!(desk.write());
+    let mut output = &*console;
+    let input = Ended { input: &*console, end: plan.sends_ends() };
+    let mut writing = pin!(console.write());
     let end = tokio::select! {
         end = talk(session, input, &mut output, plan, &flow, patience) => end,
         // Not from the keyboard, where Ctrl-C is a key like others.
         () = signals.next() => End::Left,
-        _ = desk.keys(stdin) => End::Left,
-        () = desk.gone() => End::Left,
+        _ = console.keys(stdin) => End::Left,
+        () = console.gone() => End::Left,
         () = &mut writing => End::Left,
-        () = stuck(&desk, &flow, patience) => End::Waited,
+        () = stuck(&console, &flow, patience) => End::Waited,
     };
-    let unsent = desk.end(writing).await;
-    if desk.has_lost() {
+    let unsent = console.end(writing).await;
+    if console.has_lost() {
         flow.note_skipped();
     }
     Ok(Left { end, flow, unsent })
 }
 
 /// Ready when the input has ended, and what was typed cannot be sent within the wait, because the peer does not read.
-async fn stuck(desk: &Desk, flow: &Flow, patience: Patience) {
-    desk.ended().await;
+async fn stuck(console: &Console, flow: &Flow, patience: Patience) {
+    console.ended().await;
     if let Some(time) = patience.time {
         sleep(time).await;
         if !flow.has_sent_all() {

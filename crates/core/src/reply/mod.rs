@@ -249,7 +249,7 @@ impl fmt::Debug for Reply<'_> {
 pub struct ReplyBuf<'a> {
     pub(crate) buf: &'a mut Vec<u8>,
     pub(crate) from: usize,
-    pub(crate) room: usize,
+    pub(crate) capacity: usize,
     /// The length the message would have without the limit, with the end of its line where it gets one.
     pub(crate) wanted: usize,
 }
@@ -259,7 +259,7 @@ impl ReplyBuf<'_> {
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
         self.wanted = self.wanted.saturating_add(bytes.len());
-        if self.wanted <= self.room {
+        if self.wanted <= self.capacity {
             self.buf.extend_from_slice(bytes);
         }
     }

@@ -211,16 +211,16 @@ impl Replies {
         if !self.answerable {
             return Err(self.refuse(0));
         }
-        let (start, room) = (self.buf.len(), self.room());
+        let (start, capacity) = (self.buf.len(), self.room());
         self.encoder.begin(&mut self.buf);
         let from = self.buf.len();
         let unwinding = CutBack { buf: &mut self.buf, start };
-        let mut out = ReplyBuf { buf: &mut *unwinding.buf, from, room, wanted: self.line_end };
+        let mut out = ReplyBuf { buf: &mut *unwinding.buf, from, capacity, wanted: self.line_end };
         f(&mut out);
         // An empty message is a message too: without a cost, as many as one likes would fit.
         let cost = out.wanted.max(1);
         std::mem::forget(unwinding);
-        if cost > room {
+        if cost > capacity {
             self.buf.truncate(start);
             return Err(self.refuse(cost));
         }

@@ -72,10 +72,10 @@ impl SessionGuard {
     pub async fn close(&self, discard: usize) -> Result<(), SendError> {
         poll_fn(|cx| self.inner.poll_shutdown(cx)).await?;
         let mut left = discard;
-        let mut scratch = [0; 1024];
+        let mut buffer = [0; 1024];
         poll_fn(|cx| {
             while left > 0 {
-                let len = ready!(self.inner.poll_discard(cx, &mut scratch))?;
+                let len = ready!(self.inner.poll_discard(cx, &mut buffer))?;
                 left = if len == 0 { 0 } else { left.saturating_sub(len) };
             }
             Poll::Ready(Ok(()))

@@ -175,7 +175,7 @@ impl Session {
     /// # Cancel safety
     /// Cancel safe: nothing is queued before [`Permit::send`].
     pub async fn reserve(&mut self) -> Result<Permit<'_>, SendError> {
-        poll_fn(|cx| self.owner.0.poll_room(cx)).await?;
+        poll_fn(|cx| self.owner.0.poll_ready(cx)).await?;
         Ok(Permit { inner: &self.owner.0 })
     }
 
@@ -195,7 +195,7 @@ impl Session {
     /// # Errors
     /// [`TrySendError::Full`] if there is none.
     pub fn try_send(&mut self, message: impl AsRef<[u8]>) -> Result<(), TrySendError> {
-        if self.inner().push_if_room(message.as_ref())? { Ok(()) } else { Err(TrySendError::Full) }
+        if self.inner().try_push(message.as_ref())? { Ok(()) } else { Err(TrySendError::Full) }
     }
 
     /// Gives everything queued to the system.
@@ -278,7 +278,7 @@ impl<T: AsRef<[u8]>> Sink<T> for Session {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.inner().poll_room(cx)
+        self.inner().poll_ready(cx)
     }
 
     fn start_send(self: Pin<&mut Self>, message: T) -> Result<(), SendError> {

@@ -46,8 +46,8 @@ struct Wire {
 pub(crate) struct Inner {
     wire: Mutex<Wire>,
     out: Mutex<Out>,
-    /// Told whenever the queue gets room, and when it closes.
-    pub(crate) room: Notify,
+    /// Told whenever the queue has capacity again, and when it closes.
+    pub(crate) writable: Notify,
     /// The task that writes: told when another one queues a message.
     driver: AtomicWaker,
     pub(crate) counters: Counters,
@@ -102,7 +102,7 @@ impl Out {
         self.bytes.len() - self.written + MESSAGE_COST * self.lengths.len()
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.queued() < self.limit
     }
 
@@ -209,7 +209,7 @@ impl Inner {
         Self {
             wire: Mutex::new(Wire { io, reader: None }),
             out: Mutex::new(out),
-            room: Notify::new(),
+            writable: Notify::new(),
             driver: AtomicWaker::new(),
             counters: Counters::default(),
             info,
@@ -246,7 +246,7 @@ impl Inner {
     /// No more messages are taken; those in the queue may still go out.
     pub(crate) fn close_queue(&self) {
         lock(&self.out).closed = true;
-        self.room.notify_waiters();
+        self.writable.notify_waiters();
     }
 
     /// Closes the wire at once, and frees the queue: others may hold a sender for long.
@@ -285,9 +285,9 @@ impl Inner {
     }
 
     /// Queues if there is room. `false`: there is none.
-    pub(crate) fn push_if_room(&self, message: &[u8]) -> Result<bool, SendError> {
+    pub(crate) fn try_push(&self, message: &[u8]) -> Result<bool, SendError> {
         let mut out = lock(&self.out);
-        if !out.closed && !out.has_room() {
+        if !out.closed && !out.has_capacity() {
             return Ok(false);
         }
         out.push(message, self.end())?;
@@ -297,7 +297,7 @@ impl Inner {
     }
 
     /// Ready when the queue has room, writing until it has.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let written = self.poll_write(cx);
         let mut out = lock(&self.out);
         if let Some(error) = out.failed.take() {
@@ -306,7 +306,7 @@ impl Inner {
         if out.closed {
             return Poll::Ready(Err(SendError::Closed));
         }
-        if out.has_room() { Poll::Ready(Ok(())) } else { written.map(|()| Ok(())) }
+        if out.has_capacity() { Poll::Ready(Ok(())) } else { written.map(|()| Ok(())) }
     }
 
     /// Writes the queue; ready when it is empty. Errors are kept for [`Inner::take_error`].
@@ -360,7 +360,7 @@ impl Inner {
             }
         };
         if out.queued() < before {
-            self.room.notify_waiters();
+            self.writable.notify_waiters();
         }
         result
     }

@@ -24,18 +24,18 @@ pub(crate) struct ReadState {
     max_message: usize,
     ended: bool,
     /// What may still be received after the drain began from a peer that never pauses, in bytes.
-    drain_room: usize,
+    drain_budget: usize,
     draining: Option<(DrainToken, Pin<Box<WaitForCancellationFutureOwned>>)>,
 }
 
-/// The room a read of a byte stream has at least.
-const READ_ROOM: usize = 8 * 1024;
-/// Room for some small messages, where the wire has boundaries and sees to more itself: there may be many sessions that
+/// The capacity that a read of a byte stream has at least.
+const READ_CAPACITY: usize = 8 * 1024;
+/// Capacity for some small messages, where the wire has boundaries and sees to more itself: there may be many sessions that
 /// wait for one.
-const MESSAGE_ROOM: usize = 2 * 1024;
+const MESSAGE_CAPACITY: usize = 2 * 1024;
 
-/// See [`ReadState::drain_room`].
-const DRAIN_ROOM: usize = 1 << 20;
+/// See [`ReadState::drain_budget`].
+const DRAIN_BUDGET: usize = 1 << 20;
 
 impl ReadState {
     pub(super) fn new(config: &SessionConfig, boundaries: bool) -> Self {
@@ -45,7 +45,7 @@ impl ReadState {
             lines: boundaries && matches!(config.framing, Framing::Lines),
             max_message: config.max_message,
             ended: false,
-            drain_room: DRAIN_ROOM,
+            drain_budget: DRAIN_BUDGET,
             draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.wait()))),
         }
     }
@@ -68,14 +68,17 @@ impl ReadState {
             if self.ended {
                 return Poll::Ready(Ok(None));
             }
-            if self.drain_room == 0 {
+            if self.drain_budget == 0 {
                 self.end();
                 return Poll::Ready(Ok(None));
             }
-            let (room, least) =
-                if self.decoder.is_some() { (READ_ROOM, READ_ROOM / 2) } else { (MESSAGE_ROOM, MESSAGE_ROOM / 8) };
+            let (capacity, least) = if self.decoder.is_some() {
+                (READ_CAPACITY, READ_CAPACITY / 2)
+            } else {
+                (MESSAGE_CAPACITY, MESSAGE_CAPACITY / 8)
+            };
             if self.buf.capacity() - self.buf.len() < least {
-                self.buf.reserve(room);
+                self.buf.reserve(capacity);
                 inner.counters.unread.store(self.buf.capacity(), Relaxed);
             }
             let mut received = inner.poll_read(cx, &mut self.buf);
@@ -139,7 +142,7 @@ impl ReadState {
             _ => return,
         };
         if self.draining.as_ref().is_some_and(|(token, _)| token.has_begun()) {
-            self.drain_room = self.drain_room.saturating_sub(len.max(64));
+            self.drain_budget = self.drain_budget.saturating_sub(len.max(64));
         }
     }
 
@@ -188,7 +191,7 @@ impl ReadState {
 /// of tokio's budget, or by a count of its own, and then it wakes the task at once.
 #[cold]
 fn look_again(inner: &Inner, cx: &mut Context<'_>, buf: &mut BytesMut) -> Option<Poll<Result<Received, RecvError>>> {
-    if has_had_its_turn(cx) {
+    if budget_is_spent(cx) {
         return Some(Poll::Pending);
     }
     let noticed = Arc::new(Noticed { task: cx.waker().clone(), woken: AtomicBool::new(false) });
@@ -199,7 +202,7 @@ fn look_again(inner: &Inner, cx: &mut Context<'_>, buf: &mut BytesMut) -> Option
 
 /// Whether tokio lets this task do nothing more in this turn; then it is woken for the next one. (What says so directly is
 /// part of the runtime. A semaphore asks it.)
-fn has_had_its_turn(cx: &mut Context<'_>) -> bool {
+fn budget_is_spent(cx: &mut Context<'_>) -> bool {
     let semaphore = Semaphore::new(1);
     let acquire = pin!(semaphore.acquire());
     acquire.poll(cx).is_pending()

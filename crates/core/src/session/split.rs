@@ -61,7 +61,7 @@ impl SessionWriter {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn reserve(&mut self) -> Result<Permit<'_>, SendError> {
-        poll_fn(|cx| self.owner.0.poll_room(cx)).await?;
+        poll_fn(|cx| self.owner.0.poll_ready(cx)).await?;
         Ok(Permit { inner: &self.owner.0 })
     }
 
@@ -136,7 +136,7 @@ impl SessionSender {
     /// # Errors
     /// [`TrySendError::Full`] if there is none; the peer is slow: drop the message or the peer.
     pub fn try_send(&self, message: impl AsRef<[u8]>) -> Result<(), TrySendError> {
-        if self.inner.push_if_room(message.as_ref())? { Ok(()) } else { Err(TrySendError::Full) }
+        if self.inner.try_push(message.as_ref())? { Ok(()) } else { Err(TrySendError::Full) }
     }
 
     /// Queues one message, waiting for room.
@@ -149,12 +149,12 @@ impl SessionSender {
     pub async fn send(&self, message: impl AsRef<[u8]>) -> Result<(), SendError> {
         let message = message.as_ref();
         loop {
-            let mut room = std::pin::pin!(self.inner.room.notified());
-            room.as_mut().enable();
-            if self.inner.push_if_room(message)? {
+            let mut writable = std::pin::pin!(self.inner.writable.notified());
+            writable.as_mut().enable();
+            if self.inner.try_push(message)? {
                 return Ok(());
             }
-            room.await;
+            writable.await;
         }
     }
 

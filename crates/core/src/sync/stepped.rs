@@ -208,8 +208,8 @@ pub mod mpsc {
     }
 
     /// See [`sync::mpsc::channel`].
-    pub fn channel<T>(room: usize) -> (Sender<T>, Receiver<T>) {
-        let ((sender, receiver), step) = (sync::mpsc::channel(room), Step::default());
+    pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+        let ((sender, receiver), step) = (sync::mpsc::channel(capacity), Step::default());
         (Sender { real: sender, step: step.clone() }, Receiver { real: receiver, step })
     }
 

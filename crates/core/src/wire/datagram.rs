@@ -113,12 +113,12 @@ impl RecvMeta {
         Self { peer, len, local: None, segment: None, truncated: false }
     }
 
-    /// A datagram of which the system tells that it has `len` bytes, in a slot of `room` bytes, on a wire that carries at
+    /// A datagram of which the system tells that it has `len` bytes, in a slot of `capacity` bytes, on a wire that carries at
     /// most `max`: what is longer than either is [truncated](Self::truncated).
     #[inline]
-    pub const fn received(peer: Option<Addr>, len: usize, room: usize, max: usize) -> Self {
-        let mut meta = Self::new(peer, if len < room { len } else { room });
-        meta.truncated = len > room || len > max;
+    pub const fn received(peer: Option<Addr>, len: usize, capacity: usize, max: usize) -> Self {
+        let mut meta = Self::new(peer, if len < capacity { len } else { capacity });
+        meta.truncated = len > capacity || len > max;
         meta
     }
 
@@ -162,11 +162,11 @@ mod tests {
 
     #[test]
     fn what_is_longer_than_its_slot_or_the_wire_is_truncated() {
-        for (len, room, max, kept, truncated) in
+        for (len, capacity, max, kept, truncated) in
             [(0, 1, 9, 0, false), (5, 5, 9, 5, false), (6, 5, 9, 5, true), (9, 10, 9, 9, false), (10, 10, 9, 10, true)]
         {
-            let meta = RecvMeta::received(None, len, room, max);
-            assert_eq!((meta.len, meta.truncated), (kept, truncated), "{len} in {room} of {max}");
+            let meta = RecvMeta::received(None, len, capacity, max);
+            assert_eq!((meta.len, meta.truncated), (kept, truncated), "{len} in {capacity} of {max}");
         }
     }
 

@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Addr, Peer, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
 
-/// The longest scratch that a thread keeps for [`MessageStream::poll_recv_batch`], in bytes.
-const LARGEST_SCRATCH: usize = 1 << 20;
+/// The longest buffer that a thread keeps for [`MessageStream::poll_recv_batch`], in bytes.
+const LARGEST_BUFFER: usize = 1 << 20;
 
 thread_local! {
-    static SCRATCH: Cell<BytesMut> = Cell::default();
+    static RECV_BUFFER: Cell<BytesMut> = Cell::default();
 }
 
 /// A connected, ordered wire without boundaries. Every `AsyncRead + AsyncWrite` is one.
@@ -84,11 +84,11 @@ pub trait MessageStream: Send + Unpin + 'static {
         if batch.is_full() {
             return Poll::Ready(Ok(Some(0)));
         }
-        let mut scratch = SCRATCH.take();
-        let received = self.poll_recv(cx, &mut scratch);
+        let mut buffer = RECV_BUFFER.take();
+        let received = self.poll_recv(cx, &mut buffer);
         let received = received.map(|received| match received {
             Ok(Some(_)) => {
-                batch.push_message(None, &scratch);
+                batch.push_message(None, &buffer);
                 Ok(Some(1))
             }
             Err(RecvError::TooLarge { .. }) => {
@@ -97,9 +97,9 @@ pub trait MessageStream: Send + Unpin + 'static {
             }
             other => other,
         });
-        if scratch.capacity() <= LARGEST_SCRATCH {
-            scratch.clear();
-            SCRATCH.set(scratch);
+        if buffer.capacity() <= LARGEST_BUFFER {
+            buffer.clear();
+            RECV_BUFFER.set(buffer);
         }
         received
     }

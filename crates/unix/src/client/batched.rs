@@ -28,9 +28,9 @@ pub(super) fn receive_many(socket: &UnixDatagram, batch: &mut RecvBatch) -> io::
     while !batch.is_full() {
         let drained = match batch.next_slot().map(|slot| slot.len()) {
             // For less than a `recvmmsg` costs.
-            Some(room) if batch.awaits() == 1 => {
+            Some(capacity) if batch.awaits() == 1 => {
                 let len = receive(socket, batch.next_slot().unwrap_or_default())?;
-                batch.push(RecvMeta::received(None, len, room, MAX_MESSAGE));
+                batch.push(RecvMeta::received(None, len, capacity, MAX_MESSAGE));
                 true
             }
             _ => {

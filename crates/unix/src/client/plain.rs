@@ -19,9 +19,9 @@ pub(super) fn receive(socket: &UnixDatagram, slot: &mut [u8]) -> io::Result<usiz
 /// looked for.
 pub(super) fn receive_many(socket: &UnixDatagram, batch: &mut RecvBatch) -> io::Result<()> {
     while let Some(slot) = batch.next_slot() {
-        let room = slot.len();
+        let capacity = slot.len();
         let len = receive(socket, slot)?;
-        batch.push(RecvMeta::received(None, len, room, MAX_MESSAGE));
+        batch.push(RecvMeta::received(None, len, capacity, MAX_MESSAGE));
         if batch.awaits() == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use swapwire_core::{Endpoint, Link};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::exchange::{Bytes, End, Messages, Turn};
+use super::exchange::{Bytes, End, Messages, Requester};
 use super::ports;
 use super::shared::{Job, Shared};
 use crate::load::usage::local_ports;
@@ -24,22 +24,22 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
     if !job.ramp.is_zero() {
         sleep_until(at).await;
     }
-    let mut turn = Turn::new(Arc::clone(&job), index);
+    let mut requester = Requester::new(Arc::clone(&job), index);
     let (mut opened, mut failures) = (false, 0);
-    for turn_of_address in index.. {
-        let endpoint = &job.endpoints[turn_of_address % job.endpoints.len()];
+    for attempt in index.. {
+        let endpoint = &job.endpoints[attempt % job.endpoints.len()];
         let Unopened { kind, why } = match open(&job, endpoint, &shared).await {
             Ok(link) => {
                 opening_done(&shared, std::mem::replace(&mut opened, true));
-                turn.renew();
-                match drive(link, &mut turn, &shared, place).await {
+                requester.renew();
+                match drive(link, &mut requester, &shared, place).await {
                     End::Done => break,
                     End::UsedUp => {
                         failures = 0;
                         continue;
                     }
                     End::Broken(kind) => {
-                        failures = if turn.was_answered() { 0 } else { failures };
+                        failures = if requester.was_answered() { 0 } else { failures };
                         Unopened { why: format!("{endpoint}: {kind}"), kind }
                     }
                 }
@@ -50,9 +50,9 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
         };
         failures += 1;
         let over = {
-            let ledger = &mut shared.lock().ledger;
-            ledger.tally.error(kind.clone());
-            turn.over(Instant::now(), ledger)
+            let state = &mut shared.lock().state;
+            state.tally.error(kind.clone());
+            requester.over(Instant::now(), state)
         };
         if over {
             break;
@@ -64,10 +64,10 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
             sleep(PAUSE * (1 << (failures - 2).min(ATTEMPTS))).await;
         }
     }
-    let ledger = &mut shared.lock().ledger;
-    let unsent = turn.backlog(ledger);
-    ledger.tally.requests += unsent;
-    ledger.tally.faults.unsent += unsent;
+    let state = &mut shared.lock().state;
+    let unsent = requester.backlog(state);
+    state.tally.requests += unsent;
+    state.tally.faults.unsent += unsent;
 }
 
 /// Why there is no connection, or no more.
@@ -85,7 +85,7 @@ async fn open(job: &Job, endpoint: &Endpoint, shared: &Shared) -> Result<Link, U
     let line = |why: String| Unopened { kind: why.clone(), why };
     match timeout(patience, job.registry.connect(endpoint)).await {
         Ok(Ok(link)) => {
-            shared.lock().ledger.tally.connect.record(begun.elapsed());
+            shared.lock().state.tally.connect.record(begun.elapsed());
             Ok(link)
         }
         Ok(Err(error)) if ports::are_used_up(&error, local_ports()) => Err(Unopened {
@@ -100,15 +100,15 @@ async fn open(job: &Job, endpoint: &Endpoint, shared: &Shared) -> Result<Link, U
 fn opening_done(shared: &Shared, again: bool) {
     let inner = &mut *shared.lock();
     if again {
-        let measured = inner.ledger.window.is_some_and(|window| window.holds(Instant::now()));
-        inner.ledger.tally.reconnects += u64::from(measured);
+        let measured = inner.state.window.is_some_and(|window| window.holds(Instant::now()));
+        inner.state.tally.reconnects += u64::from(measured);
     } else {
         inner.open += 1;
         shared.opened.notify_one();
     }
 }
 
-async fn drive(link: Link, turn: &mut Turn, shared: &Shared, place: usize) -> End {
+async fn drive(link: Link, requester: &mut Requester, shared: &Shared, place: usize) -> End {
     poll_fn(|cx| {
         shared.lock().wakers[place] = Some(cx.waker().clone());
         std::task::Poll::Ready(())
@@ -116,11 +116,11 @@ async fn drive(link: Link, turn: &mut Turn, shared: &Shared, place: usize) -> En
     .await;
     match link {
         Link::Bytes { io, .. } => {
-            let mut bytes = Bytes::new(io, turn);
+            let mut bytes = Bytes::new(io, requester);
             poll_fn(|cx| bytes.poll(cx, shared)).await
         }
         Link::Messages { io, info } => {
-            let mut messages = Messages::new(io, &info, turn);
+            let mut messages = Messages::new(io, &info, requester);
             let end = poll_fn(|cx| messages.poll(cx, shared)).await;
             messages.note_drops(shared);
             end

@@ -48,7 +48,7 @@ pub(crate) struct Used {
 }
 
 /// The part of `all` that thread `thread` of `threads` has.
-fn share(all: u64, thread: usize, threads: usize) -> u64 {
+fn part(all: u64, thread: usize, threads: usize) -> u64 {
     let (thread, threads) = (thread as u64, threads as u64);
     all / threads + u64::from(thread < all % threads)
 }
@@ -64,11 +64,11 @@ pub(crate) async fn work(
     mut phase: Receiver<Phase>,
     opened: impl FnOnce(),
 ) -> Result<Finding, Option<String>> {
-    let count = share(job.connections as u64, thread, job.threads) as usize;
+    let count = part(job.connections as u64, thread, job.threads) as usize;
     // Connections take turns: a thread has as many requests as its connections would have.
     let requests = job.requests.map(|requests| {
         let (each, rest) = (requests / job.connections as u64, requests % job.connections as u64);
-        each * count as u64 + share(rest, thread, job.threads)
+        each * count as u64 + part(rest, thread, job.threads)
     });
     let shared = Arc::new(Shared::new(&job, count, requests));
     let mut tasks = JoinSet::new();
@@ -90,9 +90,9 @@ pub(crate) async fn work(
     let window = opening(&shared, count, &mut phase, opened).await?;
     {
         let mut inner = shared.lock();
-        inner.ledger.window = Some(window);
+        inner.state.window = Some(window);
     }
-    others.spawn(pacer::pace(Arc::clone(&job), Arc::clone(&shared), thread, window));
+    others.spawn(pacer::run(Arc::clone(&job), Arc::clone(&shared), thread, window));
     shared.wake_all();
     let used = tokio::select! {
         used = measured(&job, &shared, window, &mut tasks) => used,
@@ -100,11 +100,11 @@ pub(crate) async fn work(
         () = stopped(&mut phase) => return Err(None),
     };
     let mut inner = shared.lock();
-    inner.ledger.tell(&job.watch, true);
-    if let Some(why) = inner.ledger.failed.take() {
+    inner.state.tell(&job.monitor, true);
+    if let Some(why) = inner.state.failed.take() {
         return Err(Some(why));
     }
-    Ok(Finding { tally: std::mem::replace(&mut inner.ledger.tally, Tally::new(job.step)), used })
+    Ok(Finding { tally: std::mem::replace(&mut inner.state.tally, Tally::new(job.step)), used })
 }
 
 /// Waits until all connections of this thread are open, and then those of the others.
@@ -137,7 +137,7 @@ async fn opening(
 
 /// Waits until the measured part is over and everything is answered or given up.
 async fn measured(job: &Job, shared: &Shared, window: Window, tasks: &mut JoinSet<()>) -> Option<Used> {
-    let sample = || usage::thread_cpu().map(|cpu| (cpu, shared.lock().ledger.tally.replies, Instant::now()));
+    let sample = || usage::thread_cpu().map(|cpu| (cpu, shared.lock().state.tally.replies, Instant::now()));
     sleep_until(window.begin).await;
     let before = sample();
     if !job.warmup {
@@ -166,7 +166,7 @@ async fn measured(job: &Job, shared: &Shared, window: Window, tasks: &mut JoinSe
 
 async fn failed(shared: &Shared) -> String {
     loop {
-        if let Some(why) = shared.lock().ledger.failed.clone() {
+        if let Some(why) = shared.lock().state.failed.clone() {
             return why;
         }
         shared.failed.notified().await;

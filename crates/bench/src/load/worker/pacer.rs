@@ -12,7 +12,7 @@ use crate::load::request::tally::Window;
 const GRAIN: Duration = Duration::from_micros(20);
 
 /// Wakes the connections of thread `thread` in turn, each time one has a request due, until the end of the window or for ever.
-pub(crate) async fn pace(job: Arc<Job>, shared: Arc<Shared>, thread: usize, window: Window) {
+pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, thread: usize, window: Window) {
     let Some(rate) = job.rate else { return };
     let mut timer = timer::Timer::new(job.fine_timer);
     let due = |number: u64| window.epoch + Duration::try_from_secs_f64(number as f64 / rate).unwrap_or(Duration::MAX);

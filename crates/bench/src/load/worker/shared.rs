@@ -7,8 +7,8 @@ use std::time::Duration;
 use swapwire_core::{Endpoint, Framing, RecvBatch, Registry};
 use tokio::sync::Notify;
 
+use crate::Monitor;
 use crate::Sizes;
-use crate::Watch;
 use crate::load::request::payload::Payload;
 use crate::load::request::tally::{Tally, Window};
 
@@ -18,7 +18,7 @@ const READ: usize = 256 * 1024;
 const BATCH: usize = 64;
 /// Memory for a batch at most, unless one datagram alone is larger.
 const BATCH_BYTES: usize = 4 << 20;
-/// Replies after which the [`Watch`] hears of them.
+/// Replies after which the [`Monitor`] hears of them.
 const TELL: u64 = 64;
 
 /// One round's work, the same for all threads.
@@ -47,7 +47,7 @@ pub(crate) struct Job {
     /// Whether the kernel's timers may be used; they know nothing of a paused clock.
     pub(crate) fine_timer: bool,
     pub(crate) seed: u64,
-    pub(crate) watch: Watch,
+    pub(crate) monitor: Monitor,
     /// The step of the timeline.
     pub(crate) step: Duration,
     /// The largest message that the wire carries, where it has boundaries.
@@ -57,9 +57,9 @@ pub(crate) struct Job {
 /// Behind the lock.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) ledger: Ledger,
+    pub(crate) state: State,
     /// What is read from streams.
-    pub(crate) scratch: Box<[u8]>,
+    pub(crate) read_buffer: Box<[u8]>,
     /// What is received from wires with boundaries.
     pub(crate) batch: RecvBatch,
     /// Wakes the connections of this thread.
@@ -70,7 +70,7 @@ pub(crate) struct Inner {
 
 /// What decides about requests, and what is counted.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct State {
     /// `None` until all connections are open.
     pub(crate) window: Option<Window>,
     pub(crate) tally: Tally,
@@ -80,7 +80,7 @@ pub(crate) struct Ledger {
     pub(crate) failed: Option<String>,
     /// The last measured request was begun.
     exhausted: Arc<Notify>,
-    /// Replies that the [`Watch`] has heard of.
+    /// Replies that the [`Monitor`] has heard of.
     told: u64,
 }
 
@@ -106,12 +106,12 @@ impl Shared {
     pub(crate) fn new(job: &Job, connections: usize, requests: Option<u64>) -> Self {
         // One byte more than is expected, so that what is too long shows.
         let reply = job.payload.longest_reply().or(job.max_message).unwrap_or(0) + 1;
-        let (scratch, batch) = match job.max_message {
+        let (read_buffer, batch) = match job.max_message {
             None => (READ, RecvBatch::new(1, 1)),
             Some(_) => (0, RecvBatch::new(slots(job.pipeline, reply), reply)),
         };
         let exhausted = Arc::new(Notify::new());
-        let ledger = Ledger {
+        let state = State {
             window: None,
             tally: Tally::new(job.step),
             remaining: requests,
@@ -122,7 +122,8 @@ impl Shared {
         if requests == Some(0) {
             exhausted.notify_one();
         }
-        let inner = Inner { ledger, scratch: vec![0; scratch].into(), batch, wakers: vec![None; connections], open: 0 };
+        let inner =
+            Inner { state, read_buffer: vec![0; read_buffer].into(), batch, wakers: vec![None; connections], open: 0 };
         Self { inner: Mutex::new(inner), opened: Notify::new(), failed: Notify::new(), exhausted }
     }
 
@@ -132,7 +133,7 @@ impl Shared {
 
     /// The round cannot go on.
     pub(crate) fn fail(&self, why: String) {
-        self.lock().ledger.fail(why);
+        self.lock().state.fail(why);
         self.failed.notify_one();
     }
 
@@ -143,12 +144,12 @@ impl Shared {
     }
 }
 
-impl Ledger {
-    /// Tells the [`Watch`] of new replies, now and then.
-    pub(crate) fn tell(&mut self, watch: &Watch, now: bool) {
+impl State {
+    /// Tells the [`Monitor`] of new replies, now and then.
+    pub(crate) fn tell(&mut self, monitor: &Monitor, now: bool) {
         let new = self.tally.replies - self.told;
         if new >= TELL || now {
-            watch.add_replies(new);
+            monitor.add_replies(new);
             self.told = self.tally.replies;
         }
     }

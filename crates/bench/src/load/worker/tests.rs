@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::load::request::payload::Payload;
-use crate::{Expect, Round, Sizes, Watch};
+use crate::{Expect, Monitor, Round, Sizes};
 
 const SIZE: usize = 64;
 
@@ -33,7 +33,7 @@ fn job(endpoint: &str, registry: &Registry) -> Job {
         spin: false,
         fine_timer: false,
         seed: 1,
-        watch: Watch::new(),
+        monitor: Monitor::new(),
         step: Duration::from_millis(10),
         max_message: endpoint.starts_with("mem-dgram").then_some(SIZE),
     }

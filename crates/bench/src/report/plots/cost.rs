@@ -2,7 +2,7 @@
 
 use crate::{LoadInfo, Value};
 
-use super::frame::{Axis, Frame, LINE, VALUE, room, width};
+use super::frame::{Axis, Frame, LINE, VALUE, margin, width};
 use super::pen::{Role, svg};
 use crate::report::content::units::Unit;
 use crate::report::content::words;
@@ -58,7 +58,7 @@ pub(in super::super) fn cost(cost: &Cost<'_>, loads: &[&LoadInfo], names: &[Stri
     }
     let around = ((last - first) * 0.06).max(0.1);
     let frame = Frame {
-        x: Axis::marked((first - around, last + around), marks, (64.0, size.0 - room(&labels))),
+        x: Axis::marked((first - around, last + around), marks, (64.0, size.0 - margin(&labels))),
         y: Axis::log((least, most), cost.unit, (size.1 - 50.0, 36.0)),
     };
     let described = format!("A line for each target: {} over the size of a message.", cost.what);

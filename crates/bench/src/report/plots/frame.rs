@@ -137,7 +137,7 @@ impl Frame {
 }
 
 /// Pixels at the right of a frame that its names take.
-pub(super) fn room(names: &[String]) -> f64 {
+pub(super) fn margin(names: &[String]) -> f64 {
     width(names) + 40.0
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Found;
 
-use super::frame::{Axis, Frame, LINE, WIDTH, room};
+use super::frame::{Axis, Frame, LINE, WIDTH, margin};
 use super::pen::{Role, svg};
 use crate::report::content::units::{COUNT, TIME};
 
@@ -40,7 +40,7 @@ pub(in super::super) fn probes(title: &str, found: &[&Found], names: &[String]) 
         }
     }
     let frame = Frame {
-        x: Axis::log(rates, COUNT, (64.0, size.0 - room(&labels))),
+        x: Axis::log(rates, COUNT, (64.0, size.0 - margin(&labels))),
         y: Axis::log(times, TIME, (size.1 - 50.0, 36.0)),
     };
     let described = "A line for each target through the rates that were tried: the 99th percentile of the latency at each. A \

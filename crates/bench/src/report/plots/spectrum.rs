@@ -2,7 +2,7 @@
 
 use crate::Spectrum;
 
-use super::frame::{Axis, Frame, LINE, WIDTH, room};
+use super::frame::{Axis, Frame, LINE, WIDTH, margin};
 use super::pen::{Role, svg};
 use crate::report::content::units::TIME;
 
@@ -50,7 +50,7 @@ pub(in super::super) fn spectrum(title: &str, series: &[(usize, &Spectrum)], nam
         x: Axis::marked(
             (0.0, end(most)),
             marks.filter(|(at, _)| *at <= end(most) + 0.001).collect(),
-            (64.0, size.0 - room(names)),
+            (64.0, size.0 - margin(names)),
         ),
         y: Axis::log((least, most_nanos), TIME, (size.1 - 50.0, 36.0)),
     };

@@ -2,7 +2,7 @@
 
 use crate::{Cell, Round};
 
-use super::frame::{Axis, Frame, LINE, WIDTH, room};
+use super::frame::{Axis, Frame, LINE, WIDTH, margin};
 use super::pen::{Align, Role, svg};
 use crate::report::content::units::COUNT;
 
@@ -44,7 +44,7 @@ pub(in super::super) fn timeline(title: &str, cells: &[&Cell], names: &[String])
     }
     // The rate stands below the name.
     let rates = strips.iter().map(|(.., rate)| rate.clone());
-    let right = WIDTH - room(&names.iter().cloned().chain(rates).collect::<Vec<_>>());
+    let right = WIDTH - margin(&names.iter().cloned().chain(rates).collect::<Vec<_>>());
     let size = (WIDTH, 36.0 + (HEIGHT + GAP) * strips.len() as f64 + 36.0);
     let every = rounds.div_ceil(14);
     let marks: Vec<_> = (0..rounds).step_by(every).map(|round| (round as f64 + 0.5, (round + 1).to_string())).collect();

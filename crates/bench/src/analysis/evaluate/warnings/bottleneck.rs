@@ -13,7 +13,7 @@ const BUSY: f64 = 0.95;
 /// A machine whose processors did is full.
 const FULL: f64 = 0.9;
 /// Lateness of the generator that is more than this share of a latency makes the latency doubtful.
-const SHARE: f64 = 0.1;
+const TOLERATED: f64 = 0.1;
 /// What comes of a rate below this share did not keep up.
 const KEPT: f64 = 0.99;
 
@@ -72,7 +72,7 @@ fn closed(seen: &Seen<'_>) -> Option<Doubt> {
             ),
             here: kept(server),
         },
-        Some(server) if (BUSY..=1.0 + SHARE).contains(&server) => Doubt {
+        Some(server) if (BUSY..=1.0 + TOLERATED).contains(&server) => Doubt {
             cause: format!(
                 "THE CLIENT MAY HAVE BEEN THE BOTTLENECK: the generator had no time to spare, nor had the server if it has one \
                  thread{}",
@@ -95,9 +95,9 @@ fn open(seen: &Seen<'_>) -> Option<Doubt> {
     let asked = seen.cell.load.rate_per_s?;
     let times = if seen.summary.latency.is_empty() { &seen.summary.first_reply } else { &seen.summary.latency };
     let lag = &seen.summary.lag;
-    let late = [50.0, 99.0]
-        .into_iter()
-        .find(|percent| !lag.is_empty() && lag.percentile(*percent) as f64 > SHARE * times.percentile(*percent) as f64);
+    let late = [50.0, 99.0].into_iter().find(|percent| {
+        !lag.is_empty() && lag.percentile(*percent) as f64 > TOLERATED * times.percentile(*percent) as f64
+    });
     let answered = seen.summary.messages_per_s.median;
     let slow = answered < KEPT * asked;
     let per_second = format!("{} per second were answered", words::count(answered));

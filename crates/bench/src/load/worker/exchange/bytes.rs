@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::cut::{Cut, Mismatch};
-use super::turn::Turn;
+use super::requester::Requester;
 use crate::load::request::payload::Asked;
 use crate::load::request::tally::Begun;
 use crate::load::worker::alarm::Alarm;
-use crate::load::worker::shared::{Inner, Ledger, Shared};
+use crate::load::worker::shared::{Inner, Shared, State};
 
 /// Bytes that wait to be written at most, before another request is begun.
 const OUT: usize = 256 * 1024;
@@ -32,7 +32,7 @@ pub(crate) enum End {
 /// A byte stream under load.
 pub(crate) struct Bytes<'a> {
     io: Box<dyn ByteStream>,
-    turn: &'a mut Turn,
+    requester: &'a mut Requester,
     encoder: FrameEncoder,
     cut: Cut,
     under_way: VecDeque<(Begun, Asked)>,
@@ -42,8 +42,8 @@ pub(crate) struct Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
-    pub(crate) fn new(io: Box<dyn ByteStream>, turn: &'a mut Turn) -> Self {
-        let job = &turn.job;
+    pub(crate) fn new(io: Box<dyn ByteStream>, requester: &'a mut Requester) -> Self {
+        let job = &requester.job;
         Self {
             io,
             encoder: job.framing.encoder(usize::MAX),
@@ -52,54 +52,54 @@ impl<'a> Bytes<'a> {
             out: Vec::new(),
             written: 0,
             alarm: Alarm::new(job.timeout),
-            turn,
+            requester,
         }
     }
 
     /// Sends and receives what can be, and counts it.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<End> {
-        let Inner { ledger, scratch, .. } = &mut *shared.lock();
+        let Inner { state, read_buffer, .. } = &mut *shared.lock();
         let mut first = true;
         loop {
-            let received = match self.receive(cx, scratch) {
+            let received = match self.receive(cx, read_buffer) {
                 Ok(received) => received,
-                Err(kind) => return Poll::Ready(self.broken(kind, ledger)),
+                Err(kind) => return Poll::Ready(self.broken(kind, state)),
             };
             if received == 0 && !first {
                 return Poll::Pending;
             }
             first = false;
             let now = Instant::now();
-            if let Err(Mismatch(kind)) = self.take(&scratch[..received], now, ledger) {
-                return Poll::Ready(self.broken(kind, ledger));
+            if let Err(Mismatch(kind)) = self.take(&read_buffer[..received], now, state) {
+                return Poll::Ready(self.broken(kind, state));
             }
             if self.alarm.rings(cx)
                 && let Some(kind) = self.check(now)
             {
-                return Poll::Ready(self.given_up(kind, now, ledger));
+                return Poll::Ready(self.given_up(kind, now, state));
             }
-            self.begin(now, ledger);
+            self.begin(now, state);
             if let Err(error) = self.write(cx) {
-                return Poll::Ready(self.broken(format!("send: {}", error.kind()), ledger));
+                return Poll::Ready(self.broken(format!("send: {}", error.kind()), state));
             }
-            if ledger.failed.is_some()
-                || self.under_way.is_empty() && self.out.is_empty() && self.turn.over(now, ledger)
+            if state.failed.is_some()
+                || self.under_way.is_empty() && self.out.is_empty() && self.requester.over(now, state)
             {
                 return Poll::Ready(End::Done);
             }
-            if self.turn.used_up() {
+            if self.requester.used_up() {
                 return Poll::Ready(End::UsedUp);
             }
-            ledger.tell(&self.turn.job.watch, false);
+            state.tell(&self.requester.job.monitor, false);
             if received == 0 {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Reads into the thread's scratch; 0 if nothing is there.
-    fn receive(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<usize, String> {
-        let mut buf = ReadBuf::new(scratch);
+    /// Reads into the thread's read buffer; 0 if nothing is there.
+    fn receive(&mut self, cx: &mut Context<'_>, read_buffer: &mut [u8]) -> Result<usize, String> {
+        let mut buf = ReadBuf::new(read_buffer);
         match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
             Poll::Pending => Ok(0),
             Poll::Ready(Ok(())) if buf.filled().is_empty() => Err("recv: closed by the server".to_owned()),
@@ -109,16 +109,16 @@ impl<'a> Bytes<'a> {
     }
 
     /// Matches what was received with the requests under way.
-    fn take(&mut self, mut received: &[u8], now: Instant, ledger: &mut Ledger) -> Result<(), Mismatch> {
-        let Self { turn, cut, under_way, .. } = self;
+    fn take(&mut self, mut received: &[u8], now: Instant, state: &mut State) -> Result<(), Mismatch> {
+        let Self { requester, cut, under_way, .. } = self;
         while !received.is_empty() {
             let front = under_way.front().map(|(_, asked)| *asked);
-            let found = cut.next(&turn.job.payload, front, received)?;
+            let found = cut.next(&requester.job.payload, front, received)?;
             received = &received[found.consumed..];
             if let Some((len, right)) = found.reply
                 && let Some((begun, _)) = under_way.pop_front()
             {
-                turn.reply(begun, right, len, now, ledger);
+                requester.reply(begun, right, len, now, state);
             }
         }
         Ok(())
@@ -126,7 +126,7 @@ impl<'a> Bytes<'a> {
 
     /// After the alarm: whether the oldest request has waited for too long. Sets the alarm for the next.
     fn check(&mut self, now: Instant) -> Option<String> {
-        let timeout = self.turn.job.timeout;
+        let timeout = self.requester.job.timeout;
         let oldest = self.under_way.front().map_or(now, |(begun, _)| begun.at);
         if oldest + timeout <= now {
             return Some(format!("no reply within {timeout:?}"));
@@ -135,16 +135,16 @@ impl<'a> Bytes<'a> {
         None
     }
 
-    fn begin(&mut self, now: Instant, ledger: &mut Ledger) {
+    fn begin(&mut self, now: Instant, state: &mut State) {
         loop {
-            let room = self.under_way.len() < self.turn.job.pipeline && self.out.len() - self.written < OUT;
-            let Some((begun, asked)) = self.turn.next(now, room, 0, ledger) else { return };
+            let can_send = self.under_way.len() < self.requester.job.pipeline && self.out.len() - self.written < OUT;
+            let Some((begun, asked)) = self.requester.next(now, can_send, 0, state) else { return };
             let start = self.out.len();
             self.encoder.begin(&mut self.out);
-            self.turn.job.payload.write(asked, &mut self.out);
+            self.requester.job.payload.write(asked, &mut self.out);
             if let Err(error) = self.encoder.finish(&mut self.out, start) {
                 // The plan has tried its framing with its sizes.
-                ledger.fail(format!("frame a request of {} bytes: {error}", asked.size));
+                state.fail(format!("frame a request of {} bytes: {error}", asked.size));
                 return;
             }
             self.under_way.push_back((begun, asked));
@@ -169,19 +169,19 @@ impl<'a> Bytes<'a> {
     }
 
     /// The wire is gone, and with it the requests under way.
-    fn broken(&mut self, kind: String, ledger: &mut Ledger) -> End {
+    fn broken(&mut self, kind: String, state: &mut State) -> End {
         let lost = self.under_way.drain(..).filter(|(begun, _)| begun.measured).count();
-        ledger.tally.faults.broken += lost as u64;
+        state.tally.faults.broken += lost as u64;
         End::Broken(kind)
     }
 
     /// The server does not answer: what waited for too long is lost, the rest goes with the wire.
-    fn given_up(&mut self, kind: String, now: Instant, ledger: &mut Ledger) -> End {
-        let timeout = self.turn.job.timeout;
+    fn given_up(&mut self, kind: String, now: Instant, state: &mut State) -> End {
+        let timeout = self.requester.job.timeout;
         while let Some((begun, _)) = self.under_way.front().filter(|(begun, _)| begun.at + timeout <= now) {
-            self.turn.lost(*begun, ledger);
+            self.requester.lost(*begun, state);
             self.under_way.pop_front();
         }
-        self.broken(kind, ledger)
+        self.broken(kind, state)
     }
 }

@@ -7,22 +7,22 @@ use tokio::time::Instant;
 
 use super::bytes::End;
 use super::flights::Flights;
-use super::turn::Turn;
+use super::requester::Requester;
 use crate::load::worker::alarm::Alarm;
-use crate::load::worker::shared::{Inner, Ledger, Shared};
+use crate::load::worker::shared::{Inner, Shared, State};
 
 /// Messages that are sent at once.
 const BATCH: usize = 64;
 /// Bytes of them, unless one alone is larger.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Errors in a row after which a poll gives the others a turn.
+/// Errors in a row after which a poll lets the others run.
 const ERRORS: usize = 16;
 
 /// A message stream under load.
 pub(crate) struct Messages<'a> {
     io: Box<dyn MessageStream>,
     peer: Addr,
-    turn: &'a mut Turn,
+    requester: &'a mut Requester,
     flights: Flights,
     out: SendBatch,
     sent: usize,
@@ -31,8 +31,8 @@ pub(crate) struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    pub(crate) fn new(io: Box<dyn MessageStream>, info: &ConnInfo, turn: &'a mut Turn) -> Self {
-        let job = &turn.job;
+    pub(crate) fn new(io: Box<dyn MessageStream>, info: &ConnInfo, requester: &'a mut Requester) -> Self {
+        let job = &requester.job;
         Self {
             io,
             peer: *info.peer.addr(),
@@ -41,19 +41,19 @@ impl<'a> Messages<'a> {
             sent: 0,
             request: Vec::new(),
             alarm: Alarm::new(job.timeout),
-            turn,
+            requester,
         }
     }
 
     /// Sends and receives what can be, and counts it.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<End> {
-        let Inner { ledger, batch, .. } = &mut *shared.lock();
+        let Inner { state, batch, .. } = &mut *shared.lock();
         let mut first = true;
         let mut errors = 0;
         loop {
-            let received = match self.receive(cx, batch, ledger, &mut errors) {
+            let received = match self.receive(cx, batch, state, &mut errors) {
                 Ok(received) => received,
-                Err(kind) => return Poll::Ready(self.broken(kind, ledger)),
+                Err(kind) => return Poll::Ready(self.broken(kind, state)),
             };
             if errors > ERRORS {
                 cx.waker().wake_by_ref();
@@ -64,22 +64,22 @@ impl<'a> Messages<'a> {
             first = false;
             let now = Instant::now();
             for (meta, reply) in batch.iter() {
-                self.flights.reply(reply, meta.truncated, now, self.turn, ledger);
+                self.flights.reply(reply, meta.truncated, now, self.requester, state);
             }
             if self.alarm.rings(cx) {
-                self.check(now, ledger);
+                self.check(now, state);
             }
-            if let Err(kind) = self.send(cx, now, ledger) {
-                return Poll::Ready(self.broken(kind, ledger));
+            if let Err(kind) = self.send(cx, now, state) {
+                return Poll::Ready(self.broken(kind, state));
             }
             let idle = self.flights.len() == 0 && self.sent == self.out.len();
-            if ledger.failed.is_some() || idle && self.turn.over(now, ledger) {
+            if state.failed.is_some() || idle && self.requester.over(now, state) {
                 return Poll::Ready(End::Done);
             }
-            if idle && self.turn.used_up() {
+            if idle && self.requester.used_up() {
                 return Poll::Ready(End::UsedUp);
             }
-            ledger.tell(&self.turn.job.watch, false);
+            state.tell(&self.requester.job.monitor, false);
             if !received {
                 return Poll::Pending;
             }
@@ -89,7 +89,7 @@ impl<'a> Messages<'a> {
     /// Counts what the system dropped of what was sent here, at the end of the connection.
     pub(crate) fn note_drops(&self, shared: &Shared) {
         if let Some(drops) = self.io.drops() {
-            *shared.lock().ledger.tally.faults.client_drops.get_or_insert(0) += u64::from(drops);
+            *shared.lock().state.tally.faults.client_drops.get_or_insert(0) += u64::from(drops);
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Messages<'a> {
         &mut self,
         cx: &mut Context<'_>,
         batch: &mut RecvBatch,
-        ledger: &mut Ledger,
+        state: &mut State,
         errors: &mut usize,
     ) -> Result<bool, String> {
         batch.clear();
@@ -109,7 +109,7 @@ impl<'a> Messages<'a> {
                 Poll::Ready(Ok(Some(_))) => return Ok(true),
                 Poll::Ready(Ok(None)) => return Err("recv: closed by the server".to_owned()),
                 Poll::Ready(Err(RecvError::PeerNoise(error))) => {
-                    ledger.tally.error(format!("recv: {}", error.kind()));
+                    state.tally.error(format!("recv: {}", error.kind()));
                     *errors += 1;
                     if *errors > ERRORS {
                         return Ok(false);
@@ -122,20 +122,20 @@ impl<'a> Messages<'a> {
     }
 
     /// After the alarm: gives up what waited for too long, and sets it for the next.
-    fn check(&mut self, now: Instant, ledger: &mut Ledger) {
-        let timeout = self.turn.job.timeout;
+    fn check(&mut self, now: Instant, state: &mut State) {
+        let timeout = self.requester.job.timeout;
         let expired = now.checked_sub(timeout);
-        let oldest = expired.and_then(|before| self.flights.expire(before, self.turn, ledger));
+        let oldest = expired.and_then(|before| self.flights.expire(before, self.requester, state));
         self.alarm.set(oldest.unwrap_or(now) + timeout);
     }
 
     /// Begins what is to be begun, and sends it.
-    fn send(&mut self, cx: &mut Context<'_>, now: Instant, ledger: &mut Ledger) -> Result<(), String> {
+    fn send(&mut self, cx: &mut Context<'_>, now: Instant, state: &mut State) -> Result<(), String> {
         loop {
             if self.sent == self.out.len() {
                 self.out.clear();
                 self.sent = 0;
-                self.begin(now, ledger);
+                self.begin(now, state);
                 if self.out.is_empty() {
                     return Ok(());
                 }
@@ -143,38 +143,38 @@ impl<'a> Messages<'a> {
             match self.io.poll_send_batch(cx, &self.out, self.sent) {
                 Poll::Pending => {
                     // What becomes due meanwhile is late because of the wire.
-                    let _ = self.turn.next(now, false, 0, ledger);
+                    let _ = self.requester.next(now, false, 0, state);
                     return Ok(());
                 }
                 Poll::Ready(Ok(count)) => self.sent += count,
                 Poll::Ready(Err(SendError::Io(error))) => return Err(format!("send: {}", error.kind())),
-                Poll::Ready(Err(SendError::PeerNoise(error))) => self.skip(format!("send: {}", error.kind()), ledger),
-                Poll::Ready(Err(SendError::Congested)) => self.skip("send: congested".to_owned(), ledger),
+                Poll::Ready(Err(SendError::PeerNoise(error))) => self.skip(format!("send: {}", error.kind()), state),
+                Poll::Ready(Err(SendError::Congested)) => self.skip("send: congested".to_owned(), state),
                 Poll::Ready(Err(error)) => return Err(format!("send: {error}")),
             }
         }
     }
 
     /// A request that could not be sent is lost when its time is over.
-    fn skip(&mut self, kind: String, ledger: &mut Ledger) {
-        ledger.tally.error(kind);
+    fn skip(&mut self, kind: String, state: &mut State) {
+        state.tally.error(kind);
         self.sent += 1;
     }
 
-    fn begin(&mut self, now: Instant, ledger: &mut Ledger) {
+    fn begin(&mut self, now: Instant, state: &mut State) {
         while self.out.len() < BATCH && self.out.bytes() < BATCH_BYTES {
-            let room = self.flights.room();
-            let next = self.turn.next(now, room.is_some(), room.unwrap_or_default(), ledger);
+            let slot = self.flights.free_slot();
+            let next = self.requester.next(now, slot.is_some(), slot.unwrap_or_default(), state);
             let Some((begun, asked)) = next else { return };
             self.request.clear();
-            self.turn.job.payload.write(asked, &mut self.request);
+            self.requester.job.payload.write(asked, &mut self.request);
             self.out.push(&self.request, self.peer, None);
             self.flights.push(begun, asked);
         }
     }
 
-    fn broken(&mut self, kind: String, ledger: &mut Ledger) -> End {
-        ledger.tally.faults.broken += self.flights.drop_all();
+    fn broken(&mut self, kind: String, state: &mut State) -> End {
+        state.tally.faults.broken += self.flights.drop_all();
         End::Broken(kind)
     }
 }

@@ -4,8 +4,8 @@ mod bytes;
 mod cut;
 mod flights;
 mod messages;
-mod turn;
+mod requester;
 
 pub(crate) use bytes::{Bytes, End};
 pub(crate) use messages::Messages;
-pub(crate) use turn::Turn;
+pub(crate) use requester::Requester;

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use crate::load::request::payload::Asked;
 use crate::load::request::schedule::Schedule;
 use crate::load::request::tally::Begun;
-use crate::load::worker::shared::{Job, Ledger};
+use crate::load::worker::shared::{Job, State};
 
 /// One connection's part of the round. It outlives the wire: a connection that is opened anew goes on with it.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Requester {
     pub(crate) job: Arc<Job>,
     schedule: Option<Schedule>,
     /// Requests of the schedule that were begun.
@@ -26,7 +26,7 @@ pub(crate) struct Turn {
     answered_here: u64,
 }
 
-impl Turn {
+impl Requester {
     pub(crate) fn new(job: Arc<Job>, index: usize) -> Self {
         let schedule = job.rate.map(|rate| Schedule::new(rate, index, job.connections));
         let random = fastrand::Rng::with_seed(job.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(index as u64));
@@ -42,12 +42,18 @@ impl Turn {
         (self.begun_here, self.answered_here) = (0, 0);
     }
 
-    /// Begins the next request, if one is to be sent at `now` and `room` says that it can be.
-    pub(crate) fn next(&mut self, now: Instant, room: bool, slot: u16, ledger: &mut Ledger) -> Option<(Begun, Asked)> {
-        if self.job.reconnect_every.is_some_and(|every| self.begun_here >= every) || ledger.failed.is_some() {
+    /// Begins the next request, if one is to be sent at `now` and `can_send` says that it can be.
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        can_send: bool,
+        slot: u16,
+        state: &mut State,
+    ) -> Option<(Begun, Asked)> {
+        if self.job.reconnect_every.is_some_and(|every| self.begun_here >= every) || state.failed.is_some() {
             return None;
         }
-        let at = match (self.schedule, ledger.window) {
+        let at = match (self.schedule, state.window) {
             (None, window) => {
                 let early = window.is_none_or(|window| now < window.begin);
                 if early && !self.job.warmup || window.is_some_and(|window| window.end.is_some_and(|end| now >= end)) {
@@ -65,28 +71,28 @@ impl Turn {
                 due
             }
         };
-        let measured = ledger.window.is_some_and(|window| at >= window.begin);
-        if !room {
+        let measured = state.window.is_some_and(|window| at >= window.begin);
+        if !can_send {
             self.blocked = true;
             return None;
         }
-        if measured && !ledger.take_one() {
+        if measured && !state.take_one() {
             return None;
         }
         if self.schedule.is_some() {
             self.scheduled += 1;
             if measured && !self.blocked {
-                ledger.tally.lag.record(now - at);
+                state.tally.lag.record(now - at);
             }
         }
         let asked = Asked { slot, number: self.number, size: self.job.sizes.draw(&mut self.random) };
         if measured {
-            let tally = &mut ledger.tally;
+            let tally = &mut state.tally;
             tally.requests += 1;
             tally.bytes_sent += asked.size as u64;
             tally.first = Some(tally.first.map_or(at, |first| first.min(at)));
         } else {
-            ledger.tally.warmup_requests += 1;
+            state.tally.warmup_requests += 1;
         }
         let first = self.begun_here == 0;
         self.number += 1;
@@ -95,20 +101,20 @@ impl Turn {
     }
 
     /// The reply to a request came.
-    pub(crate) fn reply(&mut self, begun: Begun, right: bool, len: usize, now: Instant, ledger: &mut Ledger) {
+    pub(crate) fn reply(&mut self, begun: Begun, right: bool, len: usize, now: Instant, state: &mut State) {
         self.answered_here += 1;
         if right {
-            let window = ledger.window;
-            ledger.tally.right(begun, len, now, window.as_ref());
+            let window = state.window;
+            state.tally.right(begun, len, now, window.as_ref());
         } else {
-            ledger.tally.faults.wrong += u64::from(begun.measured);
+            state.tally.faults.wrong += u64::from(begun.measured);
         }
     }
 
     /// A request was not answered in time.
-    pub(crate) fn lost(&mut self, begun: Begun, ledger: &mut Ledger) {
+    pub(crate) fn lost(&mut self, begun: Begun, state: &mut State) {
         self.answered_here += 1;
-        ledger.tally.faults.lost += u64::from(begun.measured);
+        state.tally.faults.lost += u64::from(begun.measured);
     }
 
     /// Whether this wire has done its part and a new one is due.
@@ -122,21 +128,21 @@ impl Turn {
     }
 
     /// Whether no more requests will be begun.
-    pub(crate) fn over(&self, now: Instant, ledger: &Ledger) -> bool {
-        let Some(window) = ledger.window else { return ledger.failed.is_some() };
-        if ledger.failed.is_some() || ledger.remaining == Some(0) {
+    pub(crate) fn over(&self, now: Instant, state: &State) -> bool {
+        let Some(window) = state.window else { return state.failed.is_some() };
+        if state.failed.is_some() || state.remaining == Some(0) {
             return true;
         }
         let Some(end) = window.end else { return false };
         match self.schedule {
             None => now >= end,
-            Some(_) => now >= end && (now >= end + self.job.timeout || self.backlog(ledger) == 0),
+            Some(_) => now >= end && (now >= end + self.job.timeout || self.backlog(state) == 0),
         }
     }
 
     /// How many requests of an open loop are due before the end and not begun.
-    pub(crate) fn backlog(&self, ledger: &Ledger) -> u64 {
-        match (self.schedule, ledger.window) {
+    pub(crate) fn backlog(&self, state: &State) -> u64 {
+        match (self.schedule, state.window) {
             (Some(schedule), Some(window)) => match window.end {
                 Some(end) => schedule.before(end - window.epoch).saturating_sub(self.scheduled),
                 None => 0,

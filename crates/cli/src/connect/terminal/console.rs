@@ -35,7 +35,7 @@ const SECRETS: [&str; 12] =
 
 /// Keys go in, lines come out; messages go in. All of it happens in one task, which never waits for the terminal.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Console {
     state: RefCell<State>,
     /// A line was typed, or the input ended.
     typed: Notify,
@@ -110,7 +110,7 @@ impl Asked {
     }
 }
 
-impl Desk {
+impl Console {
     /// On a terminal that was taken.
     pub(super) fn new(screen: Screen, history: History, ways: Ways) -> Self {
         let state = State {
@@ -364,7 +364,7 @@ impl State {
     }
 }
 
-impl Input for &Desk {
+impl Input for &Console {
     async fn next(&mut self) -> io::Result<Item> {
         loop {
             if let Some(item) = self.state.borrow_mut().take_item() {
@@ -379,7 +379,7 @@ impl Input for &Desk {
     }
 }
 
-impl Output for &Desk {
+impl Output for &Console {
     async fn show(&mut self, message: &[u8]) -> io::Result<()> {
         self.change(|state| {
             let ended = if self.ways.text {

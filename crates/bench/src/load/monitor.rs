@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Seen from outside the measuring threads, which only ever add to counters.
 #[derive(Clone, Debug, Default)]
-pub struct Watch(Arc<Inner>);
+pub struct Monitor(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -33,7 +33,7 @@ pub struct Stage {
     pub each: Option<Duration>,
 }
 
-impl Watch {
+impl Monitor {
     /// Nothing begun.
     pub fn new() -> Self {
         Self::default()
