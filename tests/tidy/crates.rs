@@ -52,7 +52,7 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         ("swapwire-udp" | "swapwire-unix", "swapwire-mmsg") => kind == "normal",
         ("swapwire-tcp" | "swapwire-udp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
-        ("swapwire-socket", _) => false,
+        ("swapwire-socket", to) => to == "swapwire-core" && kind == "normal",
         (_, "swapwire-core") => kind != "build",
         (_, "swapwire-mem" | "swapwire-testkit") => dev,
         _ => false,
@@ -93,6 +93,8 @@ fn the_rules_for_arrows_refuse_what_they_should() {
         ("swapwire-mmsg", "swapwire-core", "normal", true),
         ("swapwire-mmsg", "swapwire-udp", "dev", false),
         ("swapwire-tcp", "swapwire-mmsg", "normal", false),
+        ("swapwire-socket", "swapwire-core", "normal", true),
+        ("swapwire-socket", "swapwire-mem", "dev", false),
         ("swapwire-server", "swapwire-mmsg", "normal", false),
         ("swapwire-core", "swapwire-mmsg", "normal", false),
         ("swapwire-server", "swapwire-layers", "normal", false),

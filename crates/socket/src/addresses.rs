@@ -80,7 +80,7 @@ fn is_broadcast_here(_: SocketAddr) -> bool {
 ///
 /// # Errors
 /// The address that is in use, or that of the last.
-pub fn bind_first<T>(addrs: &[SocketAddr], mut bind: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn bind_first<T>(addrs: &[SocketAddr], mut bind: impl FnMut(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = no_address();
     for addr in addrs {
         match bind(*addr) {
@@ -96,7 +96,7 @@ pub fn bind_first<T>(addrs: &[SocketAddr], mut bind: impl FnMut(SocketAddr) -> i
 ///
 /// # Errors
 /// One is in use, or none can be bound: the error of the last. What was bound is dropped.
-pub fn bind_each<T>(
+pub(crate) fn bind_each<T>(
     place: &dyn Display,
     addrs: &[SocketAddr],
     mut bind: impl FnMut(SocketAddr) -> io::Result<(T, u16)>,

@@ -1,12 +1,12 @@
-//! What sockets of IPv4 and of IPv6 have of their own: `v6_only`, and the addresses that a client may come from.
+//! Options of sockets of IPv4 and of IPv6: `v6_only`, `ttl`, `reuse_port`, and the addresses that a client may come from.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 
 /// Why the option `v6_only` is a mistake for the addresses of `host`, if it is one.
-pub fn v6_only_mistake(host: &str, addrs: &[SocketAddr]) -> Option<String> {
+pub(crate) fn v6_only_mistake(host: &str, addrs: &[SocketAddr]) -> Option<String> {
     let mistake = addrs.iter().all(SocketAddr::is_ipv4);
     mistake.then(|| format!("{host} is not an IPv6 address; leave the option out, or write [::]"))
 }
@@ -17,6 +17,34 @@ pub fn v6_only_mistake(host: &str, addrs: &[SocketAddr]) -> Option<String> {
 /// The system's.
 pub fn set_v6_only(socket: &Socket, addr: SocketAddr, option: Option<bool>) -> io::Result<()> {
     if addr.is_ipv6() { socket.set_only_v6(option.unwrap_or(true)) } else { Ok(()) }
+}
+
+/// Sets how many routers the packets of a socket for `addr` may cross (`ip(7)`, `IP_TTL`; `ipv6(7)`, `IPV6_UNICAST_HOPS`).
+///
+/// # Errors
+/// The system's.
+pub fn set_ttl(socket: &SockRef<'_>, addr: SocketAddr, ttl: u32) -> io::Result<()> {
+    if addr.is_ipv4() {
+        return socket.set_ttl_v4(ttl);
+    }
+    // To an IPv4 peer an IPv6 socket sends IPv4 packets, and takes their limit from IP_TTL.
+    #[cfg(target_os = "linux")]
+    socket.set_ttl_v4(ttl)?;
+    socket.set_unicast_hops_v6(ttl)
+}
+
+/// `SO_REUSEPORT`, where there is one (`socket(7)`).
+///
+/// # Errors
+/// The system's, or it has none.
+pub fn set_reuse_port(socket: &SockRef<'_>) -> io::Result<()> {
+    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
+    return socket.set_reuse_port(true);
+    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
+    {
+        let _ = socket;
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no reuse_port"))
+    }
 }
 
 /// Binds the socket of a client to `source`, to a port of the system's choice.

@@ -9,6 +9,9 @@ use socket2::SockRef;
 /// So many sizes are remembered as told; more are not told again by sockets that connect.
 const MOST_TOLD: usize = 64;
 
+/// The system takes a C int.
+const LARGEST: usize = 1 << 30;
+
 /// A size that somebody wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -27,33 +30,65 @@ impl Wanted {
     }
 }
 
-/// Logs what the system cut of the receive buffer of a socket bound to `place`. Linux cuts at `net.core.rmem_max`
-/// (`socket(7)`).
-pub fn tell_recv_buffer(place: &dyn Display, socket: &SockRef<'_>, wanted: Option<Wanted>) {
-    tell(place, "recv_buffer", wanted, || recv_buffer(socket).ok(), "net.core.rmem_max");
+/// The sizes of a socket's buffers, where they are not the system's choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buffers {
+    /// The receive buffer. Linux cuts at `net.core.rmem_max` (`socket(7)`).
+    pub recv: Option<Wanted>,
+    /// The send buffer. Linux cuts at `net.core.wmem_max`.
+    pub send: Option<Wanted>,
 }
 
-/// As [`tell_recv_buffer`], of the send buffer and `net.core.wmem_max`.
-pub fn tell_send_buffer(place: &dyn Display, socket: &SockRef<'_>, wanted: Option<Wanted>) {
-    tell(place, "send_buffer", wanted, || send_buffer(socket).ok(), "net.core.wmem_max");
-}
-
-/// Both, of a socket that connects: the same cut of the same size is logged once in the process, at most 64 of them, since
-/// a program may open any number of such sockets.
-pub fn tell_buffers_once(place: &dyn Display, socket: &SockRef<'_>, recv: Option<Wanted>, send: Option<Wanted>) {
-    static TOLD: Mutex<Vec<(Option<Wanted>, Option<Wanted>)>> = Mutex::new(Vec::new());
-    let is_cut = |wanted: Option<Wanted>, given: fn(&SockRef<'_>) -> io::Result<usize>| {
-        wanted.is_some_and(|wanted| given(socket).is_ok_and(|given| given < wanted.size()))
-    };
-    if !is_cut(recv, recv_buffer) && !is_cut(send, send_buffer) {
-        return;
+impl Buffers {
+    /// As options ask for them.
+    pub fn asked(recv: Option<usize>, send: Option<usize>) -> Self {
+        Self { recv: recv.map(Wanted::Asked), send: send.map(Wanted::Asked) }
     }
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    if told.len() < MOST_TOLD && !told.contains(&(recv, send)) {
-        told.push((recv, send));
-        drop(told);
-        tell_recv_buffer(place, socket, recv);
-        tell_send_buffer(place, socket, send);
+
+    /// Sets them. A usual one is only ever made larger, as far as the system allows: some refuse what Linux cuts.
+    ///
+    /// # Errors
+    /// The system's, about one that was asked for.
+    pub fn apply(self, socket: &SockRef<'_>) -> io::Result<()> {
+        match self.recv {
+            Some(Wanted::Asked(size)) => socket.set_recv_buffer_size(size.min(LARGEST))?,
+            Some(Wanted::Usual(size)) if recv_buffer(socket)? < size => {
+                let _ = socket.set_recv_buffer_size(size);
+            }
+            _ => {}
+        }
+        match self.send {
+            Some(Wanted::Asked(size)) => socket.set_send_buffer_size(size.min(LARGEST))?,
+            Some(Wanted::Usual(size)) if send_buffer(socket)? < size => {
+                let _ = socket.set_send_buffer_size(size);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Logs what the system cut of them for a socket bound to `place`.
+    pub fn tell_bound(self, place: &dyn Display, socket: &SockRef<'_>) {
+        tell(place, "recv_buffer", self.recv, || recv_buffer(socket).ok(), "net.core.rmem_max");
+        tell(place, "send_buffer", self.send, || send_buffer(socket).ok(), "net.core.wmem_max");
+    }
+
+    /// As [`tell_bound`](Self::tell_bound), for a socket that connects: the same cut of the same sizes is logged once in the
+    /// process, at most 64 of them, since a program may open any number of such sockets.
+    pub fn tell_dialled(self, place: &dyn Display, socket: &SockRef<'_>) {
+        static TOLD: Mutex<Vec<Buffers>> = Mutex::new(Vec::new());
+        let is_cut = |wanted: Option<Wanted>, given: fn(&SockRef<'_>) -> io::Result<usize>| {
+            wanted.is_some_and(|wanted| given(socket).is_ok_and(|given| given < wanted.size()))
+        };
+        if !is_cut(self.recv, recv_buffer) && !is_cut(self.send, send_buffer) {
+            return;
+        }
+        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MOST_TOLD && !told.contains(&self) {
+            told.push(self);
+            drop(told);
+            self.tell_bound(place, socket);
+        }
     }
 }
 
@@ -86,11 +121,8 @@ fn tell(
     }
 }
 
-/// The size of the receive buffer of a socket, counted as it is asked for.
-///
-/// # Errors
-/// The system's.
-pub fn recv_buffer(socket: &SockRef<'_>) -> io::Result<usize> {
+/// Counted as it is asked for.
+fn recv_buffer(socket: &SockRef<'_>) -> io::Result<usize> {
     socket.recv_buffer_size().map(halved)
 }
 
@@ -168,14 +200,15 @@ mod tests {
         let limit = |name| std::fs::read_to_string(format!("/proc/sys/net/core/{name}")).unwrap().trim().to_owned();
         socket.set_recv_buffer_size(1 << 30).unwrap();
         socket.set_send_buffer_size(1 << 30).unwrap();
-        let told = logged(|| tell_recv_buffer(&"udp://h:1", &socket, Some(Wanted::Asked(1 << 30))));
+        let told = logged(|| Buffers::asked(Some(1 << 30), None).tell_bound(&"udp://h:1", &socket));
         let expected = format!(
             "WARN message=recv_buffer is smaller than asked for: net.core.rmem_max caps it endpoint=udp://h:1 \
              asked=1073741824 given={}\n",
             limit("rmem_max")
         );
         assert_eq!(told, expected);
-        let told = logged(|| tell_send_buffer(&"udp://h:1", &socket, Some(Wanted::Usual(1 << 30))));
+        let usual = Buffers { recv: None, send: Some(Wanted::Usual(1 << 30)) };
+        let told = logged(|| usual.tell_bound(&"udp://h:1", &socket));
         assert!(told.starts_with("INFO message=send_buffer is smaller than usual: net.core.wmem_max"), "{told}");
         assert!(told.ends_with(&format!("usual=1073741824 given={}\n", limit("wmem_max"))), "{told}");
         let told = logged(|| tell_backlog(&"tcp://h:1", Wanted::Asked(1 << 31)));
@@ -189,8 +222,7 @@ mod tests {
         let told = logged(|| {
             for wanted in [None, Some(Wanted::Asked(4096)), Some(Wanted::Usual(1))] {
                 socket.set_recv_buffer_size(4096).unwrap();
-                tell_recv_buffer(&"udp://h:1", &socket, wanted);
-                tell_send_buffer(&"udp://h:1", &socket, wanted);
+                Buffers { recv: wanted, send: wanted }.tell_bound(&"udp://h:1", &socket);
             }
             tell_backlog(&"tcp://h:1", Wanted::Usual(1));
         });
@@ -205,12 +237,13 @@ mod tests {
             // What is given takes no place among those that are told.
             for size in 1..=2 * MOST_TOLD {
                 socket.set_recv_buffer_size(1 << 16).unwrap();
-                tell_buffers_once(&"udp://h:1", &socket, Some(Wanted::Asked(size)), Some(Wanted::Usual(size)));
+                let given = Buffers { recv: Some(Wanted::Asked(size)), send: Some(Wanted::Usual(size)) };
+                given.tell_dialled(&"udp://h:1", &socket);
             }
             for more in [0, 0, 1, 0, 1] {
-                let wanted = Some(Wanted::Asked((1 << 30) - more));
-                socket.set_recv_buffer_size((1 << 30) - more).unwrap();
-                tell_buffers_once(&"udp://h:1", &socket, wanted, None);
+                let cut = Buffers::asked(Some((1 << 30) - more), None);
+                cut.apply(&socket).unwrap();
+                cut.tell_dialled(&"udp://h:1", &socket);
             }
         });
         assert_eq!(told.lines().count(), 2, "{told}");

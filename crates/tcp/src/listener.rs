@@ -13,8 +13,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::SCHEME;
 use crate::options::StreamOptions;
-#[cfg(target_os = "linux")]
-use crate::options::set_reuse_port;
 
 /// A listening socket and what its connections get.
 #[derive(Debug)]
@@ -84,12 +82,6 @@ impl Acceptor {
 
     pub(crate) fn socket(&self) -> SockRef<'_> {
         self.socket.as_ref()
-    }
-
-    /// Lets others that say so too bind its port.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn open_group(&self) -> io::Result<()> {
-        set_reuse_port(&self.socket.as_ref())
     }
 
     /// So many acceptors of this one's socket, this one included.

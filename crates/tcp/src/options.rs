@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
-use swapwire_socket::{Wanted, tell_backlog, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
+use swapwire_socket::{Buffers, Wanted, set_ttl};
 
 /// The options of `tcp:` endpoints.
 ///
@@ -51,14 +51,13 @@ pub(crate) struct StreamOptions {
 /// The options of one endpoint, checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    backlog: Wanted,
+    pub(crate) backlog: Wanted,
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: Option<bool>,
     pub(crate) connect_timeout: Duration,
     pub(crate) source: Option<IpAddr>,
     pub(crate) stream: StreamOptions,
-    recv_buffer: Option<usize>,
-    send_buffer: Option<usize>,
+    pub(crate) buffers: Buffers,
 }
 
 impl Options {
@@ -82,8 +81,7 @@ impl Options {
                 .get_in("connect_timeout", millis.clone(), "write a time from 1ms to 24h")?
                 .unwrap_or(CONNECT_TIMEOUT),
             source: reader.get("source")?,
-            recv_buffer: size("recv_buffer")?,
-            send_buffer: size("send_buffer")?,
+            buffers: Buffers::asked(size("recv_buffer")?, size("send_buffer")?),
             stream: StreamOptions {
                 nodelay: reader.get("nodelay")?.unwrap_or(true),
                 keepalive,
@@ -99,30 +97,12 @@ impl Options {
     pub(crate) fn socket(&self, addr: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        if let Some(size) = self.recv_buffer {
-            socket.set_recv_buffer_size(size)?;
-        }
-        if let Some(size) = self.send_buffer {
-            socket.set_send_buffer_size(size)?;
-        }
+        self.buffers.apply(&SockRef::from(&socket))?;
         Ok(socket)
     }
 
     pub(crate) fn backlog(&self) -> i32 {
         i32::try_from(self.backlog.size()).unwrap_or(i32::MAX)
-    }
-
-    /// Logs what the system cut for a listener.
-    pub(crate) fn tell_bound(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
-        tell_backlog(endpoint, self.backlog);
-        tell_recv_buffer(endpoint, socket, self.recv_buffer.map(Wanted::Asked));
-        tell_send_buffer(endpoint, socket, self.send_buffer.map(Wanted::Asked));
-    }
-
-    /// Logs what the system cut for a client.
-    pub(crate) fn tell_dialled(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
-        let (recv, send) = (self.recv_buffer.map(Wanted::Asked), self.send_buffer.map(Wanted::Asked));
-        tell_buffers_once(endpoint, socket, recv, send);
     }
 }
 
@@ -150,26 +130,5 @@ impl StreamOptions {
             socket.set_tcp_user_timeout(Some(time))?;
         }
         Ok(())
-    }
-}
-
-fn set_ttl(socket: &SockRef<'_>, addr: SocketAddr, ttl: u32) -> io::Result<()> {
-    if addr.is_ipv4() {
-        return socket.set_ttl_v4(ttl);
-    }
-    // An IPv6 socket with an IPv4 peer sends IPv4 packets, and takes their limit from IP_TTL.
-    #[cfg(target_os = "linux")]
-    socket.set_ttl_v4(ttl)?;
-    socket.set_unicast_hops_v6(ttl)
-}
-
-/// `SO_REUSEPORT`, where there is one (`socket(7)`).
-pub(crate) fn set_reuse_port(socket: &SockRef<'_>) -> io::Result<()> {
-    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
-    return socket.set_reuse_port(true);
-    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
-    {
-        let _ = socket;
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no reuse_port"))
     }
 }

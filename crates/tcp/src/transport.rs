@@ -8,23 +8,22 @@ use async_trait::async_trait;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::SockRef;
 use swapwire_core::{
-    Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Place,
-    Side, Transport,
+    Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Side,
+    Transport,
 };
 use swapwire_socket::{
-    Reach, bind_each, bind_first, bind_source, reach, reachable_from, resolve, set_v6_only, v6_only_mistake,
+    Binder, HostOptions, Reach, bind_source, reach, reachable_from, read_to_dial, resolve, set_reuse_port, set_v6_only,
+    tell_backlog,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
 use crate::OPTIONS;
 use crate::listener::{Acceptor, link};
-use crate::options::{Options, StreamOptions, set_reuse_port};
+use crate::options::{Options, StreamOptions};
 
 /// The scheme of TCP endpoints.
 pub const SCHEME: &str = "tcp";
-
-const PLACE: &str = "TCP has hosts and ports; write tcp://host:port";
 
 /// How often a connection that met itself is tried again.
 const SELF_CONNECTS: usize = 3;
@@ -87,17 +86,16 @@ impl Transport for Tcp {
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
-        bind(endpoint).await.map(|acceptor| Bound::Listener(Box::new(acceptor)))
+        bind(endpoint).await.map(bound)
     }
 
     async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
-        let group = bind_group(endpoint, members).await?;
-        Ok(group.into_iter().map(|acceptor| Bound::Listener(Box::new(acceptor))).collect())
+        let group = Binder::<Options>::read(endpoint).await?.group(members)?;
+        Ok(group.into_iter().map(bound).collect())
     }
 
     async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
-        let bound = |acceptor| Bound::Listener(Box::new(acceptor));
-        let groups = Binder::read(endpoint).await?.all(members)?;
+        let groups = Binder::<Options>::read(endpoint).await?.groups(members)?;
         Ok(groups.into_iter().map(|group| group.into_iter().map(bound).collect()).collect())
     }
 
@@ -110,86 +108,59 @@ impl Transport for Tcp {
 }
 
 pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Acceptor, BindError> {
-    Binder::read(endpoint).await?.first().map(|(acceptor, _)| acceptor)
+    Binder::<Options>::read(endpoint).await?.first()
 }
 
-pub(crate) async fn bind_group(endpoint: &Endpoint, members: usize) -> Result<Vec<Acceptor>, BindError> {
-    let binder = Binder::read(endpoint).await?;
-    let (first, addr) = binder.first()?;
-    binder.others(first, addr, members).map_err(|error| BindError::from_io(endpoint, error))
+fn bound(acceptor: Acceptor) -> Bound {
+    Bound::Listener(Box::new(acceptor))
 }
 
-/// An endpoint to bind, with its addresses and options.
-pub(crate) struct Binder<'a> {
-    endpoint: &'a Endpoint,
-    pub(crate) addrs: Vec<SocketAddr>,
-    options: Options,
-}
+impl HostOptions for Options {
+    const PLACE: &'static str = "TCP has hosts and ports; write tcp://host:port";
 
-impl<'a> Binder<'a> {
-    pub(crate) async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
-        let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
-        let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
-        let addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
-        if let Some(reason) = addrs.iter().find_map(no_connections) {
-            return Err(BindError::invalid(endpoint, reason));
-        }
-        if let (Some(value), Some(reason)) = (options.v6_only, v6_only_mistake(host, &addrs)) {
-            let (name, value) = ("v6_only".to_owned(), value.to_string());
-            return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
-        }
-        Ok(Self { endpoint, addrs, options })
+    type Socket = Acceptor;
+
+    fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
+        Self::read(endpoint, side)
     }
 
-    /// The first socket of one address, and what it is really bound to.
-    fn first(&self) -> Result<(Acceptor, SocketAddr), BindError> {
-        let first = bind_first(&self.addrs, |addr| self.listen(addr));
-        let first = first.map_err(|error| BindError::from_io(self.endpoint, error))?;
-        self.options.tell_bound(self.endpoint, &first.0.socket());
-        Ok(first)
+    fn v6_only(&self) -> Option<bool> {
+        self.v6_only
     }
 
-    /// A group of `members` for each address.
-    pub(crate) fn all(&self, members: usize) -> Result<Vec<Vec<Acceptor>>, BindError> {
-        let firsts = self.each()?.into_iter();
-        let groups: io::Result<_> = firsts.map(|(first, addr)| self.others(first, addr, members)).collect();
-        groups.map_err(|error| BindError::from_io(self.endpoint, error))
+    fn mistake(addr: &SocketAddr) -> Option<String> {
+        no_connections(addr)
     }
 
-    /// The first socket of each address.
-    fn each(&self) -> Result<Vec<(Acceptor, SocketAddr)>, BindError> {
-        let listen = |addr| self.listen(addr).map(|(acceptor, addr)| ((acceptor, addr), addr.port()));
-        let each = bind_each(self.endpoint, &self.addrs, listen);
-        let each = each.map_err(|error| BindError::from_io(self.endpoint, error))?;
-        if let Some((first, _)) = each.first() {
-            self.options.tell_bound(self.endpoint, &first.socket());
-        }
-        Ok(each)
+    fn bind(&self, addr: SocketAddr) -> io::Result<Acceptor> {
+        listen(addr, self, self.reuse_port)
     }
 
-    fn listen(&self, addr: SocketAddr) -> io::Result<(Acceptor, SocketAddr)> {
-        listen(addr, &self.options, self.options.reuse_port)
-    }
-
-    /// The group that begins with `first`.
     #[cfg(target_os = "linux")]
-    fn others(&self, first: Acceptor, addr: SocketAddr, members: usize) -> io::Result<Vec<Acceptor>> {
-        let mut group = vec![first];
-        if members > 1 && !self.options.reuse_port {
+    fn group(&self, first: Acceptor, members: usize) -> io::Result<Vec<Acceptor>> {
+        let addr = first.socket().local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        if members > 1 && !self.reuse_port {
             // Set after listen(2): until then nobody else could bind, and the kernel makes a group of a listener when the
             // second one comes (`reuseport_add_sock`).
-            group[0].open_group()?;
+            set_reuse_port(&first.socket())?;
         }
-        for _ in 1..members {
-            group.push(listen(addr, &self.options, true)?.0);
-        }
-        Ok(group)
+        let others = (1..members).map(|_| listen(addr, self, true));
+        std::iter::once(Ok(first)).chain(others).collect()
     }
 
-    /// The group that begins with `first`: one socket for all.
+    /// One socket for all.
     #[cfg(not(target_os = "linux"))]
-    fn others(&self, first: Acceptor, _: SocketAddr, members: usize) -> io::Result<Vec<Acceptor>> {
+    fn group(&self, first: Acceptor, members: usize) -> io::Result<Vec<Acceptor>> {
         first.share(members)
+    }
+
+    fn as_ref(acceptor: &Acceptor) -> SockRef<'_> {
+        acceptor.socket()
+    }
+
+    fn tell_bound(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        tell_backlog(endpoint, self.backlog);
+        self.buffers.tell_bound(endpoint, socket);
     }
 }
 
@@ -203,7 +174,7 @@ fn no_connections(addr: &SocketAddr) -> Option<String> {
     Some(format!("{} is {kind}, and TCP connects two hosts; write udp:// for datagrams to many", addr.ip()))
 }
 
-fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<(Acceptor, SocketAddr)> {
+fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<Acceptor> {
     let socket = options.socket(addr)?;
     set_v6_only(&socket, addr, options.v6_only)?;
     // Elsewhere SO_REUSEADDR lets a second process take the port over.
@@ -214,24 +185,18 @@ fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<(
     }
     socket.bind(&addr.into())?;
     socket.listen(options.backlog())?;
-    let listener = std::net::TcpListener::from(socket);
-    let addr = listener.local_addr()?;
-    Ok((Acceptor::new(listener, options.stream)?, addr))
+    Acceptor::new(socket.into(), options.stream)
 }
 
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
-    let Place::Host { host, port } = endpoint.place() else { return Err(ConnectError::invalid(endpoint, PLACE)) };
-    if *port == 0 {
-        return Err(ConnectError::invalid(endpoint, "port 0 cannot be dialled; write the port of a server"));
-    }
-    let options = Options::read(endpoint, Side::Connect).map_err(|error| ConnectError::option(endpoint, error))?;
+    let (host, port, options) = read_to_dial::<Options>(endpoint)?;
     let failed = |error| ConnectError::from_io(endpoint, error);
     let late = |_| {
         let text = format!("no answer within {:?}", options.connect_timeout);
         io::Error::new(io::ErrorKind::TimedOut, text)
     };
     let deadline = Instant::now() + options.connect_timeout;
-    let addrs = timeout_at(deadline, resolve(host, *port)).await.map_err(late).flatten().map_err(failed)?;
+    let addrs = timeout_at(deadline, resolve(host, port)).await.map_err(late).flatten().map_err(failed)?;
     let addrs = reachable_from(options.source, addrs).map_err(failed)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (tried, addr) in addrs.iter().enumerate() {
@@ -240,7 +205,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectErr
         let share = now + deadline.saturating_duration_since(now) / waiting;
         match timeout_at(share, dial(*addr, &options)).await.map_err(late).flatten() {
             Ok(stream) => {
-                options.tell_dialled(endpoint, &SockRef::from(&stream));
+                options.buffers.tell_dialled(endpoint, &SockRef::from(&stream));
                 return Ok(stream);
             }
             Err(error) => last = error,

@@ -6,76 +6,57 @@ use std::net::Ipv4Addr;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use socket2::{InterfaceIndexOrAddress, SockRef, Socket};
-use swapwire_core::{BindError, Endpoint, OptionError, Place, Side};
-use swapwire_socket::{Reach, bind_each, bind_first, reach, resolve, set_v6_only, v6_only_mistake};
+use swapwire_core::{Endpoint, OptionError, Side};
+use swapwire_socket::{HostOptions, Reach, reach, set_reuse_port, set_v6_only};
 
-use crate::options::{Options, set_reuse_port};
-use crate::transport::PLACE;
+use crate::options::Options;
 
-/// An endpoint to bind, with its addresses and options.
-pub(crate) struct Binder<'a> {
-    endpoint: &'a Endpoint,
-    pub(crate) addrs: Vec<SocketAddr>,
-    pub(crate) options: Options,
+impl HostOptions for Options {
+    const PLACE: &'static str = "UDP has hosts and ports; write udp://host:port";
+
+    type Socket = UdpSocket;
+
+    fn read(endpoint: &Endpoint, side: Side) -> Result<Self, OptionError> {
+        Self::read(endpoint, side)
+    }
+
+    fn v6_only(&self) -> Option<bool> {
+        self.v6_only
+    }
+
+    fn bind(&self, addr: SocketAddr) -> io::Result<UdpSocket> {
+        self.open(addr, self.reuse_port)
+    }
+
+    /// On Linux, where the system shares datagrams among them by their senders. Elsewhere `first` alone, and where a datagram is
+    /// for everybody who hears it: each of several would answer.
+    fn group(&self, first: UdpSocket, members: usize) -> io::Result<Vec<UdpSocket>> {
+        let addr = first.local_addr()?;
+        if members <= 1 || !cfg!(target_os = "linux") || reach(addr) != Reach::One {
+            return Ok(vec![first]);
+        }
+        // It was bound exclusively, so that whoever else wants the place was refused, and shares from now on alone: Linux
+        // takes a socket that says so after its bind into the group (`reuseport_add_sock`).
+        set_reuse_port(&SockRef::from(&first))?;
+        let others = (1..members).map(|_| self.open_member(addr));
+        std::iter::once(Ok(first)).chain(others).collect()
+    }
+
+    fn as_ref(socket: &UdpSocket) -> SockRef<'_> {
+        socket.into()
+    }
+
+    fn tell_bound(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
+        self.buffers.tell_bound(endpoint, socket);
+    }
 }
 
-impl<'a> Binder<'a> {
-    pub(crate) async fn read(endpoint: &'a Endpoint) -> Result<Self, BindError> {
-        let Place::Host { host, port } = endpoint.place() else { return Err(BindError::invalid(endpoint, PLACE)) };
-        let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
-        let addrs = resolve(host, *port).await.map_err(|error| BindError::from_io(endpoint, error))?;
-        if let (Some(value), Some(reason)) = (options.v6_only, v6_only_mistake(host, &addrs)) {
-            let (name, value) = ("v6_only".to_owned(), value.to_string());
-            return Err(BindError::option(endpoint, OptionError::Value { name, value, reason }));
-        }
-        Ok(Self { endpoint, addrs, options })
-    }
-
-    /// A socket of the first address that can be bound.
-    pub(crate) fn first(&self) -> Result<UdpSocket, BindError> {
-        let first = bind_first(&self.addrs, |addr| self.open(addr, self.options.reuse_port));
-        let first = first.map_err(|error| BindError::from_io(self.endpoint, error))?;
-        self.options.tell_bound(self.endpoint, &SockRef::from(&first));
-        Ok(first)
-    }
-
-    /// A socket of each address.
-    pub(crate) fn each(&self) -> Result<Vec<UdpSocket>, BindError> {
-        let open = |addr| {
-            let socket = self.open(addr, self.options.reuse_port)?;
-            let port = socket.local_addr()?.port();
-            Ok((socket, port))
-        };
-        let each = bind_each(self.endpoint, &self.addrs, open);
-        let each = each.map_err(|error| BindError::from_io(self.endpoint, error))?;
-        if let Some(first) = each.first() {
-            self.options.tell_bound(self.endpoint, &SockRef::from(first));
-        }
-        Ok(each)
-    }
-
-    /// The group of `members` that begins with `first`: on Linux, where the system shares datagrams among them by their
-    /// senders. Elsewhere `first` alone, and where a datagram is for everybody who hears it: each of several would answer.
-    pub(crate) fn group(&self, first: UdpSocket, members: usize) -> Result<Vec<UdpSocket>, BindError> {
-        let join = || {
-            let addr = first.local_addr()?;
-            if members <= 1 || !cfg!(target_os = "linux") || reach(addr) != Reach::One {
-                return Ok(Vec::new());
-            }
-            // It was bound exclusively, so that whoever else wants the place was refused, and shares from now on alone: Linux
-            // takes a socket that says so after its bind into the group (`reuseport_add_sock`).
-            set_reuse_port(SockRef::from(&first))?;
-            (1..members).map(|_| self.open_member(addr)).collect::<io::Result<Vec<_>>>()
-        };
-        let others = join().map_err(|error| BindError::from_io(self.endpoint, error))?;
-        Ok(std::iter::once(first).chain(others).collect())
-    }
-
+impl Options {
     fn open(&self, addr: SocketAddr, reuse_port: bool) -> io::Result<UdpSocket> {
-        let socket = self.options.socket(addr)?;
-        set_v6_only(&socket, addr, self.options.v6_only)?;
+        let socket = self.socket(addr)?;
+        set_v6_only(&socket, addr, self.v6_only)?;
         if reuse_port {
-            set_reuse_port(SockRef::from(&socket))?;
+            set_reuse_port(&SockRef::from(&socket))?;
         }
         hear_own_groups(&socket, addr)?;
         socket.bind(&addr.into())?;
@@ -92,7 +73,7 @@ impl<'a> Binder<'a> {
             SocketAddr::V6(addr) => addr.scope_id(),
             SocketAddr::V4(_) => 0,
         };
-        let index = self.interface()?.unwrap_or(scope);
+        let index = self.interface_index()?.unwrap_or(scope);
         let joined = match addr.ip() {
             IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)),
             IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
@@ -104,9 +85,9 @@ impl<'a> Binder<'a> {
     }
 
     /// The number of the interface, where one is named.
-    fn interface(&self) -> io::Result<Option<u32>> {
+    fn interface_index(&self) -> io::Result<Option<u32>> {
         #[cfg(target_os = "linux")]
-        if let Some(name) = &self.options.interface {
+        if let Some(name) = &self.interface {
             return Ok(Some(nix::net::if_::if_nametoindex(name.as_str())?));
         }
         Ok(None)

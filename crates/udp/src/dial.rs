@@ -4,11 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::SockRef;
-use swapwire_core::{ConnectError, Endpoint, Place, Side};
-use swapwire_socket::{Reach, bind_source, reach, reachable_from, resolve};
+use swapwire_core::{ConnectError, Endpoint};
+use swapwire_socket::{Reach, bind_source, reach, reachable_from, read_to_dial, resolve};
 
 use crate::options::Options;
-use crate::transport::PLACE;
 
 /// A socket that talks to one address of a name.
 #[derive(Debug)]
@@ -23,19 +22,15 @@ pub(crate) struct Dialled {
 }
 
 pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Dialled, ConnectError> {
-    let Place::Host { host, port } = endpoint.place() else { return Err(ConnectError::invalid(endpoint, PLACE)) };
-    if *port == 0 {
-        return Err(ConnectError::invalid(endpoint, "port 0 cannot be dialled; write the port of a server"));
-    }
-    let options = Options::read(endpoint, Side::Connect).map_err(|error| ConnectError::option(endpoint, error))?;
+    let (host, port, options) = read_to_dial::<Options>(endpoint)?;
     let failed = |error| ConnectError::from_io(endpoint, error);
-    let addrs = resolve(host, *port).await.and_then(|addrs| reachable_from(options.source, addrs)).map_err(failed)?;
+    let addrs = resolve(host, port).await.and_then(|addrs| reachable_from(options.source, addrs)).map_err(failed)?;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (at, to) in addrs.iter().enumerate() {
         let is_one = !(to.ip().is_multicast() || options.broadcast && reach(*to) == Reach::Everybody);
         match if is_one { connect(*to, &options) } else { open_to_all(*to, &options) } {
             Ok(socket) => {
-                options.tell_dialled(endpoint, &SockRef::from(&socket));
+                options.buffers.tell_dialled(endpoint, &SockRef::from(&socket));
                 let others = if is_one { addrs[at + 1..].to_vec() } else { Vec::new() };
                 return Ok(Dialled { socket, to: *to, is_one, others, options });
             }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
-use swapwire_socket::{Wanted, recv_buffer, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
+use swapwire_socket::{Buffers, Wanted};
 
 /// The options of `udp:` endpoints.
 ///
@@ -51,8 +51,7 @@ pub(crate) struct Options {
     pub(crate) reuse_port: bool,
     pub(crate) v6_only: Option<bool>,
     pub(crate) source: Option<IpAddr>,
-    recv_buffer: Wanted,
-    send_buffer: Option<Wanted>,
+    pub(crate) buffers: Buffers,
     ttl: Option<u32>,
     pub(crate) broadcast: bool,
     #[cfg(target_os = "linux")]
@@ -72,8 +71,10 @@ impl Options {
             reuse_port: reader.get("reuse_port")?.unwrap_or(false),
             v6_only: reader.get("v6_only")?,
             source: reader.get("source")?,
-            recv_buffer: size("recv_buffer")?.map_or(Wanted::Usual(usual), Wanted::Asked),
-            send_buffer: size("send_buffer")?.map(Wanted::Asked),
+            buffers: Buffers {
+                recv: Some(size("recv_buffer")?.map_or(Wanted::Usual(usual), Wanted::Asked)),
+                send: size("send_buffer")?.map(Wanted::Asked),
+            },
             ttl: reader.get_in("ttl", 1..=255, "write a number from 1 to 255")?,
             broadcast: reader.get("broadcast")?.unwrap_or(false),
             #[cfg(target_os = "linux")]
@@ -87,17 +88,7 @@ impl Options {
     pub(crate) fn socket(&self, addr: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
-        match self.recv_buffer {
-            Wanted::Asked(size) => socket.set_recv_buffer_size(size)?,
-            // Some systems refuse what Linux cuts; where the system's own is larger, it stays.
-            Wanted::Usual(size) if recv_buffer(&SockRef::from(&socket))? < size => {
-                let _ = socket.set_recv_buffer_size(size);
-            }
-            Wanted::Usual(_) => {}
-        }
-        if let Some(wanted) = self.send_buffer {
-            socket.set_send_buffer_size(wanted.size())?;
-        }
+        self.buffers.apply(&SockRef::from(&socket))?;
         if let Some(ttl) = self.ttl {
             set_ttl(&socket, addr, ttl)?;
         }
@@ -111,41 +102,16 @@ impl Options {
         }
         Ok(socket)
     }
-
-    /// Logs what the system cut for a bound socket.
-    pub(crate) fn tell_bound(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
-        tell_recv_buffer(endpoint, socket, Some(self.recv_buffer));
-        tell_send_buffer(endpoint, socket, self.send_buffer);
-    }
-
-    /// Logs what the system cut for a client.
-    pub(crate) fn tell_dialled(&self, endpoint: &Endpoint, socket: &SockRef<'_>) {
-        tell_buffers_once(endpoint, socket, Some(self.recv_buffer), self.send_buffer);
-    }
 }
 
 fn set_ttl(socket: &Socket, addr: SocketAddr, ttl: u32) -> io::Result<()> {
+    // What goes to groups has a limit of its own (`ip(7)`, `IP_MULTICAST_TTL`), which is 1.
     if addr.is_ipv4() {
-        // What goes to groups has a limit of its own (`ip(7)`, `IP_MULTICAST_TTL`), which is 1.
         socket.set_multicast_ttl_v4(ttl)?;
-        return socket.set_ttl_v4(ttl);
+    } else {
+        socket.set_multicast_hops_v6(ttl)?;
     }
-    // To an IPv4 peer an IPv6 socket sends IPv4 packets, and takes their limit from IP_TTL.
-    #[cfg(target_os = "linux")]
-    socket.set_ttl_v4(ttl)?;
-    socket.set_multicast_hops_v6(ttl)?;
-    socket.set_unicast_hops_v6(ttl)
-}
-
-/// `SO_REUSEPORT`, where there is one (`socket(7)`).
-pub(crate) fn set_reuse_port(socket: SockRef<'_>) -> io::Result<()> {
-    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]
-    return socket.set_reuse_port(true);
-    #[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin")))))]
-    {
-        let _ = socket;
-        Err(unsupported("reuse_port"))
-    }
+    swapwire_socket::set_ttl(&SockRef::from(socket), addr, ttl)
 }
 
 /// Why an option that was asked for cannot be had.

@@ -20,8 +20,8 @@ use swapwire_core::{
     Addr, Bound, ConnectError, DatagramSocket, Endpoint, ErrorClass, Link, MessageStream, RecvBatch, RecvError,
     SendBatch, SendError, Side, Transport,
 };
+use swapwire_socket::{Binder, HostOptions as _};
 
-use crate::bind::Binder;
 use crate::dial::{Dialled, dial};
 use crate::engine::Engine;
 use crate::options::Options;
@@ -47,7 +47,7 @@ fn port(local: &Endpoint) -> String {
 
 async fn bind(text: &str) -> (std::net::UdpSocket, Options) {
     let endpoint = endpoint(text);
-    let binder = Binder::read(&endpoint).await.unwrap();
+    let binder = Binder::<Options>::read(&endpoint).await.unwrap();
     (binder.first().unwrap(), binder.options)
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, Peer, Transport,
 };
+use swapwire_socket::Binder;
 
-use crate::bind::Binder;
 use crate::dial::{Dialled, dial};
 use crate::link::Connected;
 use crate::open::Open;
@@ -22,8 +22,6 @@ type Engine = crate::plain::Plain;
 
 /// The scheme of UDP endpoints.
 pub const SCHEME: &str = "udp";
-
-pub(crate) const PLACE: &str = "UDP has hosts and ports; write udp://host:port";
 
 /// The transport of `udp://host:port`. A value without state: all of them are equal.
 ///
@@ -74,25 +72,21 @@ impl Transport for Udp {
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
-        let binder = Binder::read(endpoint).await?;
+        let binder = Binder::<Options>::read(endpoint).await?;
         server(endpoint, binder.first()?, &binder.options)
     }
 
     /// On Linux, where the system shares datagrams among the members by their senders (`SO_REUSEPORT`, `socket(7)`):
     /// `members` of them. Elsewhere, and on a multicast or broadcast address, one.
     async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
-        let binder = Binder::read(endpoint).await?;
-        let group = binder.group(binder.first()?, members)?;
-        group.into_iter().map(|socket| server(endpoint, socket, &binder.options)).collect()
+        let binder = Binder::<Options>::read(endpoint).await?;
+        binder.group(members)?.into_iter().map(|socket| server(endpoint, socket, &binder.options)).collect()
     }
 
     async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
-        let binder = Binder::read(endpoint).await?;
-        let group = |first| {
-            let group = binder.group(first, members)?;
-            group.into_iter().map(|socket| server(endpoint, socket, &binder.options)).collect()
-        };
-        binder.each()?.into_iter().map(group).collect()
+        let binder = Binder::<Options>::read(endpoint).await?;
+        let served = |socket| server(endpoint, socket, &binder.options);
+        binder.groups(members)?.into_iter().map(|group| group.into_iter().map(served).collect()).collect()
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {

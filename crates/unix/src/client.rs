@@ -273,11 +273,11 @@ impl Drop for OwnName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Buffers;
+    use swapwire_socket::Buffers;
 
     #[test]
     fn a_path_of_its_own_goes_with_the_client() {
-        let socket = new_socket(Buffers { recv: None, send: None }).unwrap();
+        let socket = new_socket(Buffers::default()).unwrap();
         let name = bind_somewhere(&socket).unwrap();
         let path = name.0.clone();
         assert_eq!(socket.local_addr().unwrap().as_pathname(), Some(path.as_path()));
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_takes_no_socket_is_an_error_of_the_system() {
-        let socket = new_socket(Buffers { recv: None, send: None }).unwrap();
+        let socket = new_socket(Buffers::default()).unwrap();
         assert!(bind_in(&socket, Path::new("/no/such/directory")).is_err());
         assert!(bind_in(&socket, Path::new(&format!("/tmp/{}", "d".repeat(100)))).is_err());
         drop(bind_in(&socket, &std::env::temp_dir()).unwrap());

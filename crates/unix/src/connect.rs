@@ -26,7 +26,7 @@ pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
     let addr = resolve(endpoint)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    options.buffers.apply(SockRef::from(&socket))?;
+    options.buffers.apply(&SockRef::from(&socket))?;
     options.buffers.tell_dialled(endpoint, &SockRef::from(&socket));
     enter(&socket, &to_system(&addr)?, options.connect_timeout).await?;
     let stream = UnixStream::from(OwnedFd::from(socket));

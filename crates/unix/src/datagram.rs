@@ -14,7 +14,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
     DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, Upkeep, classify_datagram,
 };
-use swapwire_socket::Descriptor;
+use swapwire_socket::{Buffers, Descriptor, Wanted};
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain)))]
 use self::batched::Moves;
@@ -22,7 +22,7 @@ use self::batched::Moves;
 use self::plain::Moves;
 use crate::address::{resolve, to_endpoint, to_system};
 use crate::failure::Failure;
-use crate::options::{Buffers, DATAGRAM_OPTIONS, Options};
+use crate::options::{DATAGRAM_OPTIONS, Options};
 use crate::path::BoundPath;
 use crate::watch::Watched;
 
@@ -61,9 +61,10 @@ type Bound = Descriptor<UnixDatagram>;
 pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failure> {
     let options = Options::read(endpoint, DATAGRAM_OPTIONS, Side::Bind)?;
     let addr = resolve(endpoint)?;
-    let buffers = Buffers { send: options.buffers.send.or(Some(SERVER_SEND_BUFFER)), ..options.buffers };
+    let usual = Wanted::Usual(SERVER_SEND_BUFFER);
+    let buffers = Buffers { send: options.buffers.send.or(Some(usual)), ..options.buffers };
     let (socket, path) = open(&addr, &options, buffers)?;
-    options.buffers.tell_bound(endpoint, &SockRef::from(&socket), Some(SERVER_SEND_BUFFER));
+    buffers.tell_bound(endpoint, &SockRef::from(&socket));
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     Ok(Box::new(Server {
         path: path.map(Watched::new),
@@ -91,12 +92,12 @@ pub(crate) fn new_socket(mut buffers: Buffers) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     if socket.send_buffer_size()? < LEAST_BUFFER {
-        buffers.send = buffers.send.or(Some(LEAST_BUFFER));
+        buffers.send = buffers.send.or(Some(Wanted::Asked(LEAST_BUFFER)));
     }
     if socket.recv_buffer_size()? < LEAST_BUFFER {
-        buffers.recv = buffers.recv.or(Some(LEAST_BUFFER));
+        buffers.recv = buffers.recv.or(Some(Wanted::Asked(LEAST_BUFFER)));
     }
-    buffers.apply(SockRef::from(&socket))?;
+    buffers.apply(&SockRef::from(&socket))?;
     Ok(socket)
 }
 

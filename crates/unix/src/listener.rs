@@ -14,11 +14,11 @@ use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
     Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep,
 };
-use swapwire_socket::{Descriptor, Stream};
+use swapwire_socket::{Buffers, Descriptor, Stream};
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
-use crate::options::{Buffers, OPTIONS, Options, tell_queue};
+use crate::options::{OPTIONS, Options, tell_queue};
 use crate::path::BoundPath;
 use crate::rule::Rule;
 use crate::watch::Watched;
@@ -60,8 +60,8 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let addr = resolve(endpoint)?;
     let (socket, path) = listen(&addr, &options)?;
     // Accepted sockets do not inherit these: here they show what those will get.
-    options.buffers.apply(SockRef::from(&socket))?;
-    options.buffers.tell_bound(endpoint, &SockRef::from(&socket), None);
+    options.buffers.apply(&SockRef::from(&socket))?;
+    options.buffers.tell_bound(endpoint, &SockRef::from(&socket));
     tell_queue(endpoint, &options);
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let socket = UnixListener::from(OwnedFd::from(socket));
@@ -117,7 +117,7 @@ impl StreamListener {
         Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
             stream.set_nonblocking(true)?;
             // An accepted socket does not inherit the listener's buffers.
-            buffers.apply(SockRef::from(&stream))?;
+            buffers.apply(&SockRef::from(&stream))?;
             let peer = identify(&stream, peer)?;
             rule.check(peer.get())?;
             Ok(Link::bytes(Stream::new(Descriptor::new(stream)), ConnInfo::new(peer, local)))

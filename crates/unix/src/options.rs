@@ -5,9 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use nix::unistd::Group;
-use socket2::SockRef;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
-use swapwire_socket::{Wanted, tell_backlog, tell_buffers_once, tell_recv_buffer, tell_send_buffer};
+use swapwire_socket::{Buffers, Wanted, tell_backlog};
 
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
@@ -71,13 +70,6 @@ pub(crate) struct Access {
     pub(crate) group: Option<u32>,
 }
 
-/// The sizes of a socket's buffers, in bytes, where they are not the system's choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Buffers {
-    pub(crate) recv: Option<usize>,
-    pub(crate) send: Option<usize>,
-}
-
 /// Users and groups that may connect, where some are named; `None` among them is our own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Allowed {
@@ -121,7 +113,7 @@ impl Options {
                 uids: options.get::<Ids>("allow_uid")?.map(|ids| ids.0),
                 gids: options.get::<Ids>("allow_gid")?.map(|ids| ids.0),
             },
-            buffers: Buffers { recv: options.get("recv_buffer")?, send: options.get("send_buffer")? },
+            buffers: Buffers::asked(options.get("recv_buffer")?, options.get("send_buffer")?),
             connect_timeout: options.get("connect_timeout")?.unwrap_or(Duration::from_secs(5)),
         })
     }
@@ -139,31 +131,6 @@ pub(crate) fn tell_queue(endpoint: &Endpoint, options: &Options) {
     let backlog = usize::try_from(options.backlog).unwrap_or(0);
     let asked = endpoint.option("backlog").is_some();
     tell_backlog(endpoint, if asked { Wanted::Asked(backlog) } else { Wanted::Usual(backlog) });
-}
-
-impl Buffers {
-    /// Logs what the system cut of them for a bound socket; `usual` is its send buffer where no option says it.
-    pub(crate) fn tell_bound(self, endpoint: &Endpoint, socket: &SockRef<'_>, usual: Option<usize>) {
-        tell_recv_buffer(endpoint, socket, self.recv.map(Wanted::Asked));
-        tell_send_buffer(endpoint, socket, self.send.map(Wanted::Asked).or(usual.map(Wanted::Usual)));
-    }
-
-    /// Logs what the system cut of them for a client.
-    pub(crate) fn tell_dialled(self, endpoint: &Endpoint, socket: &SockRef<'_>) {
-        tell_buffers_once(endpoint, socket, self.recv.map(Wanted::Asked), self.send.map(Wanted::Asked));
-    }
-
-    pub(crate) fn apply(self, socket: SockRef<'_>) -> io::Result<()> {
-        // The system takes a C int.
-        let size = |bytes: usize| bytes.min(1 << 30);
-        if let Some(bytes) = self.recv {
-            socket.set_recv_buffer_size(size(bytes))?;
-        }
-        if let Some(bytes) = self.send {
-            socket.set_send_buffer_size(size(bytes))?;
-        }
-        Ok(())
-    }
 }
 
 impl OptionValue for Mode {
@@ -213,7 +180,7 @@ mod tests {
     fn options_are_typed() {
         let options = read("unix:/x?mode=0660&backlog=4294967295&send_buffer=64k").unwrap();
         assert_eq!((options.access, options.backlog), (Access { mode: 0o660, group: None }, i32::MAX));
-        assert_eq!(options.buffers, Buffers { recv: None, send: Some(65536) });
+        assert_eq!(options.buffers, Buffers::asked(None, Some(65536)));
         let options = read("unix:/x").unwrap();
         assert_eq!((options.access.mode, options.backlog), (0o600, 1024));
     }

@@ -2,12 +2,17 @@
 
 use std::future::Future;
 
-use swapwire_core::{Incoming, Listener};
+use swapwire_core::{BindError, Endpoint, Incoming, Listener};
+use swapwire_socket::Binder;
 
 use super::{bind, connect, endpoint, options};
 use crate::Tcp;
 use crate::listener::Acceptor;
-use crate::transport::bind_group;
+use crate::options::Options;
+
+async fn bind_group(endpoint: &Endpoint, members: usize) -> Result<Vec<Acceptor>, BindError> {
+    Binder::<Options>::read(endpoint).await?.group(members)
+}
 
 const MEMBERS: usize = 4;
 const CLIENTS: usize = 200;

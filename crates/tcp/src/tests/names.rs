@@ -1,18 +1,19 @@
 //! Names with several addresses, and addresses that are no host's.
 
 use swapwire_core::{BindError, Bound, ErrorClass, Listener as _, Transport as _};
+use swapwire_socket::Binder;
 
 use super::{Tcp, bind, connect, endpoint, refused_bind, refused_connect};
-use crate::transport::Binder;
+use crate::options::Options;
 
 /// What `localhost` may be, or anything else that a resolver says.
 #[tokio::test]
 async fn all_addresses_of_a_name_are_listened_on() {
     let name = endpoint("tcp://localhost:0");
     for members in [1, 3] {
-        let mut binder = Binder::read(&name).await.unwrap();
+        let mut binder = Binder::<Options>::read(&name).await.unwrap();
         binder.addrs = ["[::1]:0", "127.0.0.1:0", "127.0.0.2:0"].map(|addr| addr.parse().unwrap()).to_vec();
-        let groups = binder.all(members).unwrap();
+        let groups = binder.groups(members).unwrap();
         let port = groups[0][0].local().to_string().rsplit_once(':').unwrap().1.to_owned();
         for (group, host) in groups.iter().zip(["[::1]", "127.0.0.1", "127.0.0.2"]) {
             let local = endpoint(&format!("tcp://{host}:{port}"));
@@ -23,7 +24,7 @@ async fn all_addresses_of_a_name_are_listened_on() {
         // Of a second server, no address is bound, those that are free neither.
         binder.addrs.iter_mut().for_each(|addr| addr.set_port(port.parse().unwrap()));
         binder.addrs.insert(0, format!("127.0.0.3:{port}").parse().unwrap());
-        let error = binder.all(members).unwrap_err();
+        let error = binder.groups(members).unwrap_err();
         assert!(error.is_addr_in_use());
         let taken = format!("another server is listening on [::1]:{port}");
         assert_eq!(error.to_string(), format!("bind tcp://localhost:0: address in use: {taken}"));
@@ -35,13 +36,13 @@ async fn all_addresses_of_a_name_are_listened_on() {
 #[tokio::test]
 async fn an_address_that_is_elsewhere_is_left_out() {
     let name = endpoint("tcp://localhost:0");
-    let mut binder = Binder::read(&name).await.unwrap();
+    let mut binder = Binder::<Options>::read(&name).await.unwrap();
     binder.addrs = ["192.0.2.1:0", "127.0.0.1:0"].map(|addr| addr.parse().unwrap()).to_vec();
-    let groups = binder.all(2).unwrap();
+    let groups = binder.groups(2).unwrap();
     assert_eq!(groups.len(), 1);
     assert!(groups[0][0].local().to_string().starts_with("tcp://127.0.0.1:"));
     binder.addrs.truncate(1);
-    assert!(matches!(binder.all(2), Err(BindError::Io { .. })));
+    assert!(matches!(binder.groups(2), Err(BindError::Io { .. })));
 }
 
 #[tokio::test]

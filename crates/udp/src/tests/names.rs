@@ -44,13 +44,13 @@ fn address(server: &impl DatagramSocket) -> SocketAddr {
 async fn all_addresses_of_a_name_are_listened_on() {
     let name = endpoint("udp://localhost:0");
     for members in [1, 2] {
-        let mut binder = Binder::read(&name).await.unwrap();
+        let mut binder = Binder::<Options>::read(&name).await.unwrap();
         binder.addrs = ["[::1]:0", "127.0.0.1:0", "192.0.2.1:0"].map(|addr| addr.parse().unwrap()).to_vec();
         let firsts = binder.each().unwrap();
         assert_eq!(firsts.len(), 2, "one is not this machine's");
         let ports: Vec<_> = firsts.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert_eq!(ports[0], ports[1]);
-        let mut second = Binder::read(&name).await.unwrap();
+        let mut second = Binder::<Options>::read(&name).await.unwrap();
         second.addrs = firsts.iter().map(|socket| socket.local_addr().unwrap()).collect();
         let taken = format!("another server is listening on {}", second.addrs[0]);
         for error in [second.each().unwrap_err(), second.first().unwrap_err()] {
@@ -58,7 +58,7 @@ async fn all_addresses_of_a_name_are_listened_on() {
             assert_eq!(error.to_string(), format!("bind udp://localhost:0: address in use: {taken}"));
         }
         for first in firsts {
-            let group = binder.group(first, members).unwrap();
+            let group = binder.options.group(first, members).unwrap();
             assert_eq!(group.len(), if cfg!(target_os = "linux") { members } else { 1 });
             let local = Addr::inet(group[0].local_addr().unwrap()).to_endpoint("udp").unwrap();
             assert!(Udp::new().bind_all(&local, members).await.unwrap_err().is_addr_in_use());
