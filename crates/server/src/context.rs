@@ -1,5 +1,6 @@
 //! What the loops of one endpoint share.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drain::Drain;
 use crate::memory::{BufferPool, MemoryBudget};
-use crate::metrics::{Incident, IncidentLog, Stats};
+use crate::metrics::{Incident, IncidentLog, LogLimiter, Stats};
 use crate::time::TimerWheel;
 use crate::{Limits, SessionEnd};
 
@@ -27,7 +28,7 @@ pub struct ServeContext {
     pub(crate) drain: Drain,
     /// Told at the drain deadline.
     pub(crate) abort: CancellationToken,
-    /// The time and the deadlines of message handlers' sessions on byte streams.
+    /// The time, and the deadlines of sessions.
     pub(crate) timers: Arc<TimerWheel>,
     pub(crate) buffers: BufferPool,
     /// What all connections of the server keep, if that is bounded.
@@ -83,6 +84,19 @@ impl ServeContext {
             (SessionEnd::OverBudget, Some(budget)) => budget.log_closed(&self.incidents, peer),
             _ => {}
         }
+    }
+
+    /// Drives the clock of the sessions; counts and logs when its thread was held up.
+    pub(crate) async fn drive_clock(&self) -> Infallible {
+        let limiter = LogLimiter::default();
+        let held_up = |late| {
+            Stats::one(&self.stats.held_up);
+            if limiter.is_due() {
+                let endpoint = &self.endpoint;
+                tracing::warn!(%endpoint, ?late, "a call kept its thread to itself, or the machine is too busy");
+            }
+        };
+        self.timers.run(&self.drain.token, held_up).await
     }
 
     pub(crate) fn session_config(&self) -> SessionConfig {

@@ -17,7 +17,7 @@ use super::admission::{Accepted, Admission, Arrival, turn_away};
 use super::connection_task::ConnectionTask;
 use crate::drain::{CUT_TIME, MOST_LATE_ARRIVALS, Member, QUIET};
 use crate::limits::{ConnectionPermits, Refusal};
-use crate::metrics::{AcceptHealth, LogLimiter, Stats, UpkeepTimer};
+use crate::metrics::{AcceptHealth, Stats, UpkeepTimer};
 use crate::tasks::SessionSet;
 use crate::time::{over, within};
 use crate::{ServeContext, Service, WhenFull};
@@ -50,19 +50,10 @@ pub(crate) async fn serve_listener(
         upkeep: UpkeepTimer::default(),
     };
     let cx = Arc::clone(&acceptor.cx);
-    let lateness = LogLimiter::default();
     tokio::select! {
         biased;
-        never = cx.timers.run(&cx.drain.token, |late| acceptor_is_late(&cx, &lateness, late)) => match never {},
+        never = cx.drive_clock() => match never {},
         served = acceptor.serve(listener, member, balance) => served,
-    }
-}
-
-/// The clock of a listener is late: something kept its thread.
-fn acceptor_is_late(cx: &ServeContext, log_limiter: &LogLimiter, late: Duration) {
-    Stats::one(&cx.stats.held_up);
-    if log_limiter.is_due() {
-        tracing::warn!(endpoint = %cx.endpoint, ?late, "a call kept its thread to itself, or the machine is too busy");
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         spare: None,
         lent: Vec::new(),
         receiver: DatagramReceiver::new(&shared),
-        sender: DatagramSender::new(&shared.limits),
+        sender: DatagramSender::new(),
         drain: shared.drain.watch(),
         quiet_period: QuietPeriod::default(),
         late_batches: 0,

@@ -1,16 +1,19 @@
 //! The sending side of a datagram socket: batches, and bounded patience with full peers.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::Future as _;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use swapwire_core::{Addr, DatagramSocket, ErrorClass, SendBatch};
-use tokio::time::Instant;
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::ServeContext;
 use crate::metrics::Incident;
-use crate::time::{DeadlineCheck, Timer};
-use crate::{Limits, ServeContext};
+use crate::time::DeadlineCheck;
 
 /// Replies that wait for one full peer, at most.
 const WAITING_EACH: usize = 64;
@@ -30,7 +33,8 @@ pub(crate) struct DatagramSender {
     waiting_bytes: usize,
     retry_at: Instant,
     retry_after: Duration,
-    timer: Timer,
+    /// For `retry_at`, while replies wait for full peers.
+    timer: Option<Pin<Box<Sleep>>>,
     check: DeadlineCheck,
 }
 
@@ -48,7 +52,7 @@ enum Sent {
 }
 
 impl DatagramSender {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             batch: SendBatch::new(),
             sent: 0,
@@ -56,7 +60,7 @@ impl DatagramSender {
             waiting_bytes: 0,
             retry_at: Instant::now(),
             retry_after: RETRY,
-            timer: Timer::new(limits),
+            timer: None,
             check: DeadlineCheck::default(),
         }
     }
@@ -100,10 +104,27 @@ impl DatagramSender {
         }
         self.batch.clear();
         self.sent = 0;
-        if !self.full.is_empty() && self.timer.poll(task, Instant::now(), self.retry_at).is_ready() {
-            task.waker().wake_by_ref();
+        if !self.full.is_empty() {
+            self.set_timer(task);
         }
         Poll::Ready(())
+    }
+
+    /// Has the task woken at `retry_at`.
+    fn set_timer(&mut self, task: &mut Context<'_>) {
+        let timer = match &mut self.timer {
+            // Polled for this time before: the task's waker stays the same.
+            Some(timer) if timer.deadline() == self.retry_at => return,
+            Some(timer) => {
+                timer.as_mut().reset(self.retry_at);
+                timer
+            }
+            none => none.insert(Box::pin(sleep_until(self.retry_at))),
+        };
+        // A task that has used its budget must be woken at that time as well.
+        if pin!(unconstrained(timer.as_mut())).poll(task).is_ready() {
+            task.waker().wake_by_ref();
+        }
     }
 
     /// Moves the current reply aside; drops it if too much waits.

@@ -13,6 +13,9 @@
 
 use std::time::Duration;
 
+use crate::limits::Limits;
+use crate::time::{Tick, TimerWheel};
+
 mod busy_count;
 mod group;
 mod group_socket;
@@ -25,6 +28,19 @@ pub(crate) use group::Member;
 pub(crate) use group_socket::GroupSocket;
 pub(crate) use quiet::QuietPeriod;
 pub(crate) use signal::{Drain, DrainWatch, StopSignals};
+
+/// How long a session that waits for its peer goes on in a drain, in ticks. A peer that was answered and is quiet for as long
+/// as the check of a deadline takes has sent nothing more; one that has sent no message, or only a part, has the grace.
+pub(crate) fn patience(answered: bool, wheel: &TimerWheel) -> Tick {
+    if answered { 0 } else { wheel.grace }
+}
+
+/// How long to linger with a peer that was `quiet` for so long: one that has been quiet has its replies. A drain that is short
+/// leaves less.
+pub(crate) fn linger_time(drain: &Drain, limits: &Limits, quiet: Duration) -> Duration {
+    let longest = if drain.has_begun() { LINGER.min(limits.drain_timeout / 2) } else { LINGER };
+    longest.saturating_sub(quiet)
+}
 
 /// When a drain finds nothing to do, what the reactor has not yet reported may still be waiting in the system: it gets this
 /// long to report it.

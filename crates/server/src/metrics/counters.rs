@@ -139,7 +139,7 @@ counters! {
     failed_replies,
     /// Errors that peers provoked on a datagram socket.
     peer_noise,
-    /// How often the thread of a listener was late by 100 ms or more, while sessions on byte streams were active: a call did
+    /// How often the thread of a listener was late by 100 ms or more, while sessions were active: a call did
     /// not let others run, or the machine was too busy.
     held_up,
     /// How often receiving stopped because too many calls were waiting.

@@ -37,6 +37,11 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     socket: Box<dyn DatagramSocket>,
     cx: &ServeContext,
 ) -> io::Result<u64> {
+    let shared = Arc::new(cx.clone());
+    // One task, which ends with this future: sessions have tasks of their own, and the loop asks for no time.
+    let mut clock = JoinSet::new();
+    let driver = Arc::clone(&shared);
+    clock.spawn(async move { driver.drive_clock().await });
     let (outgoing_sender, outgoing) = mpsc::channel(OUTGOING);
     let own = socket.local_addr();
     let mut this = Loop {
@@ -53,13 +58,13 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         sessions: JoinSet::new(),
         outgoing_sender,
         outgoing,
-        sender: DatagramSender::new(&cx.limits),
+        sender: DatagramSender::new(),
         drain: cx.drain.watch(),
         quiet_period: QuietPeriod::default(),
         late_batches: 0,
         closing: false,
         behind: Behind::new(&cx.stats),
-        cx: Arc::new(cx.clone()),
+        cx: shared,
     };
     let ended = tokio::select! {
         biased;

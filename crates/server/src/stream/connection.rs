@@ -3,14 +3,16 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
 use tokio::io::AsyncWrite as _;
 
-use super::linger::{linger, patience};
+use super::deadlines::Deadlines;
+use super::linger::linger;
 use super::read_buffer::{ReadBuffer, Unread};
+use crate::drain::linger_time;
 use crate::memory::{BudgetShare, WorkerBuffers};
-use crate::time::{DeadlineCheck, Since, TICK, Tick, TimerEntry, TimerWheel};
 use crate::{ServeContext, SessionEnd};
 
 /// After so many times [`LEAST`] bytes without a wait, a task lets others run; a short read counts as one.
@@ -27,20 +29,9 @@ pub(crate) struct Connection<'a> {
     unsent: Vec<u8>,
     /// How much of the replies is gone.
     written: usize,
-    timer: TimerEntry<'a>,
-    /// Since when there is nothing to do but to wait for the peer; meaningful while `waiting`.
-    waiting_since: Tick,
-    /// When the partial frame must be whole; 0 without one.
-    frame_deadline: Tick,
-    /// Since when the peer has taken nothing.
-    stuck_since: Since,
-    drain_seen: Since,
-    check: DeadlineCheck,
-    /// The deadline that it is for, but for its upper bits.
-    looked_for: u8,
+    deadlines: Deadlines<'a>,
     /// What may still be read before the task has to wait, or lets others run.
     budget: u16,
-    waiting: bool,
     served: bool,
     /// The peer has ended its sending.
     has_ended: bool,
@@ -60,15 +51,8 @@ impl<'a> Connection<'a> {
             encoder: stateful.then(|| Box::new(cx.framing.encoder(cx.limits.max_reply))),
             unsent: Vec::new(),
             written: 0,
-            timer: cx.timers.entry(),
-            waiting_since: 0,
-            frame_deadline: 0,
-            stuck_since: Since::NEVER,
-            drain_seen: Since::NEVER,
-            check: DeadlineCheck::default(),
-            looked_for: 0,
+            deadlines: Deadlines::new(&cx.timers),
             budget: TURN_BUDGET,
-            waiting: false,
             served: false,
             has_ended: false,
             counts: false,
@@ -77,21 +61,10 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn timers(&self) -> &'a TimerWheel {
-        &self.cx.timers
-    }
-
     /// Whether a peer that never pauses has had the grace of the drain.
     #[inline(always)]
     pub(crate) fn drain_is_over(&mut self) -> bool {
-        self.cx.drain.has_begun() && {
-            self.check.begin_anew();
-            let (now, timers) = (self.timers().now(), self.timers());
-            now >= self.drain_seen.begin(now) + timers.grace && {
-                self.drain_seen.set_right(timers);
-                now >= self.drain_seen.begin(now) + timers.grace
-            }
-        }
+        self.deadlines.drain_is_over(self.cx)
     }
 
     /// Whether it is time to let others run, after a turn of so many bytes.
@@ -140,7 +113,7 @@ impl<'a> Connection<'a> {
         let buffers = buffers_held.get_or_insert_with(|| WorkerBuffers::take(&self.cx.buffers));
         match self.read_buffer.poll_fill(task, &mut self.io, buffers, unread) {
             Poll::Ready(Ok(())) => {
-                if std::mem::take(&mut self.waiting) {
+                if self.deadlines.heard() {
                     self.budget = TURN_BUDGET;
                 }
                 self.has_ended = unread.new == 0;
@@ -166,63 +139,11 @@ impl<'a> Connection<'a> {
 
     #[inline(always)]
     fn wait(&mut self, task: &mut Context<'_>) -> Poll<SessionEnd> {
-        let now = self.timers().now();
-        if !self.waiting {
-            (self.waiting, self.waiting_since) = (true, now);
-        }
         if self.counts && self.count(task, 0) {
             return Poll::Ready(SessionEnd::OverBudget);
         }
-        if self.timer.is_armed(now) && !self.cx.drain.has_begun() {
-            return Poll::Pending;
-        }
-        self.wait_anew(task, now)
-    }
-
-    /// The entry has come due, or there was none.
-    #[cold]
-    fn wait_anew(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
-        let timers = self.timers();
-        self.waiting_since = timers.begun(self.waiting_since);
-        let (deadline, late) = match self.read_buffer.is_partial() {
-            true => {
-                self.frame_deadline = timers.begun(self.frame_deadline - timers.frame) + timers.frame;
-                (self.frame_deadline, SessionEnd::FrameTimeout)
-            }
-            false => (self.waiting_since + timers.idle, SessionEnd::IdleTimeout),
-        };
-        if !self.cx.drain.has_begun() {
-            let over = self.poll_late(task, now, deadline).map(|()| late);
-            // Asked again behind the entry: a session that is entered later is not woken by the drain.
-            if over.is_ready() || !self.cx.drain.has_begun() {
-                return over;
-            }
-        }
-        // What is quiet as long as a second look takes has nothing to say.
-        let patience = if self.served && !self.read_buffer.is_partial() { 0 } else { timers.grace };
-        self.drain_seen.set_right(timers);
-        let drained = self.drain_seen.begin(now) + patience;
-        let late = if drained <= deadline { SessionEnd::Drained } else { late };
-        self.poll_late(task, now, drained.min(deadline)).map(|()| late)
-    }
-
-    /// Ready once `deadline` is over and that is [believed](SecondLook::is_done): the wire was asked just now.
-    #[cold]
-    fn poll_late(&mut self, task: &mut Context<'_>, now: Tick, deadline: Tick) -> Poll<()> {
-        if std::mem::replace(&mut self.looked_for, deadline as u8) != deadline as u8 {
-            self.check.begin_anew();
-        }
-        if self.timer.poll(task.waker(), now, deadline).is_pending() {
-            return Poll::Pending;
-        }
-        // A tick is a turn of the reactor.
-        if self.check.has_begun() && self.timer.is_armed(now) {
-            return Poll::Pending;
-        }
-        match self.check.is_done(&self.cx.stats) {
-            true => Poll::Ready(()),
-            false => self.timer.poll(task.waker(), now, now + 1),
-        }
+        let answered = self.served && !self.read_buffer.is_partial();
+        self.deadlines.poll_peer(task, answered, self.cx)
     }
 
     /// Keeps what was left unread, and the buffers only if they are the worker's.
@@ -235,12 +156,8 @@ impl<'a> Connection<'a> {
         self.exchange_encoder(buffers);
         self.read_buffer.keep(unread, buffers);
         self.served |= served;
-        if self.read_buffer.is_partial() || self.frame_deadline != 0 {
-            self.frame_deadline = match self.read_buffer.is_partial() {
-                false => 0,
-                true if self.frame_deadline != 0 && !served => self.frame_deadline,
-                true => self.timers().now() + self.timers().frame,
-            };
+        if self.read_buffer.is_partial() || self.deadlines.has_frame() {
+            self.deadlines.set_frame(self.read_buffer.is_partial(), served, &self.cx.timers);
             self.counts = self.cx.memory_budget.is_some();
         }
         if unread.is_own {
@@ -327,29 +244,19 @@ impl<'a> Connection<'a> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
                 Poll::Ready(Ok(len)) => {
                     self.written += len;
-                    self.stuck_since = Since::NEVER;
+                    self.deadlines.taken();
                 }
-                Poll::Pending => return self.wait_for_room(task),
+                Poll::Pending => return self.deadlines.poll_room(task, self.cx).map(Err),
             }
         }
         match Pin::new(&mut self.io).poll_flush(task) {
-            Poll::Ready(Ok(())) => self.stuck_since = Since::NEVER,
+            Poll::Ready(Ok(())) => self.deadlines.taken(),
             Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
-            Poll::Pending => return self.wait_for_room(task),
+            Poll::Pending => return self.deadlines.poll_room(task, self.cx).map(Err),
         }
         out.clear();
         self.written = 0;
         Poll::Ready(Ok(()))
-    }
-
-    #[cold]
-    fn wait_for_room(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
-        let (now, timers) = (self.timers().now(), self.timers());
-        if !self.timer.is_armed(now) {
-            self.stuck_since.set_right(timers);
-        }
-        let since = self.stuck_since.begin(now);
-        self.poll_late(task, now, since + timers.write).map(|()| Err(SessionEnd::WriteTimeout))
     }
 
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
@@ -358,13 +265,11 @@ impl<'a> Connection<'a> {
             let replied = !buffers_held.as_ref().map_or(&self.unsent, |buffers| &buffers.out).is_empty();
             let finished = poll_fn(|task| self.poll_finish(task, &mut buffers_held)).await.is_ok();
             if finished && !self.has_ended {
-                let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && self.waiting && !replied;
-                let timers = self.timers();
-                let ticks = if idle { timers.now().saturating_sub(timers.begun(self.waiting_since)) } else { 0 };
-                let quiet = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+                let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && !replied;
+                let quiet = if idle { self.deadlines.quiet(&self.cx.timers) } else { Duration::ZERO };
                 buffers_held.take().into_iter().for_each(WorkerBuffers::give);
                 (self.read_buffer, self.memory) = Default::default();
-                linger(self.io, patience(self.cx, quiet), self.cx).await;
+                linger(self.io, linger_time(&self.cx.drain, &self.cx.limits, quiet), self.cx).await;
             }
         }
         buffers_held.into_iter().for_each(WorkerBuffers::give);

@@ -9,21 +9,14 @@ use swapwire_core::ByteStream;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::ServeContext;
-use crate::drain::{LINGER, LINGER_BYTES};
+use crate::drain::LINGER_BYTES;
 use crate::memory::WorkerBuffers;
 use crate::time::within;
 
-/// How long to linger with a peer that was `quiet` for so long: one that has been quiet has its replies. A drain that is
-/// short leaves less.
-pub(crate) fn patience(cx: &ServeContext, quiet: Duration) -> Duration {
-    let longest = if cx.drain.has_begun() { LINGER.min(cx.limits.drain_timeout / 2) } else { LINGER };
-    longest.saturating_sub(quiet)
-}
-
 /// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
 /// peer has not yet received. Behind the end of the input there is none, and dropping the stream does.
-pub(crate) async fn linger(mut io: Box<dyn ByteStream>, patience: Duration, cx: &ServeContext) {
-    let _ = within(patience, &cx.stats, async {
+pub(crate) async fn linger(mut io: Box<dyn ByteStream>, time: Duration, cx: &ServeContext) {
+    let _ = within(time, &cx.stats, async {
         io.shutdown().await?;
         let mut left = LINGER_BYTES;
         poll_fn(|task| {

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use swapwire_core::server::Replies;
 use swapwire_core::{Addr, ConnInfo, Framing, Handler, MessageStream, RecvError, Request, SendError};
-use tokio::time::Instant;
 
+use super::deadlines::Deadlines;
 use crate::context::PanicContext;
-use crate::drain::{DrainWatch, LINGER, QUIET};
+use crate::drain::LINGER;
 use crate::memory::BudgetShare;
 use crate::metrics::{Incident, Stats};
-use crate::time::{Deadlines, after, within};
+use crate::time::within;
 use crate::{ServeContext, SessionEnd};
 
 /// After so many errors in a row, other tasks run.
@@ -34,10 +34,7 @@ pub(crate) async fn serve_messages<H: Handler>(
     let mut conn = Connection {
         io,
         queue: Queue::default(),
-        stuck_since: None,
-        deadlines: Deadlines::new(limits),
-        drain: cx.drain.watch(),
-        drain_seen: None,
+        deadlines: Deadlines::new(&cx.timers),
         offences: 0,
         memory: BudgetShare::default(),
         beside: 0,
@@ -61,13 +58,8 @@ pub(crate) async fn serve_messages<H: Handler>(
             Err(end) => break end,
         }
         served = true;
-        if cx.drain.has_begun() {
-            conn.deadlines.begin_anew();
-            // A peer that never pauses has the grace of the drain, no more.
-            let seen = *conn.drain_seen.get_or_insert_with(Instant::now);
-            if seen.elapsed() >= limits.drain_grace {
-                break SessionEnd::Drained;
-            }
+        if conn.deadlines.drain_is_over(cx) {
+            break SessionEnd::Drained;
         }
         Stats::one(&cx.stats.messages);
         let asked = if lines { replies.answer_line(&message) } else { &*message };
@@ -123,10 +115,7 @@ impl Queue {
 struct Connection<'a> {
     io: Box<dyn MessageStream>,
     queue: Queue,
-    stuck_since: Option<Instant>,
-    deadlines: Deadlines,
-    drain: DrainWatch,
-    drain_seen: Option<Instant>,
+    deadlines: Deadlines<'a>,
     offences: u32,
     memory: BudgetShare,
     /// What its buffers take beside the queue.
@@ -138,8 +127,6 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Receives a message, sending the queued replies first.
     async fn recv(&mut self, into: &mut BytesMut, served: bool) -> Result<Option<usize>, SessionEnd> {
-        let limits = &*self.cx.limits;
-        let idle = after(Instant::now(), limits.idle_timeout);
         poll_fn(|cx| {
             ready!(self.poll_send(cx))?;
             for errors in 0.. {
@@ -148,7 +135,10 @@ impl Connection<'_> {
                     return Poll::Pending;
                 }
                 match self.io.poll_recv(cx, into) {
-                    Poll::Ready(Ok(len)) => return Poll::Ready(Ok(len)),
+                    Poll::Ready(Ok(len)) => {
+                        self.deadlines.heard();
+                        return Poll::Ready(Ok(len));
+                    }
                     Poll::Ready(Err(RecvError::TooLarge { len, .. })) => {
                         if self.is_offended(len) {
                             return Poll::Ready(Err(SessionEnd::BadFrame));
@@ -164,13 +154,7 @@ impl Connection<'_> {
             if self.keeps_too_much(cx) {
                 return Poll::Ready(Err(SessionEnd::OverBudget));
             }
-            let (mut deadline, mut late) = (idle, SessionEnd::IdleTimeout);
-            if self.drain.poll(cx) {
-                let seen = *self.drain_seen.get_or_insert_with(Instant::now);
-                deadline = Some(seen + if served { QUIET } else { limits.drain_grace });
-                late = SessionEnd::Drained;
-            }
-            self.deadlines.poll(cx, Instant::now(), deadline, self.cx).map(|()| Err(late))
+            self.deadlines.poll_peer(cx, served, self.cx).map(Err)
         })
         .await
     }
@@ -215,16 +199,13 @@ impl Connection<'_> {
                         Err(error) => self.cx.incidents.note(Incident::NotSent, 1, Some(self.peer), error),
                     }
                     queue.sent += 1;
-                    self.stuck_since = None;
+                    self.deadlines.taken();
                 }
                 Poll::Pending => {
                     if self.keeps_too_much(cx) {
                         return Poll::Ready(Err(SessionEnd::OverBudget));
                     }
-                    let now = Instant::now();
-                    let since = *self.stuck_since.get_or_insert(now);
-                    let deadline = after(since, self.cx.limits.write_timeout);
-                    return self.deadlines.poll(cx, now, deadline, self.cx).map(|()| Err(SessionEnd::WriteTimeout));
+                    return self.deadlines.poll_room(cx, self.cx).map(Err);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod byte_loop;
 mod connection;
+mod deadlines;
 mod linger;
 mod message_loop;
 mod read_buffer;

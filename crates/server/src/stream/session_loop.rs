@@ -4,19 +4,20 @@ use std::future::{Future as _, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Poll;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::FutureExt as _;
-use swapwire_core::{HandlerError, Link, Progress, SendError, Session, SessionFault, SessionGuard, SessionHandler};
-use tokio::time::Instant;
+use swapwire_core::{
+    HandlerError, Link, Progress, SendError, Session, SessionFault, SessionGuard, SessionHandler, Shape,
+};
 
-use super::linger::patience;
-use crate::drain::{LINGER, LINGER_BYTES};
+use crate::drain::{LINGER, LINGER_BYTES, linger_time};
 use crate::memory::BudgetShare;
 use crate::metrics::{Incident, Stats};
 use crate::tasks::let_go;
-use crate::time::{Deadlines, after, within};
-use crate::{Limits, ServeContext, SessionEnd};
+use crate::time::{Since, Tick, TimerEntry, within};
+use crate::{ServeContext, SessionEnd};
 
 /// Runs the handler to its end or a deadline, then flushes and closes the session.
 pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
@@ -27,9 +28,9 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
     Stats::add(&cx.stats.messages, guard.progress().messages);
     if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::OverBudget) {
         // Writing may take as long as it makes progress; the reading behind it only a little.
-        let mut watch = Watch::new(guard.progress());
-        let mut deadlines = Deadlines::new(&cx.limits);
-        let (begun, flushed) = (Instant::now(), AtomicBool::new(false));
+        let mut watch = ProgressWatch::new(guard.progress(), cx);
+        let mut begun = Since::at(cx.timers.now());
+        let flushed = AtomicBool::new(false);
         let mut close = pin!(async {
             let replied = guard.progress().unsent > 0;
             if let Err(SendError::Io(_)) = guard.flush().await {
@@ -37,8 +38,9 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             }
             flushed.store(true, Relaxed);
             if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {
-                let active_at = if replied { Instant::now() } else { active_at };
-                let _ = within(patience(cx, active_at.elapsed()), &cx.stats, guard.close(LINGER_BYTES)).await;
+                let quiet = if replied { Duration::ZERO } else { active_at.elapsed(&cx.timers) };
+                let time = linger_time(&cx.drain, &cx.limits, quiet);
+                let _ = within(time, &cx.stats, guard.close(LINGER_BYTES)).await;
             }
             None
         });
@@ -47,13 +49,15 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
                 return Poll::Ready(worse);
             }
             let progress = guard.progress();
-            watch.observe(progress);
+            let now = cx.timers.now();
+            watch.observe(progress, now);
             if memory.set(cx.memory_budget.as_ref(), progress.memory, task.waker()) {
                 return Poll::Ready(Some(SessionEnd::OverBudget));
             }
-            let deadline = watch.write_deadline(&cx.limits).or(after(begun, cx.limits.write_timeout));
-            let late = deadlines.poll(task, Instant::now(), deadline.filter(|_| !flushed.load(Relaxed)), cx);
-            late.map(|()| Some(SessionEnd::WriteTimeout))
+            if flushed.load(Relaxed) {
+                return Poll::Pending;
+            }
+            watch.poll_write(task, now, &mut begun).map(|()| Some(SessionEnd::WriteTimeout))
         })
         .await;
         if let (Some(worse), SessionEnd::Done | SessionEnd::Drained) = (worse, end) {
@@ -70,9 +74,8 @@ async fn run<H: SessionHandler>(
     guard: &SessionGuard,
     memory: &mut BudgetShare,
     cx: &ServeContext,
-) -> (SessionEnd, Instant) {
-    let mut watch = Watch::new(guard.progress());
-    let mut deadlines = Deadlines::new(&cx.limits);
+) -> (SessionEnd, Since) {
+    let mut watch = ProgressWatch::new(guard.progress(), cx);
     let mut refused = 0;
     let mut run = pin!(AssertUnwindSafe(handler.run(session)).catch_unwind());
     let end = poll_fn(|task| {
@@ -90,13 +93,13 @@ async fn run<H: SessionHandler>(
         if memory.set(cx.memory_budget.as_ref(), progress.memory, task.waker()) {
             return Poll::Ready(SessionEnd::OverBudget);
         }
-        watch.observe(progress);
+        let now = cx.timers.now();
+        watch.observe(progress, now);
         refused = note_refused(refused, guard, cx);
-        let (deadline, late) = watch.deadline(&cx.limits);
-        deadlines.poll(task, Instant::now(), deadline, cx).map(|()| late)
+        watch.poll(task, now)
     })
     .await;
-    watch.observe(guard.progress());
+    watch.observe(guard.progress(), cx.timers.now());
     note_refused(refused, guard, cx);
     (end, watch.active_at)
 }
@@ -140,53 +143,108 @@ fn end_of(result: Result<(), HandlerError>, guard: &SessionGuard, cx: &ServeCont
     }
 }
 
-/// Notes when a session's progress changed, as it is seen after each poll of its task.
-struct Watch {
+/// The deadlines of a session, by its progress as it is seen after each poll of its task.
+struct ProgressWatch<'a> {
+    cx: &'a ServeContext,
+    timer: TimerEntry<'a>,
     last: Progress,
-    active_at: Instant,
-    frame_at: Option<Instant>,
-    stuck_at: Option<Instant>,
+    active_at: Since,
+    frame_at: Since,
+    stuck_at: Since,
+    /// Ticks for which a deadline was put off, as the socket's loop had more to receive.
+    put_off: u8,
 }
 
-impl Watch {
-    fn new(progress: Progress) -> Self {
-        Self { last: progress, active_at: Instant::now(), frame_at: None, stuck_at: None }
+/// A datagram socket that is never empty puts a deadline off for so many ticks: a peer that floods it does not keep a
+/// session for ever.
+const MOST_PUT_OFF: u8 = 32;
+
+impl<'a> ProgressWatch<'a> {
+    fn new(progress: Progress, cx: &'a ServeContext) -> Self {
+        Self {
+            timer: TimerEntry::new(&cx.timers),
+            last: progress,
+            active_at: Since::at(cx.timers.now()),
+            frame_at: Since::NEVER,
+            stuck_at: Since::NEVER,
+            put_off: 0,
+            cx,
+        }
     }
 
-    fn observe(&mut self, now: Progress) {
-        if now == self.last {
+    #[inline]
+    fn observe(&mut self, progress: Progress, now: Tick) {
+        if progress == self.last {
             return;
         }
-        let at = Instant::now();
-        if (now.received, now.sent) != (self.last.received, self.last.sent) {
-            self.active_at = at;
+        if (progress.received, progress.sent) != (self.last.received, self.last.sent) {
+            self.active_at = Since::at(now);
         }
-        self.frame_at = match self.frame_at {
-            _ if !now.partial => None,
-            Some(begun) if now.messages == self.last.messages => Some(begun),
-            _ => Some(at),
-        };
-        self.stuck_at = match self.stuck_at {
-            _ if now.unsent == 0 => None,
-            Some(since) if now.sent == self.last.sent => Some(since),
-            _ => Some(at),
-        };
-        self.last = now;
+        if !progress.partial || progress.messages != self.last.messages {
+            self.frame_at = Since::NEVER;
+        }
+        if progress.partial {
+            self.frame_at.begin(now);
+        }
+        if progress.unsent == 0 || progress.sent != self.last.sent {
+            self.stuck_at = Since::NEVER;
+        }
+        if progress.unsent > 0 {
+            self.stuck_at.begin(now);
+        }
+        self.last = progress;
     }
 
-    fn write_deadline(&self, limits: &Limits) -> Option<Instant> {
-        after(self.stuck_at?, limits.write_timeout)
+    /// Ready when a deadline is over: with how the session ends.
+    #[inline]
+    fn poll(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
+        if self.timer.is_armed(now) {
+            return Poll::Pending;
+        }
+        self.poll_anew(task, now)
     }
 
-    fn deadline(&self, limits: &Limits) -> (Option<Instant>, SessionEnd) {
-        [
-            (self.write_deadline(limits), SessionEnd::WriteTimeout),
-            (self.frame_at.and_then(|at| after(at, limits.frame_timeout)), SessionEnd::FrameTimeout),
-            (after(self.active_at, limits.idle_timeout), SessionEnd::IdleTimeout),
+    /// The entry has come due, or there was none.
+    #[cold]
+    fn poll_anew(&mut self, task: &mut Context<'_>, now: Tick) -> Poll<SessionEnd> {
+        let wheel = &*self.cx.timers;
+        self.active_at.set_right(wheel);
+        self.frame_at.set_right(wheel);
+        self.stuck_at.set_right(wheel);
+        let (deadline, late) = [
+            (self.stuck_at.deadline(wheel.write), SessionEnd::WriteTimeout),
+            (self.frame_at.deadline(wheel.frame), SessionEnd::FrameTimeout),
+            (self.active_at.deadline(wheel.idle), SessionEnd::IdleTimeout),
         ]
         .into_iter()
-        .filter_map(|(deadline, late)| Some((deadline?, late)))
         .min_by_key(|(deadline, _)| *deadline)
-        .map_or((None, SessionEnd::IdleTimeout), |(deadline, late)| (Some(deadline), late))
+        .unwrap_or((Tick::MAX, SessionEnd::IdleTimeout));
+        self.poll_deadline(task, now, deadline).map(|()| late)
+    }
+
+    /// While the session is closed: ready when the peer has taken nothing for too long, since `begun` at the earliest.
+    fn poll_write(&mut self, task: &mut Context<'_>, now: Tick, begun: &mut Since) -> Poll<()> {
+        if self.timer.is_armed(now) {
+            return Poll::Pending;
+        }
+        let wheel = &*self.cx.timers;
+        begun.set_right(wheel);
+        self.stuck_at.set_right(wheel);
+        self.poll_deadline(task, now, self.stuck_at.or(*begun).deadline(wheel.write))
+    }
+
+    /// What one peer sent may wait in the socket behind what others sent.
+    fn poll_deadline(&mut self, task: &mut Context<'_>, now: Tick, deadline: Tick) -> Poll<()> {
+        if now < deadline {
+            self.put_off = 0;
+        } else if self.cx.capabilities.shape == Shape::Datagram
+            && self.put_off < MOST_PUT_OFF
+            && self.cx.stats.is_behind()
+        {
+            self.put_off += 1;
+            self.timer.put_off(task, now);
+            return Poll::Pending;
+        }
+        self.timer.poll(task, now, deadline, &self.cx.stats)
     }
 }

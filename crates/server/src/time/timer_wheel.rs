@@ -27,9 +27,34 @@ pub(crate) struct Since(Tick);
 impl Since {
     pub(crate) const NEVER: Self = Self(Tick::MAX);
 
+    pub(crate) fn at(tick: Tick) -> Self {
+        Self(tick)
+    }
+
+    /// This one; `other`, if it did not begin.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self.has_begun() { self } else { other }
+    }
+
+    /// When `timeout` is over; never, if it did not begin.
+    pub(crate) fn deadline(self, timeout: Tick) -> Tick {
+        self.0.saturating_add(timeout)
+    }
+
     /// As [`TimerWheel::begun`], if it began.
     pub(crate) fn set_right(&mut self, wheel_of: &TimerWheel) {
         self.0 = wheel_of.begun(self.0);
+    }
+
+    pub(crate) fn has_begun(self) -> bool {
+        self.0 != Tick::MAX
+    }
+
+    /// How long ago it began; no time at all, if it did not.
+    pub(crate) fn elapsed(mut self, wheel: &TimerWheel) -> Duration {
+        self.set_right(wheel);
+        let ticks = if self.has_begun() { wheel.now().saturating_sub(self.0) } else { 0 };
+        TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 
     /// When it began: `now`, unless it had before.
@@ -71,7 +96,7 @@ pub(crate) struct TimerWheel {
     /// See [`Limits::drain_grace`].
     pub(crate) grace: Tick,
     /// The shortest deadline: nobody is entered further ahead, so nobody need be moved nearer.
-    horizon: Tick,
+    pub(super) horizon: Tick,
     wheel: Mutex<Wheel>,
     /// At most [`JUMPS`].
     jumps: Mutex<Vec<Jump>>,
@@ -152,11 +177,6 @@ impl TimerWheel {
         self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a session that may come to wait.
-    pub(crate) fn entry(&self) -> TimerEntry<'_> {
-        TimerEntry { wheel_of: self, index: None, due: 0 }
-    }
-
     /// Drives the clock and wakes who is due, and everybody at a drain; the sessions of a wheel that is not driven wait for
     /// ever. Tells `late` when the clock was held up, and for how long: on a runtime of one thread, by a call that did not
     /// let others run. While nobody asks for the time, nobody notices.
@@ -227,7 +247,7 @@ impl TimerWheel {
         jumps.iter().find(|jump| jump.from == tick).map_or(tick, |jump| jump.to)
     }
 
-    /// Wakes everybody who has waited, due or not.
+    /// Wakes all that wait, due or not.
     fn wake_all(&self) {
         let all: Vec<Waker> = self.wheel().entries.iter().filter_map(|entry| entry.waker.clone()).collect();
         all.into_iter().for_each(Waker::wake);
@@ -266,47 +286,15 @@ impl Wheel {
     }
 }
 
-/// A session's entry in the wheel; dropping it removes it.
-#[derive(Debug)]
-pub(crate) struct TimerEntry<'a> {
-    wheel_of: &'a TimerWheel,
-    index: Option<u32>,
-    due: Tick,
-}
-
-impl TimerEntry<'_> {
-    /// Whether the task will be woken in time for every deadline that began since it was entered.
-    #[inline(always)]
-    pub(crate) fn is_armed(&self, now: Tick) -> bool {
-        now < self.due
-    }
-
-    /// Has the task woken at `deadline`, or earlier; whether the deadline is over by now. Costs a comparison, unless the
-    /// entry has come due. A task's waker must stay the same, as those of spawned tasks do.
-    #[inline(always)]
-    pub(crate) fn poll(&mut self, waker: &Waker, now: Tick, deadline: Tick) -> Poll<()> {
-        if now >= deadline {
-            return Poll::Ready(());
-        }
-        if now >= self.due || deadline < self.due {
-            self.enter(waker, deadline.min(now.saturating_add(self.wheel_of.horizon)));
-        }
-        Poll::Pending
-    }
-
+impl TimerWheel {
+    /// Enters a waker at `due` or the next tick, into the place `index` or a free one. Gives the place, and when it is due.
     #[cold]
-    fn enter(&mut self, waker: &Waker, due: Tick) {
-        let mut wheel = self.wheel_of.wheel();
-        let index = match self.index {
-            Some(index) => index,
-            None => match wheel.free.pop() {
-                Some(index) => index,
-                None => {
-                    wheel.entries.push(Entry { waker: None, due: 0 });
-                    u32::try_from(wheel.entries.len() - 1).unwrap_or(u32::MAX)
-                }
-            },
-        };
+    pub(super) fn enter(&self, index: Option<u32>, waker: &Waker, due: Tick) -> (u32, Tick) {
+        let mut wheel = self.wheel();
+        let index = index.or_else(|| wheel.free.pop()).unwrap_or_else(|| {
+            wheel.entries.push(Entry { waker: None, due: 0 });
+            u32::try_from(wheel.entries.len() - 1).unwrap_or(u32::MAX)
+        });
         let entry = &mut wheel.entries[index as usize];
         if entry.waker.is_none() {
             entry.waker = Some(waker.clone());
@@ -315,18 +303,15 @@ impl TimerEntry<'_> {
         let due = due.max(wheel.swept + 1);
         wheel.enter(index, due);
         drop(wheel);
-        self.wheel_of.control.wake_if_stopped();
-        (self.index, self.due) = (Some(index), due);
+        self.control.wake_if_stopped();
+        (index, due)
     }
-}
 
-impl Drop for TimerEntry<'_> {
-    fn drop(&mut self) {
-        if let Some(index) = self.index {
-            let mut wheel = self.wheel_of.wheel();
-            wheel.entries[index as usize].waker = None;
-            wheel.free.push(index);
-        }
+    /// Frees a place.
+    pub(super) fn leave(&self, index: u32) {
+        let mut wheel = self.wheel();
+        wheel.entries[index as usize].waker = None;
+        wheel.free.push(index);
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
+use crate::time::TimerEntry;
 
 async fn wait(wheel: &TimerWheel, deadline: Tick) {
-    let mut entry = wheel.entry();
-    poll_fn(|task| entry.poll(task.waker(), wheel.now(), deadline)).await;
+    let mut entry = TimerEntry::new(wheel);
+    poll_fn(|task| entry.poll_time(task.waker(), wheel.now(), deadline)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,9 +49,9 @@ async fn everybody_is_woken_by_a_drain_and_nobody_waits_for_no_deadline() {
     let woken = tokio::spawn({
         let (wheel, drain) = (Arc::clone(&wheel), drain.clone());
         async move {
-            let mut entry = wheel.entry();
+            let mut entry = TimerEntry::new(&wheel);
             poll_fn(|task| {
-                assert!(entry.poll(task.waker(), wheel.now(), wheel.now() + wheel.idle).is_pending());
+                assert!(entry.poll_time(task.waker(), wheel.now(), wheel.now() + wheel.idle).is_pending());
                 if drain.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
@@ -181,19 +182,19 @@ async fn a_seat_that_is_used_again_has_its_own_deadline() {
         for second in [first + BUCKETS as Tick, 5, 7_000] {
             let wheel = &driven.wheel;
             let waker = futures::task::noop_waker();
-            let mut entries: Vec<_> = (0..10).map(|_| wheel.entry()).collect();
+            let mut entries: Vec<_> = (0..10).map(|_| TimerEntry::new(wheel)).collect();
             for entry in &mut entries {
-                assert!(entry.poll(&waker, wheel.now(), wheel.now() + first).is_pending());
+                assert!(entry.poll_time(&waker, wheel.now(), wheel.now() + first).is_pending());
             }
             let known = wheel.wheel().entries.len();
             drop(entries);
             let begun = Instant::now();
             let mut polls = 0;
             let deadline = wheel.now() + second;
-            let mut entry = wheel.entry();
+            let mut entry = TimerEntry::new(wheel);
             poll_fn(|task| {
                 polls += 1;
-                entry.poll(task.waker(), wheel.now(), deadline)
+                entry.poll_time(task.waker(), wheel.now(), deadline)
             })
             .await;
             let ticks = begun.elapsed().as_millis() / TICK.as_millis();
@@ -213,11 +214,11 @@ async fn a_seat_can_be_moved_nearer() {
     let driven = Driven::new(&Limits::default()).await;
     let wheel = &driven.wheel;
     let (begun, mut near) = (Instant::now(), false);
-    let mut entry = wheel.entry();
+    let mut entry = TimerEntry::new(wheel);
     poll_fn(|task| {
         let now = wheel.now();
         let deadline = if std::mem::replace(&mut near, true) { 10 } else { 1000 };
-        let polled = entry.poll(task.waker(), now, deadline);
+        let polled = entry.poll_time(task.waker(), now, deadline);
         if deadline == 1000 {
             task.waker().wake_by_ref();
         }
