@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use swapwire_core::OptionValue;
+use swapwire_core::{OptionValue, unescape};
 
 /// A count, at least 1: `64`, `10k` (10,000), `10M`.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
@@ -52,28 +52,10 @@ pub(crate) fn chance(text: &str) -> Result<f64, String> {
 /// Bytes as a text in which `\n`, `\r`, `\t`, `\0`, `\\` and `\xHH` stand for one byte each.
 pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     const HELP: &str = r"after a backslash write n, r, t, 0, \ or xHH";
-    let mut all = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            all.push(byte);
-            continue;
-        }
-        all.push(match rest.next().ok_or(HELP)? {
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'0' => 0,
-            b'\\' => b'\\',
-            b'x' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                let value = digit().zip(digit()).map(|(high, low)| high * 16 + low).ok_or(HELP)?;
-                u8::try_from(value).map_err(|_| HELP)?
-            }
-            _ => return Err(HELP.to_owned()),
-        });
+    match unescape(text).ok_or(HELP)? {
+        none if none.is_empty() => Err("write at least one byte".to_owned()),
+        all => Ok(Bytes(all)),
     }
-    if all.is_empty() { Err("write at least one byte".to_owned()) } else { Ok(Bytes(all)) }
 }
 
 /// At least one byte.

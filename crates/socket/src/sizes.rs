@@ -50,21 +50,8 @@ impl Buffers {
     /// # Errors
     /// The system's, about one that was asked for.
     pub fn apply(self, socket: &SockRef<'_>) -> io::Result<()> {
-        match self.recv {
-            Some(Wanted::Asked(size)) => socket.set_recv_buffer_size(size.min(LARGEST))?,
-            Some(Wanted::Usual(size)) if recv_buffer(socket)? < size => {
-                let _ = socket.set_recv_buffer_size(size);
-            }
-            _ => {}
-        }
-        match self.send {
-            Some(Wanted::Asked(size)) => socket.set_send_buffer_size(size.min(LARGEST))?,
-            Some(Wanted::Usual(size)) if send_buffer(socket)? < size => {
-                let _ = socket.set_send_buffer_size(size);
-            }
-            _ => {}
-        }
-        Ok(())
+        set(self.recv, || recv_buffer(socket), |size| socket.set_recv_buffer_size(size))?;
+        set(self.send, || send_buffer(socket), |size| socket.set_send_buffer_size(size))
     }
 
     /// Logs what the system cut of them for a socket bound to `place`.
@@ -89,6 +76,21 @@ impl Buffers {
             drop(told);
             self.tell_bound(place, socket);
         }
+    }
+}
+
+fn set(
+    wanted: Option<Wanted>,
+    given: impl Fn() -> io::Result<usize>,
+    set: impl Fn(usize) -> io::Result<()>,
+) -> io::Result<()> {
+    match wanted {
+        Some(Wanted::Asked(size)) => set(size.min(LARGEST)),
+        Some(Wanted::Usual(size)) if given()? < size => {
+            let _ = set(size);
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

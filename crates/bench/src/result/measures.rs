@@ -1,8 +1,24 @@
 //! What one round says.
 
-use crate::{Round, Spectrum, Usage};
+use super::{Faults, Round, Spectrum, Usage};
 
 impl Round {
+    /// Adds what is counted in `other`. When it was, its timeline and what was used stay.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.warmup_requests += other.warmup_requests;
+        self.answered += other.answered;
+        self.messages += other.messages;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.latency.merge(&other.latency);
+        self.first_reply.merge(&other.first_reply);
+        self.connect.merge(&other.connect);
+        self.lag.merge(&other.lag);
+        self.reconnects += other.reconnects;
+        self.faults.add(&other.faults);
+    }
+
     /// Right replies per second; `None` if it took no time.
     pub(crate) fn messages_per_s(&self) -> Option<f64> {
         per_second(self.messages as f64, self.elapsed_s)
@@ -47,6 +63,28 @@ impl Round {
     /// Their share of all; `None` without requests.
     pub(crate) fn loss(&self) -> Option<f64> {
         (self.requests > 0).then(|| self.unanswered() as f64 / self.requests as f64)
+    }
+}
+
+impl Faults {
+    /// Adds all of `other`. What one of them could not see, the sum has from the other.
+    fn add(&mut self, other: &Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+        };
+        self.wrong += other.wrong;
+        self.lost += other.lost;
+        self.late += other.late;
+        self.duplicated = sum(self.duplicated, other.duplicated);
+        self.reordered = sum(self.reordered, other.reordered);
+        self.unsent += other.unsent;
+        self.broken += other.broken;
+        self.client_drops = sum(self.client_drops, other.client_drops);
+        self.server_drops = sum(self.server_drops, other.server_drops);
+        for (kind, count) in &other.errors {
+            *self.errors.entry(kind.clone()).or_default() += count;
+        }
     }
 }
 

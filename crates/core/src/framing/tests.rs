@@ -268,6 +268,8 @@ fn text_forms_round_trip() {
         "fixed",
         "delimiter:",
         "delimiter:\\q",
+        "delimiter:\\x+f",
+        "delimiter:\\x1",
         "chunks:1",
     ] {
         assert!(text.parse::<Framing>().is_err(), "{text}");

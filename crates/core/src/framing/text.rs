@@ -92,9 +92,10 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
             b'\\' => b'\\',
             b'"' | b'\'' => code,
             b'x' => {
-                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
+                let byte = (digit(0)? << 4) | digit(1)?;
                 rest = &rest[2..];
-                u8::from_str_radix(digits, 16).ok()?
+                byte as u8
             }
             _ => return None,
         });

@@ -1,11 +1,10 @@
 //! What one thread of the generator counts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Faults, Round, Spectrum};
+use crate::Round;
 
 /// Steps of a timeline at most; longer ones get coarser.
 const STEPS: usize = 2048;
@@ -44,26 +43,15 @@ pub(crate) struct Begun {
 /// Counters and histograms.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    pub(crate) requests: u64,
-    /// Begun before the measured part.
-    pub(crate) warmup_requests: u64,
+    /// What is added up over all threads.
+    pub(crate) round: Round,
     /// When the first measured request was begun, or due.
     pub(crate) first: Option<Instant>,
-    pub(crate) answered: u64,
-    pub(crate) messages: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) latency: Spectrum,
-    pub(crate) first_reply: Spectrum,
-    pub(crate) connect: Spectrum,
-    pub(crate) lag: Spectrum,
-    pub(crate) faults: Faults,
-    pub(crate) reconnects: u64,
     /// Right replies, measured or not.
     pub(crate) replies: u64,
     /// When the last right reply of the measured part came.
     pub(crate) last: Option<Instant>,
-    timeline: Vec<u64>,
+    /// Of the timeline.
     step: Duration,
     /// The step of the last mark: where it begins and ends, and its place in the timeline.
     marked: (Duration, Duration, usize),
@@ -71,41 +59,23 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new(step: Duration) -> Self {
-        Self {
-            requests: 0,
-            warmup_requests: 0,
-            first: None,
-            answered: 0,
-            messages: 0,
-            bytes_sent: 0,
-            bytes_received: 0,
-            latency: Spectrum::new(),
-            first_reply: Spectrum::new(),
-            connect: Spectrum::new(),
-            lag: Spectrum::new(),
-            faults: Faults::default(),
-            reconnects: 0,
-            replies: 0,
-            last: None,
-            timeline: Vec::new(),
-            step,
-            marked: (Duration::ZERO, Duration::ZERO, 0),
-        }
+        let marked = (Duration::ZERO, Duration::ZERO, 0);
+        Self { round: Round::default(), first: None, replies: 0, last: None, step, marked }
     }
 
     /// A right reply of `len` bytes came at `now`.
     pub(crate) fn right(&mut self, begun: Begun, len: usize, now: Instant, window: Option<&Window>) {
         self.replies += 1;
         if begun.measured {
-            self.answered += 1;
-            let spectrum = if begun.first { &mut self.first_reply } else { &mut self.latency };
+            self.round.answered += 1;
+            let spectrum = if begun.first { &mut self.round.first_reply } else { &mut self.round.latency };
             spectrum.record(now.saturating_duration_since(begun.at));
         }
         if let Some(window) = window
             && window.holds(now)
         {
-            self.messages += 1;
-            self.bytes_received += len as u64;
+            self.round.messages += 1;
+            self.round.bytes_received += len as u64;
             self.last = Some(now);
             self.mark(now - window.begin);
         }
@@ -114,53 +84,46 @@ impl Tally {
     fn mark(&mut self, at: Duration) {
         let (begin, end, place) = self.marked;
         if at >= begin && at < end {
-            self.timeline[place] += 1;
+            self.round.timeline[place] += 1;
             return;
         }
         let mut step = (at.as_nanos() / self.step.as_nanos().max(1)) as usize;
         while step >= STEPS {
-            self.timeline = self.timeline.chunks(2).map(|pair| pair.iter().sum()).collect();
-            self.step *= 2;
+            self.coarsen();
             step /= 2;
         }
-        if step >= self.timeline.len() {
-            self.timeline.resize(step + 1, 0);
+        if step >= self.round.timeline.len() {
+            self.round.timeline.resize(step + 1, 0);
         }
-        self.timeline[step] += 1;
+        self.round.timeline[step] += 1;
         let begin = self.step * u32::try_from(step).unwrap_or(u32::MAX);
         self.marked = (begin, begin + self.step, step);
     }
 
+    /// Makes one step of each two.
+    fn coarsen(&mut self) {
+        self.round.timeline = self.round.timeline.chunks(2).map(|pair| pair.iter().sum()).collect();
+        self.step *= 2;
+    }
+
     /// Counts an error by its kind.
     pub(crate) fn error(&mut self, kind: String) {
-        let errors = &mut self.faults.errors;
+        let errors = &mut self.round.faults.errors;
         let kind = if errors.len() >= KINDS && !errors.contains_key(&kind) { "others".to_owned() } else { kind };
         *errors.entry(kind).or_default() += 1;
     }
 
     /// Adds the counts of another thread to `round`.
     pub(crate) fn add_to(mut self, round: &mut Round) {
-        round.requests += self.requests;
-        round.warmup_requests += self.warmup_requests;
-        round.answered += self.answered;
-        round.messages += self.messages;
-        round.bytes_sent += self.bytes_sent;
-        round.bytes_received += self.bytes_received;
-        round.latency.merge(&self.latency);
-        round.first_reply.merge(&self.first_reply);
-        round.connect.merge(&self.connect);
-        round.lag.merge(&self.lag);
-        round.reconnects += self.reconnects;
-        round.faults.add(&self.faults);
+        round.add(&self.round);
         let step = Duration::from_secs_f64(round.timeline_step_s);
         while self.step < step {
-            self.timeline = self.timeline.chunks(2).map(|pair| pair.iter().sum()).collect();
-            self.step *= 2;
+            self.coarsen();
         }
-        if round.timeline.len() < self.timeline.len() {
-            round.timeline.resize(self.timeline.len(), 0);
+        if round.timeline.len() < self.round.timeline.len() {
+            round.timeline.resize(self.round.timeline.len(), 0);
         }
-        for (sum, count) in round.timeline.iter_mut().zip(&self.timeline) {
+        for (sum, count) in round.timeline.iter_mut().zip(&self.round.timeline) {
             *sum += count;
         }
     }
@@ -168,29 +131,6 @@ impl Tally {
     /// The step of the timeline.
     pub(crate) fn step(&self) -> Duration {
         self.step
-    }
-}
-
-impl Faults {
-    /// Adds all of `other`. What one of them could not see, the sum has from the other.
-    pub(crate) fn add(&mut self, other: &Self) {
-        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
-            (None, None) => None,
-            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
-        };
-        self.wrong += other.wrong;
-        self.lost += other.lost;
-        self.late += other.late;
-        self.duplicated = sum(self.duplicated, other.duplicated);
-        self.reordered = sum(self.reordered, other.reordered);
-        self.unsent += other.unsent;
-        self.broken += other.broken;
-        self.client_drops = sum(self.client_drops, other.client_drops);
-        self.server_drops = sum(self.server_drops, other.server_drops);
-        let errors: &mut BTreeMap<String, u64> = &mut self.errors;
-        for (kind, count) in &other.errors {
-            *errors.entry(kind.clone()).or_default() += count;
-        }
     }
 }
 
@@ -218,7 +158,7 @@ mod tests {
     fn endless_kinds_of_errors_are_bounded() {
         let mut tally = Tally::new(Duration::from_secs(1));
         (0..1000).for_each(|n| tally.error(n.to_string()));
-        assert_eq!(tally.faults.errors.len(), KINDS + 1);
-        assert_eq!(tally.faults.errors.values().sum::<u64>(), 1000);
+        assert_eq!(tally.round.faults.errors.len(), KINDS + 1);
+        assert_eq!(tally.round.faults.errors.values().sum::<u64>(), 1000);
     }
 }

@@ -66,8 +66,8 @@ pub(crate) async fn run(job: Arc<Job>, shared: Arc<Shared>, index: usize, place:
     }
     let state = &mut shared.lock().state;
     let unsent = requester.backlog(state);
-    state.tally.requests += unsent;
-    state.tally.faults.unsent += unsent;
+    state.tally.round.requests += unsent;
+    state.tally.round.faults.unsent += unsent;
 }
 
 /// Why there is no connection, or no more.
@@ -85,7 +85,7 @@ async fn open(job: &Job, endpoint: &Endpoint, shared: &Shared) -> Result<Link, U
     let line = |why: String| Unopened { kind: why.clone(), why };
     match timeout(patience, job.registry.connect(endpoint)).await {
         Ok(Ok(link)) => {
-            shared.lock().state.tally.connect.record(begun.elapsed());
+            shared.lock().state.tally.round.connect.record(begun.elapsed());
             Ok(link)
         }
         Ok(Err(error)) if ports::are_used_up(&error, local_ports()) => Err(Unopened {
@@ -101,7 +101,7 @@ fn opening_done(shared: &Shared, again: bool) {
     let inner = &mut *shared.lock();
     if again {
         let measured = inner.state.window.is_some_and(|window| window.holds(Instant::now()));
-        inner.state.tally.reconnects += u64::from(measured);
+        inner.state.tally.round.reconnects += u64::from(measured);
     } else {
         inner.open += 1;
         shared.opened.notify_one();

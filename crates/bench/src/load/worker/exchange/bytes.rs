@@ -171,7 +171,7 @@ impl<'a> Bytes<'a> {
     /// The wire is gone, and with it the requests under way.
     fn broken(&mut self, kind: String, state: &mut State) -> End {
         let lost = self.under_way.drain(..).filter(|(begun, _)| begun.measured).count();
-        state.tally.faults.broken += lost as u64;
+        state.tally.round.faults.broken += lost as u64;
         End::Broken(kind)
     }
 

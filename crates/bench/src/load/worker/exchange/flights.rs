@@ -81,11 +81,13 @@ impl Flights {
                     let right = !truncated && requester.job.payload.is_right(asked, reply);
                     requester.reply(begun, right, reply.len(), now, state);
                 }
-                None => state.tally.faults.wrong += u64::from(state.window.is_some_and(|window| window.holds(now))),
+                None => {
+                    state.tally.round.faults.wrong += u64::from(state.window.is_some_and(|window| window.holds(now)))
+                }
             },
             Self::Identified { slots, free, lost, newest } => {
                 let Some((slot, number, digits)) = Payload::answers(reply) else {
-                    state.tally.faults.wrong += 1;
+                    state.tally.round.faults.wrong += 1;
                     return;
                 };
                 let same = |asked: &Asked| asked.slot == slot && asked.number & mask(digits) == number;
@@ -95,7 +97,7 @@ impl Flights {
                 {
                     *place = None;
                     free.push(slot);
-                    let faults = &mut state.tally.faults;
+                    let faults = &mut state.tally.round.faults;
                     if newest.is_some_and(|newest| asked.number < newest) && begun.measured {
                         *faults.reordered.get_or_insert_default() += 1;
                     }
@@ -104,9 +106,9 @@ impl Flights {
                     requester.reply(begun, right, reply.len(), now, state);
                 } else if let Some(at) = lost.iter().position(|(asked, _)| same(asked)) {
                     let measured = lost.remove(at).is_some_and(|(_, measured)| measured);
-                    state.tally.faults.late += u64::from(measured);
+                    state.tally.round.faults.late += u64::from(measured);
                 } else if state.window.is_some_and(|window| window.holds(now)) {
-                    *state.tally.faults.duplicated.get_or_insert_default() += 1;
+                    *state.tally.round.faults.duplicated.get_or_insert_default() += 1;
                 }
             }
         }

@@ -89,7 +89,7 @@ impl<'a> Messages<'a> {
     /// Counts what the system dropped of what was sent here, at the end of the connection.
     pub(crate) fn note_drops(&self, shared: &Shared) {
         if let Some(drops) = self.io.drops() {
-            *shared.lock().state.tally.faults.client_drops.get_or_insert(0) += u64::from(drops);
+            *shared.lock().state.tally.round.faults.client_drops.get_or_insert(0) += u64::from(drops);
         }
     }
 
@@ -174,7 +174,7 @@ impl<'a> Messages<'a> {
     }
 
     fn broken(&mut self, kind: String, state: &mut State) -> End {
-        state.tally.faults.broken += self.flights.drop_all();
+        state.tally.round.faults.broken += self.flights.drop_all();
         End::Broken(kind)
     }
 }

@@ -82,17 +82,17 @@ impl Requester {
         if self.schedule.is_some() {
             self.scheduled += 1;
             if measured && !self.blocked {
-                state.tally.lag.record(now - at);
+                state.tally.round.lag.record(now - at);
             }
         }
         let asked = Asked { slot, number: self.number, size: self.job.sizes.draw(&mut self.random) };
         if measured {
             let tally = &mut state.tally;
-            tally.requests += 1;
-            tally.bytes_sent += asked.size as u64;
+            tally.round.requests += 1;
+            tally.round.bytes_sent += asked.size as u64;
             tally.first = Some(tally.first.map_or(at, |first| first.min(at)));
         } else {
-            state.tally.warmup_requests += 1;
+            state.tally.round.warmup_requests += 1;
         }
         let first = self.begun_here == 0;
         self.number += 1;
@@ -107,14 +107,14 @@ impl Requester {
             let window = state.window;
             state.tally.right(begun, len, now, window.as_ref());
         } else {
-            state.tally.faults.wrong += u64::from(begun.measured);
+            state.tally.round.faults.wrong += u64::from(begun.measured);
         }
     }
 
     /// A request was not answered in time.
     pub(crate) fn lost(&mut self, begun: Begun, state: &mut State) {
         self.answered_here += 1;
-        state.tally.faults.lost += u64::from(begun.measured);
+        state.tally.round.faults.lost += u64::from(begun.measured);
     }
 
     /// Whether this wire has done its part and a new one is due.
