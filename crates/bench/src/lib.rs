@@ -1,16 +1,16 @@
 //! Load generation over any swapwire transport, and numbers from it that can be believed.
 //!
 //! A [`Plan`] names targets, loads and conditions; [`Plan::run`] measures them in interleaved rounds and gives a [`Run`]: a
-//! plain value that is written to JSON and read again, tabulated, drawn and compared. The command `swapwire bench` is a
-//! thin skin over this crate.
+//! plain value that is written to JSON and read again, tabulated, drawn and compared. The command `swapwire bench` only
+//! reads flags and prints what this crate gives.
 //!
-//! Who is measured is anybody who answers requests with replies: it need not be a swapwire server.
+//! A target is any server that answers requests with replies: it need not be a swapwire server.
 //!
 //! # What a latency is
-//! In a closed loop ([`Load::rate`] is `None`) each connection keeps [`Load::pipeline`] requests under way, and a latency runs
-//! from handing the request over to having its whole reply. In an open loop requests have intended times, from a schedule
-//! that does not wait for replies, and a latency runs from the *intended* time: a server that stalls shows all the waiting
-//! it caused (no coordinated omission).
+//! In a closed loop ([`Load::rate`] is `None`) each connection keeps [`Load::pipeline`] requests under way, and a latency
+//! runs from handing the request over to having its whole reply. In an open loop requests have intended times, from a
+//! schedule that does not wait for replies, and a latency runs from the *intended* time: a server that stalls shows all the
+//! waiting it caused (no coordinated omission).
 
 mod analysis;
 mod load;

@@ -14,9 +14,9 @@
 //!
 //! # Cancel safety
 //!
-//! Every async method says under this heading whether the future may be dropped before it is done. The house rule:
-//! receiving is cancel safe, because partial frames live in the session; a message that was handed over goes out whole
-//! or the session is dead.
+//! Every async method says under this heading whether the future may be dropped before it is done. The rule:
+//! receiving is cancel safe, because partial frames stay in the session; a message that was handed over is sent whole, or
+//! the session is over.
 //!
 //! # Features
 //!

@@ -26,7 +26,7 @@ const MAX_REPLY: usize = 1 << 20;
 /// ```
 ///
 /// # Errors
-/// What the handler gives up with; [`Replaced`](crate::server::Replaced) if it puts another reply in the place of the one
+/// The error of the handler; [`Replaced`](crate::server::Replaced) if it puts another reply in the place of the one
 /// it is lent, as a server fails that call.
 ///
 /// # Cancel safety

@@ -23,14 +23,14 @@ static PATTERN: [u8; CYCLE + MAX_ANSWER.next_multiple_of(LINE)] = pattern();
 /// Generates characters, in the pattern that RFC 864 calls popular: lines of 72 printable characters, each line one
 /// character further.
 ///
-/// On a stream ([`SessionHandler`]) it speaks first and goes on until the peer ends its sending or leaves, or the
-/// server drains; what the peer sends is thrown away. No framing: the lines have their own endings, and one piece holds
+/// On a stream ([`SessionHandler`]) it sends first and goes on until the peer ends its sending or leaves, or the
+/// server drains; what the peer sends is discarded. No framing: the lines have their own endings, and one piece holds
 /// many of them.
 ///
 /// On a datagram socket ([`Handler`]) it answers each message, even an empty one, with 0 to 512 characters, from the
 /// beginning of some line; how many looks random but is no secret. Fewer where the reply's limit is lower.
 ///
-/// It [amplifies](Handler::amplifies): whoever forges a sender's address makes it send to that address.
+/// It [amplifies](Handler::amplifies): a client that forges a sender's address makes it send to that address.
 ///
 /// # Bounds
 /// The session's queue; while the peer does not read, it waits.
@@ -40,7 +40,7 @@ static PATTERN: [u8; CYCLE + MAX_ANSWER.next_multiple_of(LINE)] = pattern();
 /// socket, the reply was refused.
 ///
 /// # Cancel safety
-/// A dropped session ends between two pieces, or is dead.
+/// A dropped session ends between two pieces, or breaks.
 ///
 /// # Example
 /// ```

@@ -1,4 +1,4 @@
-//! A room in which everybody hears everybody else.
+//! A room whose members receive each other's messages.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,17 +15,17 @@ use swapwire_core::{ErrorClass, HandlerError, SendError, Session, SessionHandler
 /// such as lines) and datagram sockets mixed. All members receive the messages in the same order.
 ///
 /// A message is text: a line ending at its end is cut off, and control characters in it, except tabs, become spaces, so
-/// that nobody writes lines in another's name. An empty message goes to nobody; on a datagram socket, it serves to
-/// join.
+/// that no member can write lines in another's name. An empty message goes to no member; on a datagram socket, it serves
+/// to join.
 ///
-/// It [amplifies](SessionHandler::amplifies): whoever forges a sender's address makes that address a member, until the
+/// It [amplifies](SessionHandler::amplifies): a client that forges a sender's address makes that address a member, until the
 /// session's idle time is over.
 ///
 /// # Bounds
 /// * A room has at most 1,024 members ([`Chat::with_capacity`] for another number); the next one is told that the room
 ///   is full, and its session ends.
 /// * A member that reads slowly has what its session's queue holds. While the queue is full, messages to this member
-///   are dropped and counted ([`Chat::dropped`]); nobody waits for it, and it stays in the room.
+///   are dropped and counted ([`Chat::dropped`]); the other members do not wait for it, and it stays in the room.
 ///
 /// # Errors
 /// A session ends with an error if its connection fails or its bytes make no message.
@@ -187,11 +187,11 @@ struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// Under the lock, so that everybody hears everything in the same order; nothing here waits.
+    /// Under the lock, so that all members receive all messages in the same order; nothing here waits.
     fn tell_others(&self, line: &[u8]) {
         for (_, member) in self.room.lock().sessions.iter().filter(|(id, _)| **id != self.id) {
             match member.try_send(line) {
-                // Who has closed is about to leave.
+                // A session that has closed is about to leave.
                 Ok(()) | Err(TrySendError::Failed(SendError::Closed)) => {}
                 Err(_) => {
                     self.room.dropped.fetch_add(1, Relaxed);

@@ -11,7 +11,7 @@ use crate::clock::unix_seconds;
 /// Tells the date and time as a line of ASCII, `Sunday, November 22, 2026 18:30:00-UTC` and CR LF: the first form that
 /// RFC 867 suggests.
 ///
-/// On a stream ([`SessionHandler`]) it speaks first and ends the session; what the peer sends is not read. No framing:
+/// On a stream ([`SessionHandler`]) it sends first and ends the session; what the peer sends is not read. No framing:
 /// the line has its own ending. On a datagram socket ([`Handler`]) it answers each message, even an empty one.
 ///
 /// Bound: in the years 0 to 9999 the line has at most 44 bytes, less than what datagram peers of unproven address may

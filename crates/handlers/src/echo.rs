@@ -5,7 +5,7 @@ use swapwire_core::{Handler, HandlerError, Input, Reply, Request};
 /// Answers each message with itself (RFC 862).
 ///
 /// A reply is as long as its request; any slicing of a stream gives the same output ([`Input::AnySlicing`]). Two such
-/// services on datagram sockets answer each other for ever once somebody forges a first datagram: keep it from
+/// services on datagram sockets answer each other for ever after one forged datagram: keep it from
 /// untrusted networks there.
 ///
 /// # Errors

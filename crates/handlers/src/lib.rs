@@ -11,9 +11,9 @@
 //! | `chat` | [`Chat`] | each message goes to all others | the same |
 //!
 //! The first three answer messages and are [`Handler`](swapwire_core::Handler)s for every wire. `chargen`, `daytime`
-//! and `time` speak first on a stream and answer on a datagram socket, so each is a
-//! [`SessionHandler`](swapwire_core::SessionHandler) for the one and a `Handler` for the other; who serves them joins
-//! the two.
+//! and `time` send first on a stream and answer on a datagram socket, so each is a
+//! [`SessionHandler`](swapwire_core::SessionHandler) for the one and a `Handler` for the other; a server joins the
+//! two.
 //!
 //! Each has a `NAME`, by which an operator calls it, and a one-line `DESCRIPTION`.
 

@@ -12,7 +12,7 @@ const FROM_1900_TO_1970: i64 = 2_208_988_800;
 
 /// Tells the time as seconds since 1900-01-01 00:00:00 UTC: four bytes, most significant first (RFC 868).
 ///
-/// On a stream ([`SessionHandler`]) it speaks first and ends the session; what the peer sends is not read. On a
+/// On a stream ([`SessionHandler`]) it sends first and ends the session; what the peer sends is not read. On a
 /// datagram socket ([`Handler`]) it answers each message, even an empty one. The number begins again at 0 in February
 /// 2036.
 ///

@@ -85,7 +85,7 @@ impl<H> Layer<H> for RateLayer {
 #[derive(Clone, Debug)]
 pub struct Rate<H> {
     inner: H,
-    /// Who waits for a token waits with the lock, so that the others queue behind it, in order.
+    /// The call that waits for a token holds the lock, so that the others queue behind it, in order.
     bucket: Arc<Mutex<Bucket>>,
     settings: RateLayer,
 }

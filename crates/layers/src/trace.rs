@@ -25,7 +25,7 @@ impl<H> Layer<H> for TraceLayer {
 /// same fields, recorded at its end: `bytes_in` and `bytes_out` as on the wire (what is still queued included),
 /// `messages` received. What a peer sent is never recorded, and so neither is the text of an error, which may quote it.
 ///
-/// Where nobody listens to a span, it costs a check of its level. Layers inside run in the span, those outside do not.
+/// Where no subscriber takes a span, it costs a check of its level. Layers inside run in the span, those outside do not.
 ///
 /// # Errors
 /// Those of the inner handler.

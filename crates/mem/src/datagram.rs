@@ -20,7 +20,7 @@ const MAX_MESSAGE: usize = 65_536;
 /// Datagrams in one inbox: at most 16 MiB.
 const INBOX: usize = 256;
 
-/// Nothing is lost without an error to the sender, nothing overtakes, and nobody can lie about a name.
+/// Nothing is lost without an error to the sender, nothing overtakes, and names cannot be forged.
 pub(crate) const CAPABILITIES: Capabilities = {
     let mut capabilities = Capabilities::datagram(MAX_MESSAGE);
     capabilities.reliable = true;
@@ -33,7 +33,7 @@ pub(crate) const CAPABILITIES: Capabilities = {
 #[derive(Clone)]
 pub(crate) struct Inbox {
     sender: mpsc::Sender<Datagram>,
-    /// A connected socket hears nobody else.
+    /// A connected socket receives from this one alone.
     only: Option<Name>,
 }
 
@@ -47,13 +47,13 @@ fn inbox(only: Option<Name>) -> (Inbox, mpsc::Receiver<Datagram>) {
     (Inbox { sender, only }, receiver)
 }
 
-/// A socket that is bound to `name`; `None` if somebody has it.
+/// A socket that is bound to `name`; `None` if it is taken.
 pub(crate) fn bind(hub: &Arc<Hub>, name: Name, local: Endpoint) -> Option<MemSocket> {
     let (inbox, receiver) = inbox(None);
     Some(MemSocket { claim: hub.take(name, Held::Inbox(inbox))?, local, receiver })
 }
 
-/// A socket that talks to `server` alone; `None` if nobody has that name.
+/// A socket that is connected to `server`; `None` if no socket has that name.
 pub(crate) fn connect(hub: &Arc<Hub>, server: Name) -> Option<Link> {
     hub.inbox(server)?;
     let (inbox, receiver) = inbox(Some(server));

@@ -1,4 +1,4 @@
-//! Who has which name.
+//! The names that are bound.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -29,7 +29,7 @@ impl Hub {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `name`; `None` if somebody has it.
+    /// Takes `name`; `None` if it is taken.
     pub(crate) fn take(self: &Arc<Self>, name: Name, held: Held) -> Option<Claim> {
         match self.bound().entry(name) {
             Entry::Occupied(_) => None,
@@ -70,7 +70,7 @@ pub(crate) struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Dropped after the lock is free: dropping it wakes whoever receives.
+        // Dropped after the lock is free: dropping it wakes the task that receives.
         let held = self.hub.bound().remove(&self.name);
         drop(held);
     }

@@ -14,12 +14,12 @@ pub(crate) struct MemListener {
     claim: Claim,
     local: Endpoint,
     queue: mpsc::Receiver<Link>,
-    /// Whether nobody is let in any more.
+    /// Whether new connections are refused.
     refuses: bool,
 }
 
 impl MemListener {
-    /// A listener that is bound to `name`; `None` if somebody has it.
+    /// A listener that is bound to `name`; `None` if it is taken.
     pub(crate) fn bind(hub: &Arc<Hub>, name: Name, local: Endpoint, backlog: usize) -> Option<Self> {
         let (sender, queue) = mpsc::channel(backlog);
         Some(Self { claim: hub.take(name, Held::Listener(sender))?, local, queue, refuses: false })

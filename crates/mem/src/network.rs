@@ -27,7 +27,7 @@ const MAX_BACKLOG: u32 = 65_535;
 /// A network in memory: what is bound on it can be connected to through the same network or a clone of it, and nowhere
 /// else.
 ///
-/// A [`Transport`] of the schemes `mem`, `mem-seq` and `mem-dgram`. Connecting to a name that nobody has is
+/// A [`Transport`] of the schemes `mem`, `mem-seq` and `mem-dgram`. Connecting to a name that is not bound is
 /// [`ConnectError::Refused`], for datagrams too. Dropping a listener or a socket frees its name; the connections that
 /// waited for `accept` are closed, and connects that waited for room are refused.
 ///

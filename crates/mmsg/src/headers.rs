@@ -118,7 +118,7 @@ impl Headers {
     }
 
     /// Gives the `count` datagrams that were received to `give`, and makes their headers ready for others. How many of them
-    /// had control messages although there is room for none.
+    /// had control messages although there is no buffer for them.
     #[inline]
     pub(crate) fn take(&mut self, count: usize, mut give: impl FnMut(Received<'_>)) -> usize {
         let (name_len, control_len) = (self.name_len, self.control_len);
@@ -220,7 +220,7 @@ pub fn drops(socket: BorrowedFd<'_>) -> Option<u32> {
     (done == 0 && len as usize == size_of_val(&numbers)).then_some(numbers[DROPS])
 }
 
-/// Sends without checksums, or no longer so (`SO_NO_CHECK`): no library has this, and nobody needs it but a test.
+/// Sends without checksums, or no longer so (`SO_NO_CHECK`): no library has this, and only a test needs it.
 #[cfg(test)]
 pub(crate) fn forbid_checksums(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     let (value, len) = (i32::from(on), size_of::<i32>());

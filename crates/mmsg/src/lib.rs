@@ -6,9 +6,9 @@
 //! put them into. It says that there were some (`MSG_CTRUNC`, `recvmsg(2)`), and that is counted
 //! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)).
 //!
-//! For the transports of this project: who serves or asks needs no more than those. It opens no socket, sets no option and
+//! For the transports of this project: servers and clients need no more than those. It opens no socket, sets no option and
 //! knows no runtime. The headers of the calls are made once and kept; a call costs no more than the datagrams that it
-//! moves, and touches the heap only to make room for more of them than ever before.
+//! moves, and touches the heap only to grow for more of them than ever before.
 //!
 //! It is the one place of swapwire's libraries with `unsafe`, all of it in one file. nix's wrappers do not fit: its receiving
 //! headers keep the length of the last sender's name, which differ on Unix sockets, and its result of sending reads
@@ -67,11 +67,11 @@ pub const BATCH: usize = 64;
 pub enum Peers {
     /// The one that it is connected to, by IP: no address is read or written.
     One,
-    /// Everybody, by IPv4.
+    /// Any, by IPv4.
     Inet,
-    /// Everybody, by IPv6, or by IPv4 under mapped addresses.
+    /// Any, by IPv6, or by IPv4 under mapped addresses.
     Inet6,
-    /// Everybody, by Unix sockets.
+    /// Any, by Unix sockets.
     Unix,
     /// The one that a Unix socket is connected to.
     OneUnix,
@@ -83,8 +83,8 @@ impl Peers {
         !matches!(self, Self::One | Self::OneUnix)
     }
 
-    /// Whether their datagrams come with control messages that are of use. Those of Unix sockets carry descriptors, of
-    /// which nobody here asks for any: without a buffer for them the system closes them (`unix(7)`, `SCM_RIGHTS`).
+    /// Whether their datagrams come with control messages that are of use. Those of Unix sockets carry descriptors,
+    /// which are of no use here: without a buffer for them the system closes them (`unix(7)`, `SCM_RIGHTS`).
     const fn have_control(self) -> bool {
         !matches!(self, Self::Unix | Self::OneUnix)
     }

@@ -1,10 +1,10 @@
-//! Whether neighbours may leave as one segmented send.
+//! Whether adjacent datagrams may leave as one segmented send.
 
 use std::io;
 
 use swapwire_core::TrainLimits;
 
-/// Longer neighbours are not merged: a segment must fit into one packet, and this fits an Ethernet frame with IPv6.
+/// Longer ones are not merged: a segment must fit into one packet, and this fits an Ethernet frame with IPv6.
 const LONGEST_SEGMENT: usize = 1452;
 
 /// Segments of a train, of which every Linux that segments takes so many (`UDP_MAX_SEGMENTS`).
@@ -17,8 +17,8 @@ const LONGEST_TRAIN: usize = 65_507;
 /// checksum offload, would fail again.
 const PAUSE: usize = 1024;
 
-/// Whether a socket's neighbours of equal size leave as one segmented send (`UDP_SEGMENT`, `udp(7)`), and for how long not
-/// after the system refused that. Each socket has its own.
+/// Whether a socket's adjacent datagrams of equal size leave as one segmented send (`UDP_SEGMENT`, `udp(7)`), and for how
+/// long not after the system refused that. Each socket has its own.
 #[derive(Clone, Debug)]
 pub struct Merging {
     on: bool,
@@ -26,13 +26,13 @@ pub struct Merging {
 }
 
 impl Merging {
-    /// `on` is for UDP on a system that segments; without, every datagram leaves alone. A Linux before 4.18 would send a train
-    /// as one long datagram.
+    /// `on` is for UDP on a system that segments; without, every datagram leaves alone. A Linux before 4.18 would send a
+    /// train as one long datagram.
     pub const fn new(on: bool) -> Self {
         Self { on, pause: 0 }
     }
 
-    /// Whether neighbours leave together at present.
+    /// Whether adjacent datagrams leave together at present.
     pub fn is_on(&self) -> bool {
         self.on && self.pause == 0
     }

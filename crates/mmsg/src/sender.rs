@@ -12,8 +12,8 @@ use crate::{BATCH, Peers, control, name};
 
 /// Sends many datagrams by one `sendmmsg(2)`.
 ///
-/// One serves any sockets of its kind of peers, one call after the other. Memory: 256 bytes for each of as many datagrams, up to
-/// [`BATCH`](crate::BATCH), as ever were there for a call; none before the first.
+/// One serves any sockets of its kind of peers, one call after the other. Memory: 256 bytes for each of as many datagrams,
+/// up to [`BATCH`](crate::BATCH), as ever were there for a call; none before the first.
 pub struct Sender {
     headers: Headers,
     peers: Peers,
@@ -30,7 +30,7 @@ impl Sender {
 
     /// Sends entries of `batch` from `from` on, in order, and never waits; returns how many left, which is 0 only if there
     /// is none. At most [`BATCH`](crate::BATCH) messages leave by one call; with `merging`, a train of up to 64
-    /// neighbours of one size, of which the last may be shorter, that go the same way, is one message.
+    /// adjacent ones of one size, of which the last may be shorter, that go the same way, is one message.
     ///
     /// # Errors
     /// About the entry at `from` alone: it does not fit ([`InvalidInput`](io::ErrorKind::InvalidInput)), or the system

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::lookup_host;
 
-/// How often addresses that are to share a free port are bound anew: somebody else may have it at one of them.
+/// How often addresses that are to share a free port are bound anew: another socket may have it at one of them.
 const TRIES: usize = 16;
 
 /// Whom an address reaches.
@@ -75,7 +75,7 @@ fn is_broadcast_here(_: SocketAddr) -> bool {
     false
 }
 
-/// Binds the first of `addrs` that can be bound. One that is in use ends the search: whoever came second is refused rather
+/// Binds the first of `addrs` that can be bound. One that is in use ends the search: the second server is refused rather
 /// than bound to another address of the same name.
 ///
 /// # Errors

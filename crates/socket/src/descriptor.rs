@@ -9,15 +9,15 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// After so many writes in a row that found room, the reactor no longer looks for room.
+/// After so many writes in a row that did not have to wait, the reactor no longer watches for writability.
 const ENOUGH: u16 = 1024;
 
 /// A socket that does not block. It joins the reactor of the runtime on which it is first read from or waited for, and is
-/// watched for what arrives; for room to write as well from when a write had to wait until 1,024 in a row had not.
+/// watched for readability; for writability as well from when a write had to wait until 1,024 in a row had not.
 ///
-/// tokio's own sockets are watched for both from the start. On Linux a socket of UDP or of a Unix domain reports room each time
-/// that something it sent has been taken (`sock_def_write_space`, `unix_write_space`): a server that is asked one thing at a
-/// time would be woken once more for each reply, for nothing.
+/// tokio's own sockets are watched for both from the start. On Linux a socket of UDP or of a Unix domain reports
+/// writability each time that something it sent has been taken (`sock_def_write_space`, `unix_write_space`): a server with
+/// one request under way at a time would be woken once more for each reply, for nothing.
 ///
 /// # Cancel safety
 /// A call that is `Pending` has done nothing.
@@ -26,7 +26,7 @@ const ENOUGH: u16 = 1024;
 /// Reading and waiting panic outside a tokio runtime that has its reactor enabled.
 pub struct Descriptor<S: AsRawFd> {
     state: State<S>,
-    /// Who waits for what arrives: a registration that is made anew forgets it.
+    /// The task that waits for what arrives: a registration that is made anew forgets it.
     reader: Option<Waker>,
 }
 
@@ -34,7 +34,7 @@ enum State<S: AsRawFd> {
     Unregistered(S),
     Registered {
         socket: AsyncFd<S>,
-        /// How many more writes have to find room before it is no longer looked for. 0: it is not.
+        /// How many more writes must not wait before writability is no longer watched for. 0: it is not.
         watched: u16,
     },
     /// Only while it changes.
@@ -88,8 +88,8 @@ impl<S: AsRawFd> Descriptor<S> {
     /// Calls `read` if the reactor knows of something that arrived.
     ///
     /// # Errors
-    /// `WouldBlock` if the reactor knows of nothing; then `read` was not called. What `read` gives, otherwise; its `WouldBlock`
-    /// tells the reactor to wait for news. What the system says where the socket cannot be registered.
+    /// `WouldBlock` if the reactor knows of nothing; then `read` was not called. What `read` gives, otherwise; its
+    /// `WouldBlock` tells the reactor to wait for news. What the system says where the socket cannot be registered.
     #[inline]
     pub fn try_read<R>(&mut self, read: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
         self.registered()?.try_io(Interest::READABLE, read)
@@ -113,7 +113,7 @@ impl<S: AsRawFd> Descriptor<S> {
     /// Calls `write`.
     ///
     /// # Errors
-    /// What `write` gives. With its `WouldBlock`, [`Self::poll_write_ready`] waits for room.
+    /// What `write` gives. With its `WouldBlock`, [`Self::poll_write_ready`] waits for writability.
     #[inline]
     pub fn try_write<R>(&mut self, write: impl FnOnce(&S) -> io::Result<R>) -> io::Result<R> {
         match &mut self.state {
@@ -121,7 +121,7 @@ impl<S: AsRawFd> Descriptor<S> {
                 let written = socket.try_io(Interest::WRITABLE, write);
                 *watched = if written.is_ok() { *watched - 1 } else { ENOUGH };
                 if *watched == 0 {
-                    // What was written is written: if it cannot be registered, whoever waits next is told.
+                    // What was written is written: if it cannot be registered, the next wait gives the error.
                     let _ = self.watch(Interest::READABLE);
                 }
                 written
@@ -130,7 +130,7 @@ impl<S: AsRawFd> Descriptor<S> {
         }
     }
 
-    /// Ready when there may be room again, after [`Self::try_write`] said `WouldBlock`.
+    /// Ready when it may be writable again, after [`Self::try_write`] said `WouldBlock`.
     ///
     /// # Errors
     /// The socket cannot be registered, or its runtime has ended.

@@ -83,7 +83,7 @@ impl<'a, O: HostOptions> Binder<'a, O> {
         Ok(Self { endpoint, addrs, options })
     }
 
-    /// A socket of the first address that can be bound. One that is in use ends the search: whoever came second is refused
+    /// A socket of the first address that can be bound. One that is in use ends the search: the second server is refused
     /// rather than bound to another address of the same name.
     ///
     /// # Errors
@@ -94,8 +94,8 @@ impl<'a, O: HostOptions> Binder<'a, O> {
         Ok(first)
     }
 
-    /// A socket of each address. With port 0 they share a free one; if there is none after 16 tries, some have one of their own.
-    /// An address that cannot be bound is left out, and logged, if another can.
+    /// A socket of each address. With port 0 they share a free one; if there is none after 16 tries, some have one of their
+    /// own. An address that cannot be bound is left out, and logged, if another can.
     ///
     /// # Errors
     /// An address is in use, or none can be bound. What was bound is dropped.

@@ -12,7 +12,7 @@ const MOST_TOLD: usize = 64;
 /// The system takes a C int.
 const LARGEST: usize = 1 << 30;
 
-/// A size that somebody wants.
+/// A size that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// By an option of the endpoint: that there is less is logged as a warning.

@@ -18,17 +18,17 @@ use tokio::net::TcpStream;
 use crate::Descriptor;
 use crate::pause::{Pauses, Way, may_pass};
 
-/// After so many calls in a row that did not have to wait, a task lets others run; tokio's own sockets take as many.
+/// After so many calls in a row that did not have to wait, a task yields to others; tokio's own sockets take as many.
 const ROW: u8 = 128;
 
-/// Whether a read that leaves room has emptied the socket, so that the next event tells of new bytes: so with epoll and
-/// kqueue, edge-triggered (`epoll(7)`).
+/// Whether a read that does not fill its buffer has emptied the socket, so that the next event tells of new bytes: so with
+/// epoll and kqueue, edge-triggered (`epoll(7)`).
 const EDGE_TRIGGERED: bool = cfg!(not(windows));
 
 /// A connected stream socket, as the system and the reactor see it.
 pub trait Registered: fmt::Debug + Send + Unpin + 'static {
-    /// As `recv(2)`, if the reactor knows of something that arrived. A read that leaves room tells the reactor that nothing
-    /// else waits.
+    /// As `recv(2)`, if the reactor knows of something that arrived. A read that does not fill its buffer tells the reactor
+    /// that nothing else waits.
     ///
     /// # Errors
     /// The system's and the reactor's. With `WouldBlock`, the reactor is to be waited for.
@@ -37,7 +37,7 @@ pub trait Registered: fmt::Debug + Send + Unpin + 'static {
     /// As `sendmsg(2)`, whatever the reactor knows.
     ///
     /// # Errors
-    /// The system's; its `WouldBlock` tells the reactor to wait for room.
+    /// The system's; its `WouldBlock` tells the reactor to wait for writability.
     fn try_write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// As `send(2)`.
@@ -52,7 +52,7 @@ pub trait Registered: fmt::Debug + Send + Unpin + 'static {
     /// The reactor's.
     fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ready when there may be room.
+    /// Ready when it may be writable.
     ///
     /// # Errors
     /// The reactor's.
@@ -66,14 +66,14 @@ pub trait Registered: fmt::Debug + Send + Unpin + 'static {
 }
 
 /// A connected stream socket that asks the system before it asks the reactor: reading what has arrived, and writing where
-/// there is room, cost the system call and little else. tokio's own sockets first look after the task's budget and its
-/// waker, at each call, which was measured at 60 instructions each.
+/// the send buffer has space, cost the system call and little else. tokio's own sockets first look after the task's budget
+/// and its waker, at each call, which was measured at 60 instructions each.
 ///
 /// Fairness is kept by a count of its own: after 128 calls in a row that did not have to wait, one says `Pending` and wakes
 /// its task at once.
 ///
-/// An error that may pass, because the system has no memory to spare, is waited out: the call is made again after 10 ms, for as
-/// long as whoever waits has patience. So an error is the end of the connection. The runtime must have its timers enabled.
+/// An error that may pass, because the system has no memory to spare, is waited out: the call is made again after 10 ms,
+/// for as long as the caller polls. So an error is the end of the connection. The runtime must have its timers enabled.
 ///
 /// # Cancel safety
 /// A call that is `Pending` has moved nothing.
@@ -81,7 +81,7 @@ pub trait Registered: fmt::Debug + Send + Unpin + 'static {
 pub struct Stream<S> {
     io: S,
     row: u8,
-    /// The last read left room: the reactor is to be asked first.
+    /// The last read did not fill its buffer: the reactor is to be asked first.
     drained: bool,
     pauses: Pauses,
 }
@@ -92,7 +92,7 @@ impl<S: Registered> Stream<S> {
         Self { io, row: 0, drained: false, pauses: Pauses::new() }
     }
 
-    /// Whether the task has had its share.
+    /// Whether the task is to yield.
     #[inline(always)]
     fn is_due(&mut self, cx: &Context<'_>) -> bool {
         self.row += 1;

@@ -28,7 +28,7 @@
 //! # Options
 //!
 //! [`OPTIONS`] lists them. `SO_REUSEADDR` is set on listeners of Unix systems, so that a restart does not wait for old
-//! connections in `TIME_WAIT`; it lets nobody share a port that is being listened on (`socket(7)`).
+//! connections in `TIME_WAIT`; it does not allow a second listener on a port that is listened on (`socket(7)`).
 
 mod listener;
 mod options;

@@ -38,7 +38,7 @@ const BACKLOG: usize = 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is applied to every connected socket, whoever opened it.
+/// What is applied to every connected socket, accepted or dialled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamOptions {
     nodelay: bool,

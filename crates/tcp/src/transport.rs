@@ -25,7 +25,7 @@ use crate::options::{Options, StreamOptions};
 /// The scheme of TCP endpoints.
 pub const SCHEME: &str = "tcp";
 
-/// How often a connection that met itself is tried again.
+/// How often a connection that was connected to itself is tried again.
 const SELF_CONNECTS: usize = 3;
 
 /// The transport of `tcp://host:port`. A value without state: all of them are equal.
@@ -42,12 +42,12 @@ const SELF_CONNECTS: usize = 3;
 ///
 /// A group for workers listens with `SO_REUSEPORT` (`socket(7)`) on Linux, where the system spreads connections by a hash
 /// of their addresses; each member has a queue of its own, with the backlog of the endpoint. Its first member is bound and
-/// listens without, so that who is there already is found; from then on, only a server of the same user that says
+/// listens without, so that a server that is there already is found; from then on, only a server of the same user with
 /// `reuse_port=true` could join. Elsewhere the members share one listener.
 ///
 /// # Connecting
 /// The addresses of a name, with `source` those of its family, are tried in order until one answers; the error is that of
-/// the last. `connect_timeout` is for all of them together: each gets an equal share of what is left.
+/// the last. `connect_timeout` is for all of them together: each gets an equal part of what is left.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Tcp;
@@ -140,7 +140,7 @@ impl HostOptions for Options {
     fn group(&self, first: Acceptor, members: usize) -> io::Result<Vec<Acceptor>> {
         let addr = first.socket().local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         if members > 1 && !self.reuse_port {
-            // Set after listen(2): until then nobody else could bind, and the kernel makes a group of a listener when the
+            // Set after listen(2): until then no other socket could bind, and the kernel makes a group of a listener when the
             // second one comes (`reuseport_add_sock`).
             set_reuse_port(&first.socket())?;
         }
@@ -164,7 +164,7 @@ impl HostOptions for Options {
     }
 }
 
-/// Why nobody can be connected to at `addr`, if so: the system would let a listener wait there for ever.
+/// Why no connection can be made to `addr`, if so: the system would accept a listener there, which waits for ever.
 fn no_connections(addr: &SocketAddr) -> Option<String> {
     let kind = match reach(*addr) {
         Reach::One => return None,
@@ -228,7 +228,7 @@ async fn dial(addr: SocketAddr, options: &Options) -> io::Result<TcpStream> {
         }
         let stream = TcpSocket::from_std_stream(socket.into()).connect(addr).await?;
         // Dialling a free port of this machine that the system also picks as the source meets itself (RFC 9293,
-        // section 3.5, simultaneous open): nobody listens there.
+        // section 3.5, simultaneous open): no server listens there.
         if stream.local_addr()? != stream.peer_addr()? {
             return Ok(stream);
         }

@@ -1,7 +1,7 @@
 //! Linux: many datagrams per system call, trains of them, and the local address of each.
 //!
-//! * Bound sockets switch `UDP_GRO` on at once. Connected ones do when datagrams of one size first arrive together: whoever
-//!   asks one thing at a time never gets a train, and receives for less without.
+//! * Bound sockets switch `UDP_GRO` on at once. Connected ones do when datagrams of one size first arrive together: a client
+//!   with one request under way never gets a train, and receives for less without.
 //! * A bound socket has headers of its own, which know its batches; connected ones, of which a program has many, share
 //!   those of the thread.
 
@@ -50,7 +50,7 @@ enum Trains {
 
 impl Engine for Batched {
     fn new(socket: &std::net::UdpSocket, peers: Peers, options: &Options) -> io::Result<Self> {
-        // Zero is what it is: this asks whether the system knows the option.
+        // Zero is its value already: the call tells whether the system has the option.
         let merging = mmsg::Merging::new(switch("gso", options.gso, || set(socket, sockopt::UdpGsoSegment, &0))?);
         if peers == Peers::One && options.gro.is_none() {
             return Ok(Self { calls: None, merging, trains: Trains::Perhaps });

@@ -28,15 +28,15 @@ impl HostOptions for Options {
         self.open(addr, self.reuse_port)
     }
 
-    /// On Linux, where the system shares datagrams among them by their senders. Elsewhere `first` alone, and where a datagram is
-    /// for everybody who hears it: each of several would answer.
+    /// On Linux, where the system shares datagrams among them by their senders. Elsewhere `first` alone, and where a datagram
+    /// reaches every socket of the address: each of several would answer.
     fn group(&self, first: UdpSocket, members: usize) -> io::Result<Vec<UdpSocket>> {
         let addr = first.local_addr()?;
         if members <= 1 || !cfg!(target_os = "linux") || reach(addr) != Reach::One {
             return Ok(vec![first]);
         }
-        // It was bound exclusively, so that whoever else wants the place was refused, and shares from now on alone: Linux
-        // takes a socket that says so after its bind into the group (`reuseport_add_sock`).
+        // It was bound exclusively, so that a server that is there already was found. Only now it allows others: Linux
+        // takes a socket that has the option set after its bind into the group (`reuseport_add_sock`).
         set_reuse_port(&SockRef::from(&first))?;
         let others = (1..members).map(|_| self.open_member(addr));
         std::iter::once(Ok(first)).chain(others).collect()
@@ -93,8 +93,8 @@ impl Options {
         Ok(None)
     }
 
-    /// One more socket for `addr`, where others are bound. A datagram to everybody reaches all members of a group; at the
-    /// first it is answered, so these do not hear it.
+    /// One more socket for `addr`, where others are bound. A broadcast datagram reaches all members of a group; the first
+    /// answers it, so the others do not receive it.
     /// The system counts it as dropped at each of these, and has no other count of what did not fit into their buffers: that
     /// one is told rather than none.
     fn open_member(&self, addr: SocketAddr) -> io::Result<UdpSocket> {
@@ -132,7 +132,8 @@ const TO_THIS_HOST: [socket2::SockFilter; 9] = {
     ]
 };
 
-/// By default a socket of Linux hears the groups that anybody on the host has joined (`ip(7)`, `IP_MULTICAST_ALL`).
+/// By default a socket of Linux receives from all groups that any process of the host has joined (`ip(7)`,
+/// `IP_MULTICAST_ALL`).
 #[cfg(target_os = "linux")]
 fn hear_own_groups(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
     if addr.is_ipv6() {

@@ -57,8 +57,8 @@ pub(crate) fn connect(to: SocketAddr, options: &Options) -> io::Result<UdpSocket
     Ok(socket.into())
 }
 
-/// A socket that hears everybody who answers: a connected one would hear the address alone that it sends to, from which
-/// nobody answers.
+/// A socket that receives from any address: a connected one would receive only from the address that it sends to, from which
+/// no host answers.
 fn open_to_all(to: SocketAddr, options: &Options) -> io::Result<UdpSocket> {
     let socket = options.socket(to)?;
     let any: IpAddr = if to.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };

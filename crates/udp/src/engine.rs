@@ -18,7 +18,7 @@ const _: () = assert!(SLOT > MAX_MESSAGE, "a datagram that is too large shows");
 /// Whom a socket talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peers {
-    /// Everybody: datagrams carry addresses.
+    /// Any peer: datagrams carry addresses.
     Many,
     /// The one that it is connected to: no address is looked at, and none is reported.
     One,

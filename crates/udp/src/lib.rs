@@ -29,13 +29,14 @@
 //!   IPv4 peer of a socket for both shows as IPv4.
 //! * A socket bound to a wildcard address (`0.0.0.0`, `[::]`) answers from the address that was asked, on Linux
 //!   (`IP_PKTINFO`, `ip(7)`; `IPV6_RECVPKTINFO`, `ipv6(7)`). A datagram that came by broadcast or multicast is answered
-//!   from an address of the system's choice. By broadcast, one worker of several hears it; at each of the others the system
-//!   counts it as dropped ([`drops`](swapwire_core::DatagramSocket::drops)).
-//! * A socket bound to a multicast address (`udp://239.1.2.3:port`, `udp://[ff02::1234%eth0]:port`) joins that group, on the
-//!   interface that `interface` names, the scope of the address, or the routes lead to (`IP_ADD_MEMBERSHIP`, `ip(7)`;
-//!   `IPV6_ADD_MEMBERSHIP`, `ipv6(7)`). It hears what is sent to the group and nothing else, and answers from an address of
-//!   its host. No other socket hears groups. One worker serves it, since the system gives such a datagram to all.
-//! * A socket bound to a broadcast address hears what is sent there, in the same way.
+//!   from an address of the system's choice. By broadcast, one worker of several receives it; at each of the others the
+//!   system counts it as dropped ([`drops`](swapwire_core::DatagramSocket::drops)).
+//! * A socket bound to a multicast address (`udp://239.1.2.3:port`, `udp://[ff02::1234%eth0]:port`) joins that group, on
+//!   the interface that `interface` names, the scope of the address, or the routes lead to (`IP_ADD_MEMBERSHIP`, `ip(7)`;
+//!   `IPV6_ADD_MEMBERSHIP`, `ipv6(7)`). It receives what is sent to the group and nothing else, and answers from an address
+//!   of its host. No other socket receives from groups. One worker serves it, since the system gives such a datagram to
+//!   all.
+//! * A socket bound to a broadcast address receives what is sent there, in the same way.
 //! * `SO_REUSEADDR` is never set: on UDP it lets a second process take the datagrams of the first (`socket(7)`).
 //!
 //! # Sizes

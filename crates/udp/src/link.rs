@@ -16,10 +16,10 @@ use crate::options::Options;
 use crate::others::{Others, is_refusal};
 use crate::wire::Wire;
 
-/// A socket that hears one peer alone (`udp(7)`, `connect(2)`). Datagrams have no end: receiving never gives `None`.
+/// A socket that receives from one peer alone (`udp(7)`, `connect(2)`). Datagrams have no end: receiving never gives `None`.
 ///
 /// A batch is received into the caller's slots, unless trains may arrive. Trains, and what is asked for one by one, are
-/// received through a batch of the thread's and copied, so that a small message that is kept for long does not hold room
+/// received through a batch of the thread's and copied, so that a small message that is kept for long does not hold memory
 /// for the largest one. Memory: none of its own, but for the [`Inbox`].
 pub(crate) struct Connected<E> {
     pub(crate) wire: Wire<E>,
@@ -210,7 +210,7 @@ impl<E: Engine> MessageStream for Connected<E> {
 
 fn push(batch: &mut RecvBatch, message: Message<'_>) {
     if message.truncated {
-        // Of what the wire cut, the slot holds what has room.
+        // The slot holds the beginning of what the wire cut.
         let mut meta = RecvMeta::new(None, 0);
         meta.truncated = true;
         batch.push(meta);

@@ -1,4 +1,4 @@
-//! The socket of a client that talks to many: a group, or everybody.
+//! The socket of a client of a multicast group or a broadcast address.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ use crate::MAX_MESSAGE;
 use crate::inbox::with_wide;
 use crate::link::check_size;
 
-/// A socket that is not connected: it sends to one address, and hears whoever sends to it, as those who answer do so from
-/// addresses of their own. One datagram per system call. Memory: none of its own.
+/// A socket that is not connected: it sends to one address and receives from any, as hosts that answer do so from addresses
+/// of their own. One datagram per system call. Memory: none of its own.
 #[derive(Debug)]
 pub(crate) struct Open {
     socket: UdpSocket,
@@ -31,7 +31,7 @@ impl MessageStream for Open {
         loop {
             ready!(self.socket.poll_recv_ready(cx))?;
             let received = with_wide(|wide| {
-                // An empty batch has a slot, with room for one byte more than the largest datagram.
+                // An empty batch has a slot, of one byte more than the largest datagram.
                 let slot = wide.next_slot().unwrap_or_default();
                 let len = self.socket.try_recv_from(slot)?.0;
                 if len <= MAX_MESSAGE {

@@ -14,8 +14,8 @@ use swapwire_socket::{Buffers, Wanted};
 /// once, when the endpoint is bound. A datagram that does not fit into the receive buffer is lost. `source` is an
 /// address of this machine, of the family of the server's; each has local ports of its own.
 ///
-/// `gso` and `gro` change what datagrams cost, never what they are: messages leave and arrive one by one for everybody
-/// else, and for whoever uses this crate's sockets. Where the system has no `UDP_SEGMENT` or `UDP_GRO` (`udp(7)`, Linux
+/// `gso` and `gro` change what datagrams cost, never what they are: messages leave and arrive one by one for peers and
+/// for users of this crate's sockets. Where the system has no `UDP_SEGMENT` or `UDP_GRO` (`udp(7)`, Linux
 /// 4.18 and 5.0), the default is to go on without, and `true` is an error. What a bound socket does at present is told by
 /// [`offload`](swapwire_core::DatagramSocket::offload): `gso` pauses after the system refused it. A connected socket
 /// switches `gro` on when datagrams of one size first arrive together, or at once when the option says `true`.
@@ -38,11 +38,12 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("gro", "bool, default true", "what arrives as one is received as one (Linux)", Side::Both),
 ];
 
-/// The receive buffer of a bound socket that says nothing of it, in bytes. Measured on Linux 6.18 beside other work, in 1.5 s of
-/// single datagrams: with 208 KiB 550 were dropped (64 peers with 16 of 64 B each under way); with 1 MiB 290 (1 KiB each) and
-/// 2,963 (256 peers); with 2 MiB none and 133; with 4 MiB none. Memory is taken as datagrams arrive.
+/// The receive buffer of a bound socket that says nothing of it, in bytes. Measured on Linux 6.18 beside other work, in
+/// 1.5 s of single datagrams: with 208 KiB 550 were dropped (64 peers with 16 of 64 B each under way); with 1 MiB 290 (1 KiB
+/// each) and 2,963 (256 peers); with 2 MiB none and 133; with 4 MiB none. Memory is taken as datagrams arrive.
 const SERVER_RECV_BUFFER: usize = 4 << 20;
-/// The same of a client, which hears one peer: with 256 replies of 1 KiB under way 208 KiB dropped some hundred, and 1 MiB none.
+/// The same of a client, which receives from one peer: with 256 replies of 1 KiB under way 208 KiB dropped some hundred,
+/// and 1 MiB none.
 const CLIENT_RECV_BUFFER: usize = 1 << 20;
 
 /// The options of one endpoint, checked.

@@ -28,9 +28,9 @@ pub(crate) struct Others {
     ends: Vec<usize>,
     /// More was sent than can be kept, so nothing is.
     is_short: bool,
-    /// When the address that is talked to was sent something for the first time.
+    /// When the present address was sent something for the first time.
     pub(crate) since: Option<Instant>,
-    /// Who waits to receive and to send, on the socket that may be replaced.
+    /// The tasks that wait to receive and to send, on the socket that may be replaced.
     pub(crate) receiver: Option<Waker>,
     pub(crate) sender: Option<Waker>,
 }
@@ -49,8 +49,8 @@ impl Others {
         }
     }
 
-    /// Notes messages that were sent. Whether the address stands: the system tells a refusal to who sends next, and would have
-    /// done so now.
+    /// Notes messages that were sent. Whether the address stays: the system reports a refusal at the next send, and would
+    /// have done so now.
     pub(crate) fn note<'a>(&mut self, messages: impl Iterator<Item = &'a [u8]>) -> bool {
         if self.since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_WITHIN {
             return true;
@@ -72,7 +72,7 @@ impl Others {
     pub(crate) fn next<E: Engine>(&mut self) -> Option<(Wire<E>, bool)> {
         while let Some(addr) = self.addrs.pop_front() {
             if let Ok(wire) = self.go_on_with(addr) {
-                // What tokio drops with the socket wakes nobody.
+                // tokio wakes no task when the socket is dropped.
                 self.receiver.take().into_iter().chain(self.sender.take()).for_each(Waker::wake);
                 self.since = None;
                 return Some((wire, !std::mem::take(&mut self.is_short)));
@@ -85,7 +85,7 @@ impl Others {
         let socket = connect(addr, &self.options)?;
         let mut start = 0;
         for end in &self.ends {
-            // Like all datagrams, these may be lost; that nobody is there either shows later.
+            // Like all datagrams, these may be lost; that no server is there either shows later.
             let _ = socket.send(&self.bytes[start..*end]);
             start = *end;
         }

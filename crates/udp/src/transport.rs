@@ -34,18 +34,20 @@ pub const SCHEME: &str = "udp";
 /// the first that can be bound.
 ///
 /// # Connecting
-/// Nothing is sent, so that connecting to nobody succeeds; that nobody is there shows as
+/// Nothing is sent, so that connecting succeeds where no server is; that none is there shows as
 /// [`RecvError::PeerNoise`](swapwire_core::RecvError::PeerNoise) or
 /// [`SendError::PeerNoise`](swapwire_core::SendError::PeerNoise) after something was sent, if at all.
 ///
 /// Of a name, the first address is taken to which there is a route, with `source` the first of its family. If it refuses
-/// (`ECONNREFUSED`, `EHOSTUNREACH`, `ENETUNREACH`, by ICMP) before anything was received, the link goes on with the next: what
-/// was sent is sent again there, up to 64 messages of together 64 KiB. If more was sent, nothing is sent again: the link goes
-/// on with the next address, and the refusal is told. An address that has refused nothing by the time of a send 5 s after the
-/// first stands: from then on the link stays there, and a refusal is told. The link's [`ConnInfo`] names the first.
+/// (`ECONNREFUSED`, `EHOSTUNREACH`, `ENETUNREACH`, by ICMP) before anything was received, the link goes on with the next:
+/// what was sent is sent again there, up to 64 messages of together 64 KiB. If more was sent, nothing is sent again: the
+/// link goes on with the next address, and the refusal is told. An address that has refused nothing by the time of a send
+/// 5 s after the first stays: from then on the link stays there, and a refusal is told. The link's [`ConnInfo`] names the
+/// first.
 ///
-/// A link to a multicast address, or with `broadcast=true` to a broadcast address, is not connected: it hears whoever sends
-/// to its port, as those who answer do so from addresses of their own. The application must tell them apart.
+/// A link to a multicast address, or with `broadcast=true` to a broadcast address, is not connected: it receives from any
+/// host that sends to its port, as hosts that answer do so from addresses of their own. The application must tell them
+/// apart.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Udp;

@@ -31,13 +31,13 @@ use crate::datagram::{MAX_MESSAGE, new_socket};
 use crate::failure::Failure;
 use crate::options::{DATAGRAM_OPTIONS, Options};
 
-/// How many datagrams of strangers are thrown away at most when connecting anew; a queue holds far fewer.
+/// How many datagrams of other senders are discarded at most when connecting anew; a queue holds far fewer.
 const DRAIN: usize = 4096;
 
 struct Client {
     socket: UnixDatagram,
     server: SockAddr,
-    // Whether the server is gone. Then the kernel has disconnected the socket, and anybody may write to it.
+    // Whether the server is gone. Then the kernel has disconnected the socket, and any process may send to it.
     lost: bool,
     // One byte more than a message may have. Messages are copied out of it: a message that the caller keeps costs its own
     // length and not the largest one's.
@@ -56,7 +56,7 @@ pub(crate) fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
     let server = to_system(&addr)?;
     let socket = new_socket(options.buffers)?;
     options.buffers.tell_dialled(endpoint, &SockRef::from(&socket));
-    // Before it has a name: then nobody but the server ever writes to it.
+    // Before it has a name: then only the server ever sends to it.
     socket.connect(&server)?;
     let name = name(&socket)?;
     let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
@@ -94,7 +94,7 @@ fn bind_in(socket: &Socket, directory: &Path) -> io::Result<OwnName> {
 }
 
 impl Client {
-    /// Connects to the server that is there now; what strangers wrote in between is thrown away.
+    /// Connects to the server that is there now; what other processes sent in between is discarded.
     fn reconnect(&mut self) -> io::Result<()> {
         let socket = SockRef::from(&self.socket);
         socket.connect(&self.server)?;
@@ -183,7 +183,7 @@ impl MessageStream for Client {
             return Poll::Ready(Err(error));
         }
         if self.lost {
-            // One by one, as what strangers write is thrown away.
+            // One by one, as what other processes send is discarded.
             let meta = ready!(self.poll_take(cx, slot))?;
             batch.push(meta);
             return Poll::Ready(Ok(Some(1)));
@@ -265,7 +265,7 @@ impl MessageStream for Client {
 
 impl Drop for OwnName {
     fn drop(&mut self) {
-        // Nobody is left to be told.
+        // A drop returns no error.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -33,7 +33,7 @@ use crate::watch::Watched;
 /// what UDP carries.
 pub const MAX_MESSAGE: usize = 65_536;
 
-/// What a server asks for as its send buffer, in bytes; the system caps it (`net.core.wmem_max`). What peers have not
+/// The usual send buffer of a server, in bytes; the system caps it (`net.core.wmem_max`). What peers have not
 /// read yet is counted there: measured on Linux 6.18, 1 MiB holds 2,731 datagrams of one byte (768 bytes each, of twice
 /// the size asked for) or 31 of 64 KiB, where the default of 208 KiB holds a tenth of them. Revisit when one slow peer is
 /// seen to stop the replies to others.
@@ -43,13 +43,13 @@ const SERVER_SEND_BUFFER: usize = 1 << 20;
 const LEAST_BUFFER: usize = 2 * MAX_MESSAGE;
 
 struct Server {
-    // First: unlinked while the socket still lives, see `BoundPath`.
+    // First: unlinked while the socket is still open, see `BoundPath`.
     path: Option<Watched>,
     socket: Bound,
-    /// The one before, when its file had gone and the path was bound again: clients are connected to a socket, not to its path,
-    /// and take replies from that one alone. Of several, the last.
+    /// The one before, when its file had gone and the path was bound again: clients are connected to a socket, not to its
+    /// path, and take replies from that one alone. Of several, the last.
     former: Option<Bound>,
-    /// Whether the former one is received from first: in turn.
+    /// Whether the former one is received from first: the two alternate.
     former_first: bool,
     endpoint: Endpoint,
     buffers: Buffers,

@@ -12,7 +12,7 @@ pub(crate) enum Failure {
     Invalid(String),
     /// What is at the place, or missing there, is in the way.
     Unusable(String),
-    /// Somebody else's file is at the place.
+    /// Another process's file is at the place.
     Taken(String),
     InUse(String),
     Io(io::Error),

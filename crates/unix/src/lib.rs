@@ -29,56 +29,61 @@
 //!
 //! # Binding to a path
 //!
-//! 1. A lock, `<path>.lock`, is held from before the first look until after the socket's file is gone. Who finds it held gets
-//!    `AddrInUse`. It is empty, has mode 600, and is removed at the end; one that a crash left behind does no harm.
-//! 2. What is at the path is looked at: a live socket is never stolen (`AddrInUse`), a stale one of this user is
+//! 1. A lock, `<path>.lock`, is held from before the first check until after the socket's file is gone. A bind that finds
+//!    it held fails with `AddrInUse`. It is empty, has mode 600, and is removed at the end; one that a crash left behind
+//!    does no harm.
+//! 2. What is at the path is looked at: a socket in use is never replaced (`AddrInUse`), a stale one of this user is
 //!    removed, and everything else (a file, a directory, a symbolic link, another user's socket) is refused and stays.
 //! 3. The socket gets its mode, 600 unless the option `mode` says otherwise, before it is bound, so that on Linux its
 //!    file is never open to more than was asked for. (Elsewhere the mode is set just after the bind.)
 //! 4. It is bound in place, so that the system knows it by its path: `/proc/net/unix`, `ss -xl`, and a client's
-//!    `getpeername`. Cleaners of temporary directories look there for what lives.
-//! 5. With the option `group`, it is born open to its owner alone, then gets the group, and then the rest of its mode.
-//! 6. A stream socket listens. Who connects between the bind and this moment is refused.
+//!    `getpeername`. Cleaners of temporary directories look there for sockets in use.
+//! 5. With the option `group`, it is created open to its owner alone, then gets the group, and then the rest of its mode.
+//! 6. A stream socket listens. A connection between the bind and this moment is refused.
 //! 7. At the end the path is unlinked only if it still is the inode that was bound.
 //!
-//! `bind(2)` does not tell which inode it made in step 4: it is the one that is found at the path behind it. Who may write the
-//! directory and puts a socket of its own there in between has it taken for this server's, and removed at the end; where a
-//! group or more of the mode is to be set, one of another user is refused.
+//! `bind(2)` does not tell which inode it made in step 4: it is the one that is found at the path behind it. If a
+//! process that may write the directory puts a socket of its own there in between, that one is taken for this server's, and
+//! removed at the end; where a group or more of the mode is to be set, one of another user is refused.
 //!
-//! The directory must exist and must not be writable by everybody without the sticky bit. A process that is killed between
+//! The directory must exist and must not be writable by all users without the sticky bit. A process that is killed between
 //! two of these steps leaves a stale socket, which the next start replaces.
 //!
 //! # When the file goes
 //!
-//! Whoever may write the directory can remove the file of a server that runs; cleaners of temporary directories do. The
-//! server has the path looked after ([`upkeep`](swapwire_core::Listener::upkeep)), and what happened is told in one line:
+//! A process that may write the directory can remove the file of a server that runs; cleaners of temporary directories do.
+//! The server checks the path each half second ([`upkeep`](swapwire_core::Listener::upkeep)), and what happened is logged
+//! in one line:
 //!
-//! * The file has gone: the path is bound again, by the same steps, within a second. Connections stay; who waits to be accepted
-//!   is accepted; a connected datagram client goes on with the socket that it is connected to, the last one before.
+//! * The file has gone: the path is bound again, by the same steps, within a second. Connections stay; those that wait to be
+//!   accepted are accepted; a connected datagram client goes on with the socket that it is connected to, the last one before.
 //! * That fails, as the directory has gone too: it is tried again, and the endpoint is unhealthy until then.
-//! * Somebody else's socket, or another file, is at the path: it is given up with its lock, and the endpoint stays unhealthy.
+//! * Another server's socket, or another file, is at the path: it is given up with its lock, and the endpoint stays
+//!   unhealthy.
 //!
 //! # Abstract names have no permissions
 //!
-//! Any process in the same network namespace can connect to them (`unix(7)`), of any user: say who may, or check the
-//! [`Credentials`](swapwire_core::Credentials) of the peer in the handler. A bind without such a rule logs a warning. They
-//! vanish with the socket.
+//! Any process in the same network namespace can connect to them (`unix(7)`), of any user: name the users that may, or
+//! check the [`Credentials`](swapwire_core::Credentials) of the peer in the handler. A bind without such a rule logs a
+//! warning. They vanish with the socket.
 //!
-//! # Who may connect
+//! # Users that may connect
 //!
-//! `allow_uid=0,1000` and `allow_gid=self` name the users and the groups whose processes a stream listener lets in; `self`
-//! is the effective one of the server, at the bind. Where both are named, either is enough. Looked at are the effective user
-//! and group of the process that connected, at that moment (`SO_PEERCRED`, `unix(7)`), not its supplementary groups. Who may
-//! not connect is closed without a word: its handshake fails with `PermissionDenied`, which a server counts and warns of, at most
-//! once a second for each endpoint. Datagrams tell no credentials, so their sockets have no such rule.
+//! `allow_uid=0,1000` and `allow_gid=self` name the users and the groups whose processes may connect to a stream listener;
+//! `self` is the effective one of the server, at the bind. Where both are named, either is enough. Looked at are the
+//! effective user and group of the process that connected, at that moment (`SO_PEERCRED`, `unix(7)`), not its supplementary
+//! groups. Other connections are closed without a byte: their handshake fails with `PermissionDenied`, which a server counts
+//! and warns of, at most once a second for each endpoint. Datagrams tell no credentials, so their sockets have no such
+//! rule.
 //!
 //! # Descriptors
 //!
-//! A peer can send descriptors along with its bytes (`SCM_RIGHTS`). Nobody here asks for any, and none stays open: messages are
-//! received without a buffer for them, so the system closes them. The bytes are taken as ever. Of datagrams, where
-//! `recvmmsg(2)` receives them, it is counted ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)); of
-//! streams the system does not tell. A read from a stream ends behind what came with descriptors, as if no more had arrived: a peer
-//! that sends some and goes on at once may not be heard on until it sends again or ends.
+//! A peer can send descriptors along with its bytes (`SCM_RIGHTS`). This crate has no use for any, and none stays open:
+//! messages are received without a buffer for them, so the system closes them. The bytes are taken as ever. Of datagrams,
+//! where `recvmmsg(2)` receives them, it is counted
+//! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)); of streams the system does not tell. A
+//! read from a stream ends behind what came with descriptors, as if no more had arrived: a peer that sends some and goes on
+//! at once may not be read further until it sends again or ends.
 //!
 //! # Datagrams
 //!
@@ -87,9 +92,9 @@
 //! * A receiver's queue holds few datagrams (`net.unix.max_dgram_qlen`, often 10). A client then waits; a server gets
 //!   [`WouldBlock`](std::io::ErrorKind::WouldBlock) for that one reply.
 //! * What a receiver has not read yet counts against the *sender's* send buffer, and that is the only limit of what a
-//!   connected client leaves unread (the kernel's `unix_dgram_sendmsg`): a client that asks and never reads can use up the
-//!   server's send buffer, and then all replies fail with `WouldBlock` until it reads or goes. `send_buffer` sets how much
-//!   that takes: 1 MiB holds 2,731 replies of one byte, or 31 of 64 KiB.
+//!   connected client leaves unread (the kernel's `unix_dgram_sendmsg`): a client that sends requests and never reads can
+//!   use up the server's send buffer, and then all replies fail with `WouldBlock` until it reads or goes. `send_buffer`
+//!   sets how much that takes: 1 MiB holds 2,731 replies of one byte, or 31 of 64 KiB.
 //! * A sender without a name cannot be answered. The client side names itself: on Linux with a name that the kernel
 //!   chooses, which is abstract and so unknown in other network namespaces; elsewhere with a path in the temporary
 //!   directory.

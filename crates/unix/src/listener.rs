@@ -24,23 +24,23 @@ use crate::rule::Rule;
 use crate::watch::Watched;
 
 struct StreamListener {
-    // First: unlinked while the socket still lives, see `BoundPath`. By the last member of a group.
+    // First: unlinked while the socket is still open, see `BoundPath`. By the last member of a group.
     place: Option<Arc<Mutex<Place>>>,
     // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
     // one, where std does not.
     socket: Descriptor<UnixListener>,
     /// Which of the place's sockets that is.
     generation: u64,
-    /// The one before, whose file has gone, until nobody waits there any more.
+    /// The one before, whose file has gone, until no connection waits there any more.
     former: Option<UnixListener>,
     addr: UnixAddr,
     endpoint: Endpoint,
     buffers: Buffers,
-    /// Who may connect: one for all members.
+    /// The users and groups that may connect: one rule for all members.
     rule: Arc<Rule>,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
-    /// Whether nobody is let in any more, by any member.
+    /// Whether all members refuse new connections.
     refuses: Arc<AtomicBool>,
 }
 
@@ -124,8 +124,8 @@ impl StreamListener {
         })
     }
 
-    /// Takes up the socket that a member has bound anew, if there is one. Those who wait at the one before are still accepted,
-    /// and only then is another one taken up.
+    /// Takes up the socket that a member has bound anew, if there is one. Connections that wait at the one before are still
+    /// accepted, and only then is another one taken up.
     fn take_up(&mut self, place: &Place) {
         if let Some(newest) = &place.newest
             && self.generation != place.generation
@@ -190,7 +190,7 @@ impl Listener for StreamListener {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn refuse_arrivals(&mut self) -> io::Result<()> {
         let place = self.place.clone();
-        // As long as it is held, nobody binds anew; later they know better.
+        // While it is held, no member binds anew; afterwards they see that connections are refused.
         let place = place.as_ref().map(|place| lock(place));
         if let Some(place) = &place {
             self.take_up(place);
@@ -205,7 +205,7 @@ impl Listener for StreamListener {
         if self.refuses.load(Relaxed) {
             return Some(Upkeep::unchanged(place.path.is_reachable()));
         }
-        // Who still has to take up another socket does that first: nobody who waits at that one is lost.
+        // A member that still has to take up another socket does that first, so that no connection that waits there is lost.
         if self.generation != place.generation {
             self.take_up(&place);
             return Some(Upkeep::unchanged(place.path.is_there()));

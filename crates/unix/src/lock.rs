@@ -15,9 +15,9 @@ const ATTEMPTS: usize = 64;
 
 /// An exclusive `flock(2)` on `<path>.lock`; the file is removed when the lock is dropped.
 ///
-/// Removing a lock file is safe because of two rules that every taker keeps. It is removed only by who holds its lock.
-/// And who got a lock looks whether the file that was locked is still the one at the path: if not, the lock is worth
-/// nothing, and the next round locks the file that is there now.
+/// Removing a lock file is safe because of two rules that every process keeps. Only the holder of the lock removes the
+/// file. After taking a lock, the process checks whether the file that was locked is still the one at the path: if not, the
+/// lock protects nothing, and the next round locks the file that is there now.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -51,7 +51,7 @@ impl Lock {
         Err(in_use(&path))
     }
 
-    /// Whether the file that is locked is still at its path, so that nobody else can take the lock.
+    /// Whether the file that is locked is still at its path, so that no other process can take the lock.
     pub(crate) fn is_in_place(&self) -> bool {
         self.file.metadata().is_ok_and(|held| Inode::of(&held).is_at(&self.path))
     }
@@ -60,7 +60,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if self.is_in_place() {
-            // Nobody is left to be told, and a lock file that stays does no harm.
+            // A drop returns no error, and a lock file that stays does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }

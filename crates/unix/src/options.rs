@@ -63,7 +63,7 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
 }
 
-/// Who may do what with a socket's file: `chmod(1)`, `chgrp(1)`.
+/// The permissions of a socket's file: `chmod(1)`, `chgrp(1)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     pub(crate) mode: u32,
@@ -120,7 +120,7 @@ impl Options {
 }
 
 impl Access {
-    /// What the file is born with: nothing for a group that it is not to have.
+    /// The mode that the file is created with: nothing for a group that it is not to have.
     pub(crate) fn first_mode(self) -> u32 {
         if self.group.is_some() { self.mode & 0o700 } else { self.mode }
     }
@@ -143,7 +143,7 @@ impl OptionValue for Mode {
 
 impl OptionValue for GroupId {
     fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
-        // The largest number is nobody's: to `chown(2)` it means no change.
+        // The largest number is no user's: to `chown(2)` it means no change.
         if let Ok(id) = value.parse()
             && id != u32::MAX
         {

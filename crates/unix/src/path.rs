@@ -1,5 +1,5 @@
-//! Binding to a path: no live socket is stolen, no foreign file removed, no mode wider than asked. What somebody puts there between
-//! `bind(2)` and the look behind it is not known to be foreign.
+//! Binding to a path: no socket in use is replaced, no foreign file removed, no mode wider than asked. A file that another
+//! process puts there between `bind(2)` and the check behind it is not known to be foreign.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -18,7 +18,7 @@ use crate::options::Access;
 
 /// A path that a socket of this process is bound to.
 ///
-/// Drop it *before* the socket: as long as the socket lives, its inode lives too, and so no other file can have its
+/// Drop it *before* the socket: as long as the socket is open, its inode exists, and so no other file can have its
 /// number.
 #[derive(Debug)]
 pub(crate) struct BoundPath {
@@ -103,7 +103,7 @@ fn check_directory(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives the unbound socket the mode that its file is born with on Linux, and tells which user it belongs to.
+/// Gives the unbound socket the mode that its file is created with on Linux, and tells which user it belongs to.
 fn prepare(socket: Socket, access: Access) -> io::Result<(Socket, u32)> {
     let file = File::from(OwnedFd::from(socket));
     let changed = file.set_permissions(fs::Permissions::from_mode(access.first_mode()));
@@ -133,13 +133,13 @@ fn place(socket: &Socket, path: &Path, access: Access, uid: u32, backlog: Option
     Ok(file.inode)
 }
 
-/// By somebody who may write the directory.
+/// By a process that may write the directory.
 fn replaced() -> Failure {
     Failure::Taken("somebody put another file there while it was being bound".to_owned())
 }
 
 /// Gives the new file its group, and then the rest of its mode: that which the umask took, or which was not for the group
-/// that it was born with. Follows no link that somebody put there meanwhile.
+/// that it was created with. Follows no link that was put there meanwhile.
 fn finish(path: &Path, found: &Metadata, access: Access, uid: u32) -> Result<(), Failure> {
     let group = access.group.filter(|group| *group != found.gid());
     let widens = found.mode() & 0o777 != access.mode;
@@ -191,7 +191,7 @@ fn stale(path: &Path, uid: u32) -> Result<bool, Failure> {
         let reason = format!("the socket there belongs to user {}, not to {uid}", found.uid());
         return Err(Failure::Taken(format!("{reason}; remove it or choose another path")));
     }
-    // A datagram probe finds every kind of living socket and troubles none: no connection waits to be accepted after it,
+    // A datagram probe finds every kind of open socket and disturbs none: no connection waits to be accepted after it,
     // a full backlog does not matter, and one that does not listen yet is seen too.
     let probe = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
     probe.set_nonblocking(true)?;
@@ -220,7 +220,7 @@ impl Inode {
 impl Drop for BoundPath {
     fn drop(&mut self) {
         if self.inode.is_at(&self.path) {
-            // Nobody is left to be told.
+            // A drop returns no error.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -1,4 +1,4 @@
-//! Who may connect: a rule about the credentials of peers.
+//! The users and groups that may connect: a rule about the credentials of peers.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use swapwire_core::Credentials;
 
 use crate::options::Allowed;
 
-/// Users and groups, of which a peer has to be one; everybody may connect where none are named.
+/// Users and groups, of which a peer has to be one; all may connect where none are named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rule {
     uids: Option<Vec<u32>>,

@@ -18,13 +18,13 @@ const DATAGRAM: &str = "unix-dgram";
 /// of the bind.
 ///
 /// A group for workers is one bound stream socket with a descriptor for each member; the path is unlinked when the last of
-/// them goes. A datagram socket has one member. A path is looked after (`upkeep`); an abstract name needs none.
+/// them goes. A datagram socket has one member. A path is checked (`upkeep`); an abstract name needs none.
 ///
 /// # Errors
-/// Binding a path: [`BindError::AddrInUse`] if a server lives there or is about to; [`BindError::Unusable`] if something
-/// else is there, or the directory is missing or open to everybody; [`BindError::Invalid`] if the path is too long;
-/// [`BindError::Io`] if the system refuses. Connecting a stream: [`ConnectError::Refused`] if the socket's file is stale, [`ConnectError::Busy`]
-/// if the queue stayed full, [`ConnectError::Missing`] if there is no such file.
+/// Binding a path: [`BindError::AddrInUse`] if a server is bound there or is about to be; [`BindError::Unusable`] if
+/// something else is there, or the directory is missing or writable by all users; [`BindError::Invalid`] if the path is too
+/// long; [`BindError::Io`] if the system refuses. Connecting a stream: [`ConnectError::Refused`] if the socket's file is
+/// stale, [`ConnectError::Busy`] if the queue stayed full, [`ConnectError::Missing`] if there is no such file.
 ///
 /// # Cancel safety
 /// Dropping a bind or a connect leaves nothing bound and nothing open.

@@ -1,4 +1,4 @@
-//! A path that is looked after: bound again when its file has gone, given up when somebody else has it.
+//! A path that is checked: bound again when its file has gone, given up when another process has it.
 
 use std::io;
 

@@ -149,7 +149,7 @@ pub fn measure_once(
     measure(target, load, conditions, registry, &Monitor::new(), Instant::now()).map_err(|failure| match failure {
         Failure::Target(why) | Failure::Setup(why) => PlanError::Failed(vec![why]),
         Failure::Empty => PlanError::Failed(vec![EMPTY.to_owned()]),
-        // Nobody holds the monitor.
+        // No caller has the monitor.
         Failure::Stopped => PlanError::Failed(vec!["stopped".to_owned()]),
     })
 }

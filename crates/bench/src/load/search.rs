@@ -34,7 +34,7 @@ struct Miss {
 
 impl Plan {
     /// For each target and load, searches the highest rate at which the objective holds: doubles it until it does not, then
-    /// halves the distance, and tries the result again. A rate that fails is tried twice, since one hiccup of the machine
+    /// halves the distance, and tries the result again. A rate that fails is tried twice, since one pause of the machine
     /// says nothing of the server. [`Load::rate`] is where the search begins, if it is there. See [`Run::found`].
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub use sizes::{Sizes, SizesParseError};
 
 use crate::LoadInfo;
 
-/// Who is measured.
+/// A server that is measured.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Short, and unique within the plan.

@@ -33,7 +33,7 @@ fn write(run: &Run, bytes: &mut Vec<u8>) -> Result<(), IntervalLogWriterError<V2
     }
     let mut log = builder.begin_log_with(bytes, &mut serializer)?;
     for measured in measured(run) {
-        // What is no time, in a file of somebody else's, is 0.
+        // What is no time, in a file that another program wrote, is 0.
         let [at, long] = [measured.round.at_s, measured.round.elapsed_s]
             .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
         log.write_histogram(measured.round.latency.histogram(), at, long, Tag::new(&tag(run, &measured)))?;

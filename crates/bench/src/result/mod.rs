@@ -1,9 +1,9 @@
 //! What a run found out, as it is written to JSON.
 //!
 //! Units are in the names: `_s` seconds, `_ns` nanoseconds, `_per_s` per second; bytes are payload, without framing and
-//! headers. What a name does not say is said here, and `docs/bench-json.md` says it for people without the source.
+//! headers. What a name does not say is said here, and `docs/bench-json.md` says it for readers without the source.
 //!
-//! These are plain values. Who measures, judges or shows them knows them; they know nothing of it.
+//! These are plain values: they know nothing of how they are measured, judged or shown.
 
 mod measures;
 mod round;

@@ -1,4 +1,4 @@
-//! A run: who was measured, how, and under which loads.
+//! A run: the targets, the settings and the loads.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub struct Run {
     pub machine: Machine,
     /// What was asked for.
     pub settings: Settings,
-    /// Who was measured.
+    /// The servers that were measured.
     pub targets: Vec<TargetInfo>,
     /// Each target under each load.
     pub cells: Vec<Cell>,
@@ -97,7 +97,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// Who was measured.
+/// A server that was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetInfo {
     /// Short and unique within the run: the scheme, or the endpoint where two share a scheme.

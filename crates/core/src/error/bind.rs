@@ -35,12 +35,12 @@ pub enum BindError {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// Somebody else is there.
+    /// Another server is bound there.
     #[error("bind {endpoint}: {reason}")]
     AddrInUse {
         /// What was to be bound.
         endpoint: Endpoint,
-        /// Who or what is there, as far as it is known.
+        /// What is there, as far as it is known.
         reason: String,
     },
     /// What is there, or is missing there, forbids it: a file that is no socket, a directory that does not exist.
@@ -112,7 +112,7 @@ impl BindError {
     }
 
     /// [`ErrorClass::Configuration`] for what is wrong in itself, [`ErrorClass::ListenerFatal`] for what the system or
-    /// somebody else refuses now.
+    /// another process refuses now.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Registry { .. } | Self::Option { .. } | Self::Invalid { .. } => ErrorClass::Configuration,

@@ -6,11 +6,11 @@ use std::io::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// The same call may work later; the thing lives.
+    /// The same call may work later; the socket stays usable.
     Retryable,
     /// About some peer of a datagram socket, not about the socket: count and go on.
     PeerNoise,
-    /// This connection is over; the server lives.
+    /// This connection is over; the server goes on.
     ConnectionFatal,
     /// This accept failed, the next may work: retry at once.
     ListenerTransient,
@@ -68,9 +68,9 @@ pub fn classify_stream(error: &Error) -> ErrorClass {
     }
 }
 
-/// The class of an error from a datagram socket. `EAGAIN`, `ENOBUFS` and `ENOMEM` are [`ErrorClass::Retryable`], a dead
+/// The class of an error from a datagram socket. `EAGAIN`, `ENOBUFS` and `ENOMEM` are [`ErrorClass::Retryable`], a closed
 /// descriptor is [`ErrorClass::ListenerFatal`], and everything else, known or not, is [`ErrorClass::PeerNoise`]: an ICMP
-/// error that anybody can provoke must not end a socket that serves everybody.
+/// error, which any sender can provoke, must not end a socket that serves all peers.
 pub fn classify_datagram(error: &Error) -> ErrorClass {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::OutOfMemory => ErrorClass::Retryable,

@@ -35,7 +35,7 @@ pub enum ConnectError {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// Nobody listens there.
+    /// No server listens there.
     #[error("connect {endpoint}: connection refused: nobody is listening there")]
     Refused {
         /// What was dialled.

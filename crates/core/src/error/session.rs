@@ -22,7 +22,7 @@ pub enum RecvError {
         /// The limit.
         max: usize,
     },
-    /// The network said something about a datagram sent earlier (for example that nobody listens there). The session
+    /// The network said something about a datagram sent earlier (for example that no server listens there). The session
     /// goes on.
     #[error("receive: {0}")]
     PeerNoise(#[source] io::Error),

@@ -8,8 +8,8 @@ use crate::{Addr, HandlerError, Peer, Reply};
 /// Answers one message at a time: the per-message hot path.
 ///
 /// Implemented by users, called by the server's loops with static dispatch: no box and no allocation per message. Shared
-/// state lives in the handler; a handler knows nothing about earlier messages of the same peer (a [`SessionHandler`](crate::SessionHandler)
-/// does).
+/// state lives in the handler; a handler knows nothing about earlier messages of the same peer (a
+/// [`SessionHandler`](crate::SessionHandler) does).
 ///
 /// # Contract
 /// 1. The server calls `handle` once for each message, and never polls a call again after dropping it.
@@ -39,7 +39,7 @@ use crate::{Addr, HandlerError, Peer, Reply};
 /// It is called on the runtime that serves the connection or the socket, so `tokio::spawn` within it starts a task there: on
 /// a server with workers, on that worker's, and the task is cut when the worker ends.
 ///
-/// A wrong one: it blocks the thread that serves everybody else. Wait with the runtime's own timers and sockets, or move
+/// A wrong one: it blocks the thread that serves all other peers. Wait with the runtime's own timers and sockets, or move
 /// the work to `spawn_blocking`.
 ///
 /// ```no_run
@@ -76,7 +76,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether replies may be more than three times as long as the request (and longer than 64 bytes) even where the
     /// sender's address may be forged. Such a handler would amplify attacks, so on such wires it is bound to loopback
-    /// unless the server is told otherwise. Of a handler that does not say so, such a reply is refused, counted and logged,
+    /// unless the server is told otherwise. Of a handler that returns `false`, such a reply is refused, counted and logged,
     /// except on a loopback address. Layers forward it.
     fn amplifies(&self) -> bool {
         false
@@ -92,7 +92,7 @@ pub enum Input {
     AnySlicing,
 }
 
-/// One message and where it came from. Borrowed: it lives as long as the call.
+/// One message and where it came from. Borrowed: it is valid as long as the call.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     message: &'a [u8],
@@ -111,7 +111,7 @@ impl<'a> Request<'a> {
         self.message
     }
 
-    /// Who sent it; `None` for a datagram from a socket without an address, which cannot be answered.
+    /// The sender; `None` for a datagram from a socket without an address, which cannot be answered.
     pub const fn peer(&self) -> Option<&'a Peer> {
         self.peer
     }

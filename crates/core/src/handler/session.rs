@@ -63,9 +63,10 @@ pub trait SessionHandler: Send + Sync + 'static {
         Input::Messages
     }
 
-    /// Whether it may send more than three times what it received, or 64 bytes for each message, to a peer whose address may
-    /// be forged. One that does not say so and does it all the same gets [`SendError::Unproven`](crate::SendError::Unproven),
-    /// until it [trusts](Session::trust_peer) the peer, except on a loopback address. See [`Handler::amplifies`](crate::Handler::amplifies).
+    /// Whether it may send more than three times what it received, or 64 bytes for each message, to a peer whose address
+    /// may be forged. One that returns `false` and sends more gets [`SendError::Unproven`](crate::SendError::Unproven),
+    /// until it [trusts](Session::trust_peer) the peer, except on a loopback address. See
+    /// [`Handler::amplifies`](crate::Handler::amplifies).
     fn amplifies(&self) -> bool {
         false
     }

@@ -46,7 +46,7 @@ debug_as_text!(OptionError);
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OptionError {
-    /// Nobody knows this option.
+    /// The transport has no such option.
     #[error("unknown option {name:?}{}", hint(name, known))]
     Unknown {
         /// The option as written.
@@ -74,7 +74,7 @@ pub enum OptionError {
     },
 }
 
-/// Reads the options of an endpoint one by one, typed; what nobody asked for is an error.
+/// Reads the options of an endpoint one by one, typed; an option that no reader asked for is an error.
 ///
 /// ```
 /// use swapwire_core::{Endpoint, OptionDoc, Side};

@@ -1,4 +1,4 @@
-//! Who is at the other end.
+//! The other end of a wire.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::Addr;
 
-/// Who is at the other end of a wire: an address and what else the transport learnt about it.
+/// The other end of a wire: its address, and what else the transport learnt about it.
 ///
 /// Cloning is cheap (the extensions are shared).
 #[derive(Clone, Debug)]
@@ -82,7 +82,8 @@ impl fmt::Debug for Extensions {
     }
 }
 
-/// Who runs the process at the other end of a Unix socket, as of the moment it connected (`SO_PEERCRED`, `socket(7)`).
+/// The user, the group and the process at the other end of a Unix socket, as of the moment it connected (`SO_PEERCRED`,
+/// `socket(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Credentials {

@@ -1,7 +1,7 @@
 //! What a misspelt word was meant to be.
 
-/// The one of `known` that `word` is likely to mean: of each three letters of it one may be wrong, missing or too many, or two
-/// neighbours may have changed places; case does not matter, and the end may be missing behind three letters.
+/// The one of `known` that `word` is likely to mean: of each three letters of it one may be wrong, missing or too many, or
+/// two adjacent ones may be swapped; case does not matter, and the end may be missing behind three letters.
 ///
 /// ```
 /// use swapwire_core::did_you_mean;

@@ -10,7 +10,7 @@ use std::io;
 use crate::{FrameError, Framing};
 use server::Replies;
 
-/// One call's sink for none, one or many reply messages: a view of the server's buffer, which lives as long as the call.
+/// One call's sink for none, one or many reply messages: a view of the server's buffer, which is valid as long as the call.
 ///
 /// Nothing here waits: `send` appends to the buffer, framed in place, and the server writes it when the call returns,
 /// together with the other replies of the same read.
@@ -83,7 +83,7 @@ pub enum ReplyError {
 }
 
 impl Reply<'static> {
-    /// A reply of at most `limit` bytes, without framing, that belongs to nobody's call: for tests of handlers, and for
+    /// A reply of at most `limit` bytes, without framing, that belongs to no call: for tests of handlers, and for
     /// layers (see [`Reply::fork`]).
     pub fn new(limit: usize) -> Self {
         let mut replies = Replies::new(Framing::Chunks.encoder(usize::MAX));
@@ -191,7 +191,7 @@ impl<'a> Reply<'a> {
         self.replies().closes()
     }
 
-    /// An empty reply for a layer that wants to see what a call replies before it is sent, on any wire: without framing,
+    /// An empty reply for a layer that looks at what a call replies before it is sent, on any wire: without framing,
     /// with the room that is left in this one. [`append`](Self::append) passes on what it holds. Allocates.
     ///
     /// ```

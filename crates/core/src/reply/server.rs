@@ -142,7 +142,7 @@ impl Replies {
         self.buf.len()
     }
 
-    /// Has [`is_enough`](Self::is_enough) say so from `bytes` on; at first nothing is enough.
+    /// From how many `bytes` on [`is_enough`](Self::is_enough) is true; at first it is never.
     pub fn set_enough(&mut self, bytes: usize) {
         (self.enough, self.enough_now) = (bytes, bytes);
     }
@@ -243,8 +243,8 @@ impl Replies {
         }
     }
 
-    /// For servers of wires with boundaries, whose framing is [lines](crate::Framing::Lines): gives `message` without the end of its
-    /// line. The replies that follow end as lines if it had one, and their ends count for the limit.
+    /// For servers of wires with boundaries, whose framing is [lines](crate::Framing::Lines): gives `message` without the
+    /// end of its line. The replies that follow end as lines if it had one, and their ends count for the limit.
     #[inline(never)]
     pub fn answer_line<'m>(&mut self, message: &'m [u8]) -> &'m [u8] {
         let line = without_line_end(message);
@@ -313,7 +313,7 @@ impl Replies {
     }
 }
 
-/// Takes half a message back when whoever writes it panics.
+/// Takes half a message back when the closure that writes it panics.
 struct CutBack<'a> {
     buf: &'a mut Vec<u8>,
     start: usize,

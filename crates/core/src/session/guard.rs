@@ -53,7 +53,7 @@ impl SessionGuard {
     /// Writes the queue.
     ///
     /// # Errors
-    /// What was queued could not be sent, now or earlier, and nobody was told.
+    /// What was queued could not be sent, now or earlier, and no call has returned that error.
     ///
     /// # Cancel safety
     /// Cancel safe.

@@ -58,7 +58,7 @@ impl SessionConfig {
     }
 }
 
-/// How far a session has come, for deadlines and statistics. Core reads no clock: who enforces a deadline compares two of
+/// How far a session has come, for deadlines and statistics. Core reads no clock: to enforce a deadline, compare two of
 /// these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -137,9 +137,9 @@ impl Session {
         &self.inner().info
     }
 
-    /// Says that the peer has proven who it is, for example by repeating a random number that it was sent: on a wire whose
-    /// senders may be forged it may be sent as much as others from now on, and its session makes room for nobody. On other
-    /// wires it means nothing.
+    /// Declares that the peer's address is not forged, as it has proven for example by repeating a random number that was
+    /// sent to it. On a wire whose senders may be forged, the limit of what it may be sent ends, and its session is no
+    /// longer closed in favour of a new one. On other wires this does nothing.
     pub fn trust_peer(&self) {
         self.inner().trust_peer();
     }
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// Receives the next message; `None` is the end: the peer has ended its sending, or the server drains and no message
-    /// is waiting (a peer that never pauses is heard for 1 MiB more). Writes what is queued meanwhile.
+    /// is waiting (of a peer that never pauses, 1 MiB more is received). Writes what is queued meanwhile.
     ///
     /// # Errors
     /// See [`RecvError`]: after [`RecvError::TooLarge`] and [`RecvError::PeerNoise`] of a message wire the session goes
@@ -182,7 +182,7 @@ impl Session {
     /// Queues one message, waiting for room: [`reserve`](Self::reserve) and [`Permit::send`].
     ///
     /// # Errors
-    /// See [`SendError`]; also an error of an earlier message that nobody was told.
+    /// See [`SendError`]; also the error of an earlier message, if no call has returned it.
     ///
     /// # Cancel safety
     /// If it is dropped before it is done, the message was not queued; it is never torn.

@@ -39,16 +39,16 @@ pub(crate) enum Io {
 
 struct Wire {
     io: Io,
-    /// Who waits for it to have something, and is told when it is gone: it would not.
+    /// The task that waits for something to read. It is woken when the wire is closed here, which the wire would not do.
     reader: Option<Waker>,
 }
 
 pub(crate) struct Inner {
     wire: Mutex<Wire>,
     out: Mutex<Out>,
-    /// Told whenever the queue has capacity again, and when it closes.
+    /// Notified whenever the queue has capacity again, and when it closes.
     pub(crate) writable: Notify,
-    /// The task that writes: told when another one queues a message.
+    /// The task that writes: woken when another one queues a message.
     driver: AtomicWaker,
     pub(crate) counters: Counters,
     pub(crate) info: ConnInfo,
@@ -93,7 +93,7 @@ struct Out {
     limit: usize,
     max_message: usize,
     closed: bool,
-    /// An error about one message that nobody was told yet.
+    /// An error about one message that no call has returned yet.
     failed: Option<SendError>,
 }
 
@@ -390,7 +390,7 @@ impl Inner {
         }
     }
 
-    /// Reads bytes into `into`; 0 is the end. Who waits is told when the wire is closed here.
+    /// Reads bytes into `into`; 0 is the end. A task that waits is woken when the wire is closed here.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<Received, RecvError>> {
         let mut wire = lock(&self.wire);
         let received = match &mut wire.io {

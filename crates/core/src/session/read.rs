@@ -121,7 +121,7 @@ impl ReadState {
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending => {
-                    // Within a frame the drain is no end, but the task must hear of it.
+                    // Within a frame the drain is no end, but the task must be woken by it.
                     if !self.buf.is_empty() {
                         let _ = self.has_drained(cx);
                     }
@@ -187,8 +187,8 @@ impl ReadState {
     }
 }
 
-/// Reads once more at a drain; `None` if nothing is waiting. A wire may be not ready only because it lets others run: for want
-/// of tokio's budget, or by a count of its own, and then it wakes the task at once.
+/// Reads once more at a drain; `None` if nothing is waiting. A wire may be not ready only because it yields: for want of
+/// tokio's budget, or by a count of its own, and then it wakes the task at once.
 #[cold]
 fn look_again(inner: &Inner, cx: &mut Context<'_>, buf: &mut BytesMut) -> Option<Poll<Result<Received, RecvError>>> {
     if budget_is_spent(cx) {
@@ -200,8 +200,8 @@ fn look_again(inner: &Inner, cx: &mut Context<'_>, buf: &mut BytesMut) -> Option
     (received.is_ready() || noticed.woken.load(Relaxed)).then_some(received)
 }
 
-/// Whether tokio lets this task do nothing more in this turn; then it is woken for the next one. (What says so directly is
-/// part of the runtime. A semaphore asks it.)
+/// Whether this task has used up its budget of tokio for this poll; then tokio has woken it for the next one. (The call that
+/// tells it directly is part of the runtime, which this crate does not need. A semaphore consumes budget as well.)
 fn budget_is_spent(cx: &mut Context<'_>) -> bool {
     let semaphore = Semaphore::new(1);
     let acquire = pin!(semaphore.acquire());

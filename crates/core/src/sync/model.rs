@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::{Mutex, Notify};
 
-/// Runs `model` in every order of events that interrupts nobody more than so many times, or than `LOOM_MAX_PREEMPTIONS`
+/// Runs `model` in every order of events that interrupts no thread more than so many times, or than `LOOM_MAX_PREEMPTIONS`
 /// says if that is less. Prints how many there were.
 pub fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -49,7 +49,7 @@ impl Wake for Task {
 pub struct AtomicWaker(Mutex<Option<Waker>>);
 
 impl AtomicWaker {
-    /// Nobody waits.
+    /// No task waits.
     pub fn new() -> Self {
         Self::default()
     }
@@ -59,7 +59,7 @@ impl AtomicWaker {
         self.swap(Some(waker.clone()));
     }
 
-    /// Wakes who registered last, once.
+    /// Wakes the task that registered last, once.
     pub fn wake(&self) {
         if let Some(waker) = self.swap(None) {
             waker.wake();

@@ -50,7 +50,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Nobody is told.
+    /// No task is woken.
     pub fn new() -> Self {
         Self::default()
     }

@@ -40,9 +40,9 @@ pub struct Capabilities {
     pub max_message: Option<usize>,
     /// Peers carry [`Credentials`](crate::Credentials).
     pub peer_credentials: bool,
-    /// A sender's address can be forged, so a reply may hit somebody who never asked.
+    /// A sender's address can be forged, so a reply may reach a host that sent no request.
     pub spoofable: bool,
-    /// A peer that does not read holds up nobody else's messages on a shared socket.
+    /// A peer that does not read does not hold up the messages of other peers on a shared socket.
     pub isolated_peers: bool,
     /// A second bind of the same place fails while the first is open.
     pub exclusive_bind: bool,

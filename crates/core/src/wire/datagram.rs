@@ -19,7 +19,7 @@ use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch, Upkeep, classify_d
 /// 3. `poll_send` sends entries in order, from index `from`, and returns how many it sent: at least one.
 /// 4. An error of `poll_send` is about the entry at `from` alone: one that is too large (`too_large`), one whose peer is
 ///    gone (`dead_peer`). A full peer is [`io::ErrorKind::WouldBlock`] as an error, never `Pending`: `Pending` means that
-///    the socket itself has no room (`slow_peer`, where [`isolated_peers`](crate::Capabilities::isolated_peers)).
+///    the socket's own buffer is full (`slow_peer`, where [`isolated_peers`](crate::Capabilities::isolated_peers)).
 /// 5. Errors that peers can provoke never make the socket unusable (`dead_peer`). What an error means is
 ///    [`DatagramSocket::classify`].
 pub trait DatagramSocket: Send + 'static {
@@ -58,7 +58,7 @@ pub trait DatagramSocket: Send + 'static {
         None
     }
 
-    /// Looks after the place that it is bound to, as [`Listener::upkeep`](crate::Listener::upkeep) does. A `poll_recv` that was
+    /// Checks the place that it is bound to, as [`Listener::upkeep`](crate::Listener::upkeep) does. A `poll_recv` that was
     /// pending before must be polled again behind it. The default is `None`: there is nothing to look after.
     fn upkeep(&mut self) -> Option<Upkeep> {
         None
@@ -77,7 +77,7 @@ pub trait DatagramSocket: Send + 'static {
 }
 
 /// What a datagram socket does by one call of the system for many datagrams. Where the system or the traffic forbids it,
-/// a socket goes on without and says so here.
+/// a socket goes on without, and the field is `false`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offload {

@@ -19,7 +19,7 @@ thread_local! {
 /// A connected, ordered wire without boundaries. Every `AsyncRead + AsyncWrite` is one.
 ///
 /// # Contract
-/// 1. What is written arrives in order, whole, or the connection dies (`testkit::laws::bulk`).
+/// 1. What is written arrives in order, whole, or the connection breaks (`testkit::laws::bulk`).
 /// 2. `poll_shutdown` ends the writing half; the peer reads to the end and can still write (`half_close`).
 /// 3. Reading returns 0 bytes only at the end (tokio's `AsyncRead`).
 /// 4. Dropping it closes it and wakes the peer (`close_wakes_recv`, `close_wakes_send`); what was flushed arrives
@@ -155,11 +155,11 @@ pub trait MessageStream: Send + Unpin + 'static {
         None
     }
 
-    /// The peer is who it says it is: see [`Session::trust_peer`](crate::Session::trust_peer). The default does nothing.
+    /// The peer's address is not forged: see [`Session::trust_peer`](crate::Session::trust_peer). The default does nothing.
     fn trust_peer(&mut self) {}
 }
 
-/// Who talks to whom over a link.
+/// The two ends of a link.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnInfo {

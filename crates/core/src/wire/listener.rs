@@ -14,9 +14,9 @@ use crate::{Endpoint, ErrorClass, Link, Peer, Upkeep, classify_accept};
 /// 1. [`Listener::local`] is what was really bound, and can be dialled (`testkit::laws::local_is_dialable`).
 /// 2. `accept` gives raw errors; it never sleeps, retries or logs. What an error means is [`Listener::classify`].
 /// 3. `accept` does no handshake: that is the [`Incoming`]'s part (`stalled_handshake`).
-/// 4. Dropping the listener closes it and frees the place (`bind_again`), and leaves accepted links alive
+/// 4. Dropping the listener closes it and frees the place (`bind_again`), and leaves accepted links open
 ///    (`listener_drop`).
-/// 5. [`Listener::refuse_arrivals`] leaves those who already wait alone (`last_arrivals`).
+/// 5. [`Listener::refuse_arrivals`] keeps the connections that already wait (`last_arrivals`).
 ///
 /// # Cancel safety
 /// `accept` is cancel safe: if it is dropped, no connection was taken (`cancelled_accept`).
@@ -31,10 +31,10 @@ pub trait Listener: Send + 'static {
     /// The system's error, as it is.
     async fn accept(&mut self) -> io::Result<Incoming>;
 
-    /// Lets nobody in any more: from now on `accept` gives those who already wait, and then waits for ever. Called once,
-    /// when the server drains: what is closed with connections in its queue resets them.
+    /// Refuses new connections: from now on `accept` gives those that already wait, and then waits for ever. Called once,
+    /// when the server drains: a listener that is closed with connections in its queue resets them.
     ///
-    /// The default does nothing: whoever comes between the last `accept` and the close may be reset.
+    /// The default does nothing: a connection that comes between the last `accept` and the close may be reset.
     ///
     /// # Errors
     /// The system's error; the listener is as it was.
@@ -42,11 +42,11 @@ pub trait Listener: Send + 'static {
         Ok(())
     }
 
-    /// Looks after the place that it is bound to, where others can take that away, and mends what can be mended; a socket's
-    /// file may be deleted. `None`, the default: there is nothing to look after.
+    /// Checks the place that it is bound to, where other processes can take that away, and repairs what can be repaired; a
+    /// socket's file may be deleted. `None`, the default: there is nothing to check.
     ///
-    /// The server calls it when it begins to serve, and then each half second until it drains, or until it gave `None`. It does
-    /// not wait; an `accept` that waited before must be begun anew behind it.
+    /// The server calls it when it begins to serve, and then each half second until it drains, or until it gave `None`. It
+    /// does not wait; an `accept` that waited before must be begun anew behind it.
     fn upkeep(&mut self) -> Option<Upkeep> {
         None
     }
@@ -67,7 +67,7 @@ pub trait Listener: Send + 'static {
 
 /// A connection that was taken and may still have a handshake before it.
 ///
-/// The server finishes it in the session's own task under a deadline, so that a stalled handshake stops nobody else.
+/// The server finishes it in the session's own task under a deadline, so that a stalled handshake delays no other.
 #[must_use = "a connection that is not established is closed"]
 pub struct Incoming {
     peer: Peer,
@@ -85,7 +85,7 @@ impl Incoming {
         Self { peer, link: Box::pin(link) }
     }
 
-    /// Who connects, as far as it is known before the handshake.
+    /// The peer, as far as it is known before the handshake.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }

@@ -12,7 +12,8 @@ use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Lin
 /// 1. `bind` and `connect` do nothing before the first poll: callers may race several (`testkit::laws::lazy_connect`).
 /// 2. Dropping either half-way leaks nothing (`dropped_connect`, `dropped_bind`).
 /// 3. An option that is not in [`Transport::options`] is an error that lists the known ones (`unknown_option`).
-/// 4. Connecting to nobody fails and names the endpoint; a datagram transport may succeed (`connect_to_nobody`).
+/// 4. Connecting where no server listens fails and names the endpoint; a datagram transport may succeed
+///    (`connect_to_nobody`).
 /// 5. A second bind of a bound place is [`BindError::AddrInUse`] (`second_bind`), and after the first is closed the
 ///    place can be bound again (`bind_again`).
 ///
@@ -80,7 +81,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Connects to an endpoint.
     ///
     /// # Errors
-    /// The endpoint does not fit, nobody listens there, or the system refuses.
+    /// The endpoint does not fit, no server listens there, or the system refuses.
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing open.

@@ -1,12 +1,12 @@
-//! Looking after the place that something is bound to.
+//! The state of the place that something is bound to.
 
 /// What [`Listener::upkeep`](crate::Listener::upkeep) or [`DatagramSocket::upkeep`](crate::DatagramSocket::upkeep) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upkeep {
-    /// Whether whoever comes now reaches it.
+    /// Whether a client that connects or sends now reaches it.
     pub reachable: bool,
-    /// What has happened to the place since it was last looked after, in one line; told once, by one member of a group.
+    /// What has happened to the place since it was last checked, in one line; given once, by one member of a group.
     pub news: Option<String>,
 }
 

@@ -3,18 +3,18 @@
 //! Everything here is in natural logarithms: costs and rates spread and drift by factors.
 //!
 //! The interval is Welch's, of 99 %, on the means of the rounds. Outliers are first pulled in to three standard deviations
-//! (estimated by the median absolute deviation) from the median: a neighbour's burst should neither be an alarm nor hide one.
-//! A run's own [noise](BETWEEN) is added, which no number of its rounds averages out.
+//! (estimated by the median absolute deviation) from the median: a burst of another program should neither be an alarm nor
+//! hide one. A run's own [noise](BETWEEN) is added, which no number of its rounds averages out.
 //!
-//! That is not enough on a machine that others share: CPU time per message was seen to move by 8 % from run to run when
+//! That is not enough on a machine that other programs use: CPU time per message was seen to move by 8 % from run to run when
 //! nothing had changed, for seconds at a time, and the rounds of one run tell nothing of it. Two things help.
 //!
-//! * What others do on a machine only ever adds. With [many](MANY) rounds, what grows with the machine's slowness is compared by
-//!   the [quietest](QUIETEST) of them: on one machine the means of 40 rounds differed by 4.5 % between runs of one build, the
-//!   means of the lowest tenth by 2 %.
-//! * The generator's own CPU time per message moves along. It hides a part of a true change, for a generator that waits longer
-//!   for a slower server wakes more often; but where nothing is left of a change when it is divided out, the machine may be
-//!   all there is to it, and the interval is widened to hold that.
+//! * Other programs on a machine only ever add. With [many](MANY) rounds, what grows with the machine's slowness is
+//!   compared by the [quietest](QUIETEST) of them: on one machine the means of 40 rounds differed by 4.5 % between runs of
+//!   one build, the means of the lowest tenth by 2 %.
+//! * The generator's own CPU time per message moves along. It hides a part of a true change, for a generator that waits
+//!   longer for a slower server is woken more often; but where nothing is left of a change when it is divided out, the
+//!   machine may be all there is to it, and the interval is widened to hold that.
 
 use crate::analysis::stats::{self, Sure};
 

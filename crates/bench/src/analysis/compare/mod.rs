@@ -42,7 +42,8 @@ pub struct Row {
     pub before: f64,
     /// The same after.
     pub after: f64,
-    /// The change of the means, or, with 20 rounds and more, of the quietest tenth where the machine's pace matters; `None` if there are fewer than three rounds on a side.
+    /// The change of the means, or, with 20 rounds and more, of the quietest tenth where the machine's pace matters; `None`
+    /// if there are fewer than three rounds on a side.
     pub change: Option<Change>,
     /// What follows.
     pub verdict: Verdict,
@@ -89,10 +90,10 @@ pub struct CompareError(String);
 /// if *all* of the 99 % interval is beyond its threshold, so thresholds need no room for noise. With the default rules, a
 /// server that is 10 % slower is found nearly always in 10 rounds that spread by 3 %, or in 20 that spread by 5 %; with
 /// fewer rounds it may be missed, but what does not change is not reported. How the interval comes about is told in the
-/// source, `compare/change.rs`.
+/// source, `analysis/compare/change.rs`.
 ///
 /// In a closed loop, throughput and p50 also depend on how much of the processors the two sides got. What both sides lost of
-/// that may be somebody else's doing, so it widens the interval; and it is [noted](Comparison::notes). Where the rules
+/// that may be the work of another program, so it widens the interval; and it is [noted](Comparison::notes). Where the rules
 /// shall see a server that waits more than before, measure in an open loop and give a rule for p50 or p99.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use super::warnings::is_full;
 use crate::analysis::words;
 use crate::{Cell, Found, LoadInfo, Ratio, Run};
 
-/// Searches speak for themselves; otherwise each load in turn: the others against the first target, the best first. Where
+/// Of a search, its result; otherwise of each load in turn: the others against the first target, the best first. Where
 /// the first target, or any other, is missing, each for itself.
 pub(super) fn of(run: &Run) -> Vec<String> {
     if !run.found.is_empty() {

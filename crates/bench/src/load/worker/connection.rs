@@ -1,4 +1,4 @@
-//! One connection: opened, used, and opened anew when it breaks or has had its share.
+//! One connection: opened, used, and opened anew when it breaks or has answered its number of requests.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::ports;
 use super::shared::{Job, Shared};
 use crate::load::usage::local_ports;
 
-/// Failures in a row after which the target counts as dead.
+/// Failures in a row after which the target counts as failed.
 const ATTEMPTS: usize = 5;
 /// Before the second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -149,7 +149,7 @@ async fn measured(job: &Job, shared: &Shared, window: Window, tasks: &mut JoinSe
         None => shared.exhausted.notified().await,
     }
     let after = sample();
-    // Who has nothing under way sees the end; who could not send what was due gives up.
+    // A connection with nothing under way sees the end; one that could not send what was due gives up.
     shared.wake_all();
     let all = async { while tasks.join_next().await.is_some() {} };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! What the connections of one thread share. They never wait for the lock: nobody holds it while waiting.
+//! What the connections of one thread share. They never wait for the lock: no task holds it while it waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -18,7 +18,7 @@ const READ: usize = 256 * 1024;
 const BATCH: usize = 64;
 /// Memory for a batch at most, unless one datagram alone is larger.
 const BATCH_BYTES: usize = 4 << 20;
-/// Replies after which the [`Monitor`] hears of them.
+/// Replies after which they are added to the [`Monitor`].
 const TELL: u64 = 64;
 
 /// One round's work, the same for all threads.
@@ -80,7 +80,7 @@ pub(crate) struct State {
     pub(crate) failed: Option<String>,
     /// The last measured request was begun.
     exhausted: Arc<Notify>,
-    /// Replies that the [`Monitor`] has heard of.
+    /// Replies that were added to the [`Monitor`].
     told: u64,
 }
 

@@ -7,7 +7,7 @@ use super::units::TIGHT;
 /// A column.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Column {
-    /// What it shares with its neighbours; empty if nothing.
+    /// The head that it has in common with the columns beside it; empty if none.
     group: String,
     head: String,
     /// Whether it holds words, which begin at the left, or numbers, which end at the right.
@@ -146,7 +146,7 @@ pub(crate) fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '&' => escaped.push_str("&amp;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '>' => escaped.extend(['\\', c]),
-            // Nobody is to be called, and no issue to be mentioned, by the name of an endpoint.
+            // The name of an endpoint must not mention a user of GitHub.
             '@' => escaped.push_str("@\u{200b}"),
             c => escaped.push(c),
         }

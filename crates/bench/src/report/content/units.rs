@@ -36,7 +36,7 @@ impl Unit {
         format!("{scaled:.decimals$}{name}")
     }
 
-    /// The same for a number that somebody chose: without zeros at its end.
+    /// The same for a number that was chosen rather than measured: without zeros at its end.
     pub(crate) fn chosen(self, number: f64) -> String {
         let (unit, name) = self.of(number);
         let text = format!("{:.*}", decimals(number / unit), number / unit);
@@ -49,8 +49,8 @@ impl Unit {
         self.show(number as f64)
     }
 
-    /// `12.3 µs ± 0.2 µs`: the median and half its confidence interval, which is never rounded to 0; without the latter if there
-    /// is none.
+    /// `12.3 µs ± 0.2 µs`: the median and half its confidence interval, which is never rounded to 0; without the latter if
+    /// there is none.
     pub(crate) fn with_error(self, value: &Value) -> String {
         let half = (value.high - value.low) / 2.0;
         if half <= value.median.abs() * 1e-9 || !half.is_finite() {

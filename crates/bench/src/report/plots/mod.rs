@@ -2,7 +2,7 @@
 //!
 //! A plot is drawn in *roles* instead of colours: the page's style sheet decides what they look like, in light, in dark and
 //! in print. A series keeps its colour, dash pattern and marker in all plots of a page, and its name stands beside its
-//! line, so that nobody needs to tell colours apart.
+//! line, so that a plot can be read without telling colours apart.
 
 mod bars;
 mod cost;

@@ -75,7 +75,7 @@ pub(super) enum Align {
 /// Draws in pixels from the upper left corner.
 pub(super) struct Pen<'a>(DrawingArea<SVGBackend<'a>, plotters::coord::Shift>);
 
-/// A drawing of `width` × `height` pixels. `title` and `description` tell what it shows to those who do not see it.
+/// A drawing of `width` × `height` pixels. `title` and `description` are its text for screen readers.
 pub(super) fn svg(size: (f64, f64), title: &str, description: &str, draw: impl FnOnce(&Pen<'_>)) -> String {
     let mut text = String::new();
     {

@@ -54,7 +54,7 @@ impl RecvBatch {
 
     /// The memory of all slots, filled ones included, for a transport that describes it to the system once for many
     /// calls: slot `i` is the [`slot_size`](RecvBatch::slot_size) bytes from `i ×` [`stride`](RecvBatch::stride) on. It
-    /// stays where it is as long as the batch lives.
+    /// stays where it is as long as the batch exists.
     #[inline]
     pub fn memory(&mut self) -> &mut [u8] {
         &mut self.bytes
@@ -97,7 +97,7 @@ impl RecvBatch {
         self.with_descriptors += count;
     }
 
-    /// How many datagrams came with descriptors that nobody asked for and that are closed, since the batch was emptied;
+    /// How many datagrams came with descriptors, which are closed, since the batch was emptied;
     /// where the system tells.
     #[inline]
     pub fn with_descriptors(&self) -> usize {
@@ -133,8 +133,8 @@ impl RecvBatch {
         self.push_with(meta.len, |filled| *filled = meta);
     }
 
-    /// As [`push`](RecvBatch::push), of `len` bytes from nobody, of which `tell` writes in place what else is known; what it
-    /// writes as their length does not count.
+    /// As [`push`](RecvBatch::push), of `len` bytes without a sender, of which `tell` writes in place what else is known;
+    /// what it writes as their length does not count.
     ///
     /// # Panics
     /// As of [`push`](RecvBatch::push).

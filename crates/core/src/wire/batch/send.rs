@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::Addr;
 use crate::server::Replies;
 
-/// Datagrams to send, their bytes one behind the other, so that neighbours to one peer can leave as one segmented send.
+/// Datagrams to send, their bytes one behind the other, so that adjacent ones to one peer can leave as one segmented send.
 #[derive(Debug, Default)]
 pub struct SendBatch {
     bytes: Vec<u8>,
@@ -144,7 +144,7 @@ impl SendBatch {
         trains.map(|train| SendEntry { message: train.bytes, to: train.to, local: *train.local })
     }
 
-    /// The datagrams from `index` on, neighbours that can leave as one segmented send together: all go the same way and
+    /// The datagrams from `index` on, adjacent ones that can leave as one segmented send together: all go the same way and
     /// have the size of the first, only the last may be shorter, and none is empty.
     #[inline]
     pub fn trains(&self, index: usize, limits: TrainLimits) -> impl Iterator<Item = Train<'_>> {

@@ -49,7 +49,7 @@ pub(super) fn of(seen: &Seen<'_>) -> Vec<Doubt> {
     doubts
 }
 
-/// Who got no reply, and why.
+/// The requests without a reply, and why.
 fn loss(seen: &Seen<'_>) -> Option<String> {
     let (faults, requests) = (&seen.summary.faults, seen.summary.requests as f64);
     let unanswered: u64 = seen.cell.rounds.iter().map(|round| round.unanswered()).sum();

@@ -23,7 +23,7 @@ const OUT: usize = 256 * 1024;
 pub(crate) enum End {
     /// There is nothing more to do.
     Done,
-    /// It has had its share of requests.
+    /// It has answered its number of requests.
     UsedUp,
     /// It broke: the kind of error.
     Broken(String),

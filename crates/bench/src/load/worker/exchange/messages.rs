@@ -15,7 +15,7 @@ use crate::load::worker::shared::{Inner, Shared, State};
 const BATCH: usize = 64;
 /// Bytes of them, unless one alone is larger.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Errors in a row after which a poll lets the others run.
+/// Errors in a row after which a poll yields to other connections.
 const ERRORS: usize = 16;
 
 /// A message stream under load.
