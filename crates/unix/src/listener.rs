@@ -25,7 +25,7 @@ use crate::watch::Watched;
 
 struct StreamListener {
     // First: unlinked while the socket is still open, see `BoundPath`. By the last member of a group.
-    place: Option<Arc<Mutex<Place>>>,
+    place: Option<Arc<Mutex<GroupPath>>>,
     // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
     // one, where std does not.
     socket: Descriptor<UnixListener>,
@@ -45,7 +45,7 @@ struct StreamListener {
 }
 
 /// A path, and the socket that is bound to it, which all members of a group share.
-struct Place {
+struct GroupPath {
     // First, see `BoundPath`.
     path: Watched,
     /// The socket that was bound when the file of the one before had gone.
@@ -65,7 +65,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     tell_queue(endpoint, &options);
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let socket = UnixListener::from(OwnedFd::from(socket));
-    let place = path.map(|path| Place { path: Watched::new(path), newest: None, generation: 0 });
+    let place = path.map(|path| GroupPath { path: Watched::new(path), newest: None, generation: 0 });
     let place = place.map(|place| Arc::new(Mutex::new(place)));
     let rule = Rule::new(&options.allowed);
     if addr.as_path().is_none() && !rule.exists() {
@@ -126,7 +126,7 @@ impl StreamListener {
 
     /// Takes up the socket that a member has bound anew, if there is one. Connections that wait at the one before are still
     /// accepted, and only then is another one taken up.
-    fn take_up(&mut self, place: &Place) {
+    fn take_up(&mut self, place: &GroupPath) {
         if let Some(newest) = &place.newest
             && self.generation != place.generation
             && self.former.is_none()
@@ -139,7 +139,7 @@ impl StreamListener {
     }
 }
 
-fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
+fn lock(place: &Mutex<GroupPath>) -> MutexGuard<'_, GroupPath> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -78,10 +78,7 @@ impl Registry {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
-        match self.transport(endpoint) {
-            Ok(transport) => transport.bind(endpoint).await,
-            Err(source) => Err(BindError::Registry { endpoint: endpoint.clone(), source }),
-        }
+        self.to_bind(endpoint)?.bind(endpoint).await
     }
 
     /// Binds `endpoint` for several workers with the transport of its scheme: [`Transport::bind_group`].
@@ -92,10 +89,7 @@ impl Registry {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
-        match self.transport(endpoint) {
-            Ok(transport) => transport.bind_group(endpoint, members).await,
-            Err(source) => Err(BindError::Registry { endpoint: endpoint.clone(), source }),
-        }
+        self.to_bind(endpoint)?.bind_group(endpoint, members).await
     }
 
     /// Binds every place that `endpoint` names with the transport of its scheme: [`Transport::bind_all`].
@@ -106,10 +100,11 @@ impl Registry {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
-        match self.transport(endpoint) {
-            Ok(transport) => transport.bind_all(endpoint, members).await,
-            Err(source) => Err(BindError::Registry { endpoint: endpoint.clone(), source }),
-        }
+        self.to_bind(endpoint)?.bind_all(endpoint, members).await
+    }
+
+    fn to_bind(&self, endpoint: &Endpoint) -> Result<&dyn Transport, BindError> {
+        self.transport(endpoint).map_err(|source| BindError::Registry { endpoint: endpoint.clone(), source })
     }
 
     /// Connects to `endpoint` with the transport of its scheme.
@@ -120,10 +115,8 @@ impl Registry {
     /// # Cancel safety
     /// Dropping it leaves nothing open.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
-        match self.transport(endpoint) {
-            Ok(transport) => transport.connect(endpoint).await,
-            Err(source) => Err(ConnectError::Registry { endpoint: endpoint.clone(), source }),
-        }
+        let missing = |source| ConnectError::Registry { endpoint: endpoint.clone(), source };
+        self.transport(endpoint).map_err(missing)?.connect(endpoint).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use swapwire_core::{Endpoint, Link};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::exchange::{Bytes, End, Messages, Requester};
+use super::exchange::{ByteExchange, End, MessageExchange, Requester};
 use super::ports;
 use super::shared::{Job, Shared};
 use crate::load::usage::local_ports;
@@ -116,11 +116,11 @@ async fn drive(link: Link, requester: &mut Requester, shared: &Shared, place: us
     .await;
     match link {
         Link::Bytes { io, .. } => {
-            let mut bytes = Bytes::new(io, requester);
+            let mut bytes = ByteExchange::new(io, requester);
             poll_fn(|cx| bytes.poll(cx, shared)).await
         }
         Link::Messages { io, info } => {
-            let mut messages = Messages::new(io, &info, requester);
+            let mut messages = MessageExchange::new(io, &info, requester);
             let end = poll_fn(|cx| messages.poll(cx, shared)).await;
             messages.note_drops(shared);
             end

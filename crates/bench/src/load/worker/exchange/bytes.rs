@@ -30,7 +30,7 @@ pub(crate) enum End {
 }
 
 /// A byte stream under load.
-pub(crate) struct Bytes<'a> {
+pub(crate) struct ByteExchange<'a> {
     io: Box<dyn ByteStream>,
     requester: &'a mut Requester,
     encoder: FrameEncoder,
@@ -41,7 +41,7 @@ pub(crate) struct Bytes<'a> {
     alarm: Alarm,
 }
 
-impl<'a> Bytes<'a> {
+impl<'a> ByteExchange<'a> {
     pub(crate) fn new(io: Box<dyn ByteStream>, requester: &'a mut Requester) -> Self {
         let job = &requester.job;
         Self {

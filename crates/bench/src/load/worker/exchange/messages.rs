@@ -19,7 +19,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 const ERRORS: usize = 16;
 
 /// A message stream under load.
-pub(crate) struct Messages<'a> {
+pub(crate) struct MessageExchange<'a> {
     io: Box<dyn MessageStream>,
     peer: Addr,
     requester: &'a mut Requester,
@@ -30,7 +30,7 @@ pub(crate) struct Messages<'a> {
     alarm: Alarm,
 }
 
-impl<'a> Messages<'a> {
+impl<'a> MessageExchange<'a> {
     pub(crate) fn new(io: Box<dyn MessageStream>, info: &ConnInfo, requester: &'a mut Requester) -> Self {
         let job = &requester.job;
         Self {

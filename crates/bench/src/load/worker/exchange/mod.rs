@@ -6,6 +6,6 @@ mod flights;
 mod messages;
 mod requester;
 
-pub(crate) use bytes::{Bytes, End};
-pub(crate) use messages::Messages;
+pub(crate) use bytes::{ByteExchange, End};
+pub(crate) use messages::MessageExchange;
 pub(crate) use requester::Requester;
