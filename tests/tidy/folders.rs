@@ -30,6 +30,26 @@ const CRATES: &[(&str, &[Known])] = &[
         ],
     ),
     (
+        "server",
+        &[
+            ("sync", &[]),
+            ("metrics", &[]),
+            ("limits", &["sync"]),
+            ("time", &["limits", "metrics", "sync"]),
+            ("memory", &["limits", "metrics"]),
+            ("drain", &["limits", "metrics", "sync", "time"]),
+            ("tasks", &["metrics", "sync"]),
+            ("context", &["drain", "limits", "memory", "metrics", "time"]),
+            ("stream", &["context", "drain", "memory", "metrics", "tasks", "time"]),
+            ("datagram", &["context", "drain", "limits", "metrics", "tasks", "time"]),
+            ("peers", &["context", "datagram", "drain", "limits", "metrics", "stream", "tasks"]),
+            ("service", &["context", "datagram", "metrics", "peers", "stream"]),
+            ("accept", &["context", "drain", "limits", "metrics", "service", "sync", "tasks", "time"]),
+            ("runtime", &["accept", "context", "drain", "limits", "memory", "metrics", "service", "tasks", "time"]),
+            ("compose", &["accept", "datagram", "limits", "memory", "peers", "runtime", "service"]),
+        ],
+    ),
+    (
         "bench",
         &[
             ("result", &[]),

@@ -26,7 +26,7 @@ use crate::{ServeContext, Service, WhenFull};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// After so many accepts, or failures, in a row, other tasks run.
-const TURN: u32 = 16;
+const BEFORE_YIELD: u32 = 16;
 
 /// Serves one listener until the drain is over. Returns how many sessions were cut, and the error if the
 /// listener failed for good.
@@ -178,7 +178,7 @@ impl Acceptor {
 
     async fn let_others_run(&mut self) {
         self.row += 1;
-        if self.row.is_multiple_of(TURN) {
+        if self.row.is_multiple_of(BEFORE_YIELD) {
             yield_now().await;
         }
     }

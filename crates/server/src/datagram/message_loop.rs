@@ -25,7 +25,7 @@ pub(crate) const BATCH: usize = 64;
 /// Receive batches that waiting calls may keep; when they keep so many, further calls get copies.
 pub(crate) const LENT: usize = 4;
 /// Batches handled before other tasks run.
-const TURNS: usize = 8;
+const BATCHES_BEFORE_YIELD: usize = 8;
 
 type Runner = Pin<Box<dyn Future<Output = Late> + Send>>;
 
@@ -98,7 +98,7 @@ struct Loop<H, F> {
 
 impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..TURNS {
+        for _ in 0..BATCHES_BEFORE_YIELD {
             if self.sender.poll(task, &mut *self.socket, &self.cx).is_pending() {
                 return Poll::Pending;
             }

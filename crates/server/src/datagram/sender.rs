@@ -48,7 +48,7 @@ struct DeferredReply {
 enum Sent {
     Done,
     PeerFull,
-    NoRoom,
+    SocketFull,
 }
 
 impl DatagramSender {
@@ -176,14 +176,14 @@ impl DatagramSender {
                         cx.incidents.note(Incident::NotSent, 1, Some(to), format_args!("{len} bytes: {error}"));
                         Sent::Done
                     }
-                    Poll::Pending => Sent::NoRoom,
+                    Poll::Pending => Sent::SocketFull,
                 };
                 match sent {
                     Sent::Done => progress = true,
                     Sent::PeerFull if believed && is_late(waiting) => {
                         cx.incidents.note(Incident::PeerFull, 1, Some(to), "");
                     }
-                    Sent::PeerFull | Sent::NoRoom => break,
+                    Sent::PeerFull | Sent::SocketFull => break,
                 }
                 freed += queue.pop_front().map_or(0, |waiting| waiting.message.len() + COST);
             }

@@ -114,7 +114,7 @@ impl Holders {
 
 /// What one connection keeps, as the budget knows it. Nothing costs 8 bytes.
 #[derive(Debug, Default)]
-pub(crate) struct BudgetShare(Option<Box<Reservation>>);
+pub(crate) struct HeldMemory(Option<Box<Reservation>>);
 
 #[derive(Debug)]
 struct Reservation {
@@ -124,7 +124,7 @@ struct Reservation {
     key: Key,
 }
 
-impl BudgetShare {
+impl HeldMemory {
     /// Counts what the connection of this task keeps while it waits; whether there is no room for it, so that it has to end.
     /// The task is woken when that changes, by the waker that it was first given.
     #[inline]

@@ -4,4 +4,4 @@ mod buffer_pool;
 mod memory_budget;
 
 pub(crate) use buffer_pool::{BufferPool, READ, WorkerBuffers};
-pub(crate) use memory_budget::{BudgetShare, MemoryBudget};
+pub(crate) use memory_budget::{HeldMemory, MemoryBudget};

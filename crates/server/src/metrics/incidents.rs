@@ -45,7 +45,7 @@ incidents! {
         "its sender is forged, or set up wrongly";
     Nameless: "datagram dropped: its sender has no address, which a session needs", "the client has to bind its socket";
     QueueFull: "datagram dropped: its session has not taken the ones before", "peer_queue and peer_bytes are the limits";
-    NoRoom: "datagram dropped: there is no room for its session", "max_peers and max_per_source are the limits";
+    TableFull: "datagram dropped: there is no room for its session", "max_peers and max_per_source are the limits";
     Draining: "datagram dropped: the server drains", "ask another server";
     Throttled: "datagrams dropped: their source asks for more than it may", "source_rate is the limit";
     Overflow: "datagrams dropped by the system: the receive buffer was full",
@@ -85,9 +85,12 @@ impl Incident {
     fn counter(self, stats: &Stats) -> Option<&AtomicU64> {
         Some(match self {
             Self::Withheld => &stats.withheld_replies,
-            Self::TooLong | Self::Unanswerable | Self::Nameless | Self::QueueFull | Self::NoRoom | Self::Draining => {
-                &stats.dropped_requests
-            }
+            Self::TooLong
+            | Self::Unanswerable
+            | Self::Nameless
+            | Self::QueueFull
+            | Self::TableFull
+            | Self::Draining => &stats.dropped_requests,
             Self::Truncated => &stats.truncated,
             Self::Descriptors => &stats.with_descriptors,
             Self::Throttled => &stats.throttled,

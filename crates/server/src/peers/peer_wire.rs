@@ -17,7 +17,7 @@ use crate::metrics::Incident;
 /// What a message costs in a queue beside its bytes.
 const COST: usize = 64;
 /// What one session may have of the bytes that wait for all.
-const SHARE: usize = 16;
+const SESSION_FRACTION: usize = 16;
 
 /// A message for the socket's writer.
 pub(crate) struct Outgoing {
@@ -69,7 +69,7 @@ impl PeerState {
         let cost = message.len() + COST;
         let (all, one) = (self.budget.waiting.load(Relaxed) + cost, self.waiting.load(Relaxed) + cost);
         // Only the socket's loop adds; what others take meanwhile makes it less.
-        if all > self.budget.most || (one > self.budget.most / SHARE && one > cost) {
+        if all > self.budget.most || (one > self.budget.most / SESSION_FRACTION && one > cost) {
             return None;
         }
         self.budget.waiting.fetch_add(cost, Relaxed);
@@ -177,7 +177,7 @@ mod tests {
         waiting.pop();
         waiting.extend(one.charge(message(0)));
         let others: Vec<_> = (0..30).map(|_| PeerState::new(&budget)).collect();
-        // One that is larger than a share may wait where nothing does.
+        // One that is larger than its fraction may wait where nothing does.
         waiting.push(others[0].charge(message(3000)).unwrap());
         let more: Vec<_> = others[1..].iter().filter_map(|other| other.charge(message(900))).collect();
         assert_eq!(more.len(), (16_000 - 5 * 164 - 64 - 3064) / 964);

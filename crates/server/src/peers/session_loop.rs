@@ -27,7 +27,7 @@ use crate::{ServeContext, SessionEnd};
 /// Messages of all sessions that wait for the writer.
 pub(crate) const OUTGOING: usize = 256;
 /// Batches handled before other tasks run.
-const TURNS: usize = 8;
+const BATCHES_BEFORE_YIELD: usize = 8;
 /// Sessions that were ended to make room and are not gone yet, at most: until they are, nobody is let in.
 const GOING: usize = 1024;
 
@@ -102,7 +102,7 @@ struct Loop<H> {
 
 impl<H: SessionHandler> Loop<H> {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..TURNS {
+        for _ in 0..BATCHES_BEFORE_YIELD {
             while let Poll::Ready(Some(ended)) = self.sessions.poll_join_next(task) {
                 self.reap(ended);
             }
@@ -214,7 +214,7 @@ impl<H: SessionHandler> Loop<H> {
             return Err(Incident::Draining);
         }
         if self.sessions.len() >= self.cx.limits.max_peers.saturating_add(GOING) {
-            return Err(Incident::NoRoom);
+            return Err(Incident::TableFull);
         }
         self.begin(peer, local, message)
     }
@@ -222,7 +222,7 @@ impl<H: SessionHandler> Loop<H> {
     fn begin(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> Result<(), Incident> {
         let cx = &self.cx;
         let slot = self.peers.slot(&peer, |evicted| cx.incidents.note(Incident::Evicted, 1, Some(evicted), ""));
-        let slot = slot.ok_or(Incident::NoRoom)?;
+        let slot = slot.ok_or(Incident::TableFull)?;
         let number = slot.number;
         let (queue, incoming) = mpsc::channel(self.cx.limits.peer_queue);
         let state = PeerState::new(&self.budget);

@@ -154,7 +154,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                 None if conn.drain_is_over() => break SessionEnd::Drained,
                 None => {}
             }
-            if conn.has_had_its_turn(unread.new) {
+            if conn.must_yield(unread.new) {
                 // Whoever runs meanwhile needs one too.
                 held.take().into_iter().for_each(WorkerBuffers::give);
                 tokio::task::yield_now().await;

@@ -12,11 +12,11 @@ use super::deadlines::Deadlines;
 use super::linger::linger;
 use super::read_buffer::{ReadBuffer, Unread};
 use crate::drain::linger_time;
-use crate::memory::{BudgetShare, WorkerBuffers};
+use crate::memory::{HeldMemory, WorkerBuffers};
 use crate::{ServeContext, SessionEnd};
 
 /// After so many times [`LEAST`] bytes without a wait, a task lets others run; a short read counts as one.
-const TURN_BUDGET: u16 = 128;
+const YIELD_BUDGET: u16 = 128;
 const LEAST: usize = 2048;
 
 pub(crate) struct Connection<'a> {
@@ -37,7 +37,7 @@ pub(crate) struct Connection<'a> {
     has_ended: bool,
     /// What it keeps counts, or may have to.
     counts: bool,
-    memory: BudgetShare,
+    memory: HeldMemory,
     cx: &'a ServeContext,
 }
 
@@ -52,11 +52,11 @@ impl<'a> Connection<'a> {
             unsent: Vec::new(),
             written: 0,
             deadlines: Deadlines::new(&cx.timers),
-            budget: TURN_BUDGET,
+            budget: YIELD_BUDGET,
             served: false,
             has_ended: false,
             counts: false,
-            memory: BudgetShare::default(),
+            memory: HeldMemory::default(),
             cx,
         }
     }
@@ -69,12 +69,12 @@ impl<'a> Connection<'a> {
 
     /// Whether it is time to let others run, after a turn of so many bytes.
     #[inline(always)]
-    pub(crate) fn has_had_its_turn(&mut self, new: usize) -> bool {
+    pub(crate) fn must_yield(&mut self, new: usize) -> bool {
         let turns = u16::try_from(new / LEAST).unwrap_or(u16::MAX);
         self.budget = self.budget.saturating_sub(turns.max(1));
         let over = self.budget == 0;
         if over {
-            self.budget = TURN_BUDGET;
+            self.budget = YIELD_BUDGET;
         }
         over
     }
@@ -89,7 +89,7 @@ impl<'a> Connection<'a> {
     #[cold]
     pub(crate) fn is_over_budget(&mut self) -> bool {
         if self.unsent.is_empty() && !self.read_buffer.is_partial() {
-            self.memory = BudgetShare::default();
+            self.memory = HeldMemory::default();
         }
         self.memory.must_end()
     }
@@ -114,7 +114,7 @@ impl<'a> Connection<'a> {
         match self.read_buffer.poll_fill(task, &mut self.io, buffers, unread) {
             Poll::Ready(Ok(())) => {
                 if self.deadlines.heard() {
-                    self.budget = TURN_BUDGET;
+                    self.budget = YIELD_BUDGET;
                 }
                 self.has_ended = unread.new == 0;
                 self.exchange_encoder(buffers);

@@ -11,7 +11,7 @@ use swapwire_core::{Addr, ConnInfo, Framing, Handler, MessageStream, RecvError, 
 use super::deadlines::Deadlines;
 use crate::context::PanicContext;
 use crate::drain::LINGER;
-use crate::memory::BudgetShare;
+use crate::memory::HeldMemory;
 use crate::metrics::{Incident, Stats};
 use crate::time::within;
 use crate::{ServeContext, SessionEnd};
@@ -36,7 +36,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         queue: Queue::default(),
         deadlines: Deadlines::new(&cx.timers),
         offences: 0,
-        memory: BudgetShare::default(),
+        memory: HeldMemory::default(),
         beside: 0,
         peer: info.peer.addr(),
         cx,
@@ -117,7 +117,7 @@ struct Connection<'a> {
     queue: Queue,
     deadlines: Deadlines<'a>,
     offences: u32,
-    memory: BudgetShare,
+    memory: HeldMemory,
     /// What its buffers take beside the queue.
     beside: usize,
     peer: &'a Addr,

@@ -13,7 +13,7 @@ use swapwire_core::{
 };
 
 use crate::drain::{LINGER, LINGER_BYTES, linger_time};
-use crate::memory::BudgetShare;
+use crate::memory::HeldMemory;
 use crate::metrics::{Incident, Stats};
 use crate::tasks::let_go;
 use crate::time::{Since, Tick, TimerEntry, within};
@@ -23,7 +23,7 @@ use crate::{ServeContext, SessionEnd};
 pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
     let session = Session::new(link, cx.session_config());
     let guard = session.guard();
-    let mut memory = BudgetShare::default();
+    let mut memory = HeldMemory::default();
     let (mut end, active_at) = run(handler, session, &guard, &mut memory, cx).await;
     Stats::add(&cx.stats.messages, guard.progress().messages);
     if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::OverBudget) {
@@ -72,7 +72,7 @@ async fn run<H: SessionHandler>(
     handler: &H,
     session: Session,
     guard: &SessionGuard,
-    memory: &mut BudgetShare,
+    memory: &mut HeldMemory,
     cx: &ServeContext,
 ) -> (SessionEnd, Since) {
     let mut watch = ProgressWatch::new(guard.progress(), cx);

@@ -20,7 +20,7 @@ use crate::sync::Ordering;
 
 /// After so many polls of sessions other tasks run. tokio lets a task do 128 things before it makes it wait, and a poll of
 /// a session does two, as a rule.
-const TURN: usize = 64;
+const BEFORE_YIELD: usize = 64;
 
 type Session<F> = Pin<Box<F>>;
 
@@ -102,7 +102,7 @@ impl<F: Future<Output = SessionEnd> + Send + 'static> Table<F> {
         if self.shared.cut.load(Ordering::Acquire) {
             self.cut();
         }
-        for _ in 0..TURN {
+        for _ in 0..BEFORE_YIELD {
             if self.ready.is_empty() && !self.take_ready() {
                 return Poll::Pending;
             }

@@ -16,7 +16,7 @@ use crate::metrics::Stats;
 
 /// The turns of the reactor that are always waited for: one may have been interrupted, or be the one in which the deadline
 /// came.
-const TURNS: u8 = 2;
+const REACTOR_POLLS: u8 = 2;
 /// tokio's reactor tells of at most so many sockets in a turn, unless the runtime was built otherwise.
 const EVENTS: usize = 1024;
 /// Turns of the reactor since a deadline seemed to be over.
@@ -40,7 +40,7 @@ impl DeadlineCheck {
             self.left -= 1;
             return !self.has_begun();
         }
-        self.left = TURNS.saturating_add(u8::try_from(stats.open() / EVENTS).unwrap_or(u8::MAX));
+        self.left = REACTOR_POLLS.saturating_add(u8::try_from(stats.open() / EVENTS).unwrap_or(u8::MAX));
         false
     }
 

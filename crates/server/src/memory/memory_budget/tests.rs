@@ -15,7 +15,7 @@ impl Wake for Woken {
 
 /// A connection that counts how often it is woken.
 struct Connection {
-    account: BudgetShare,
+    account: HeldMemory,
     woken: Arc<Woken>,
 }
 
@@ -24,7 +24,7 @@ fn budget() -> Option<Arc<MemoryBudget>> {
 }
 
 fn connection() -> Connection {
-    Connection { account: BudgetShare::default(), woken: Arc::new(Woken(AtomicUsize::new(0))) }
+    Connection { account: HeldMemory::default(), woken: Arc::new(Woken(AtomicUsize::new(0))) }
 }
 
 impl Connection {
