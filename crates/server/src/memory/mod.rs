@@ -3,5 +3,5 @@
 mod buffer_pool;
 mod memory_budget;
 
-pub(crate) use buffer_pool::{BufferPool, READ, WorkerBuffers};
+pub(crate) use buffer_pool::{BufferPool, CallLoan, READ, WorkerBuffers};
 pub(crate) use memory_budget::{HeldMemory, MemoryBudget};

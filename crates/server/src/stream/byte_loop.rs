@@ -8,7 +8,7 @@ use std::task::Poll;
 use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
 
 use super::connection::Connection;
-use super::read_buffer::Unread;
+use super::reading::Reading;
 use crate::context::PanicContext;
 use crate::memory::WorkerBuffers;
 use crate::metrics::{Incident, Stats};
@@ -35,43 +35,40 @@ pub(crate) fn serve_bytes<H: Handler>(
         let local = local.as_deref().or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
         let limits = &*of.cx.limits;
         let mut conn = Connection::new(io, of.cx);
-        let mut held: Option<Box<WorkerBuffers>> = None;
-        let mut unread = Unread::default();
+        let mut reading = Reading::default();
         let at_once = handler.ready_at_once();
         let end = loop {
-            if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut held, &mut unread)).await {
+            if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut reading)).await {
                 break end;
             }
             let mut messages = 0;
             let ended = loop {
-                // One is held from the read to the end of its handling.
-                let Some(buffers) = &mut held else { break Some(SessionEnd::Broken) };
                 let owned;
-                let (range, message) =
-                    match conn.decoder.decode(&buffers.input[unread.from..unread.to], unread.new == 0) {
-                        Ok(Decoded::Frame { message, consumed }) => {
-                            let range = unread.from + message.start..unread.from + message.end;
-                            unread.from += consumed;
-                            (range, None)
-                        }
-                        Ok(Decoded::Owned { message, consumed }) => {
-                            unread.from += consumed;
-                            owned = message;
-                            (0..0, Some(&owned[..]))
-                        }
-                        Ok(Decoded::Need { consumed, .. }) => {
-                            unread.from += consumed;
-                            break None;
-                        }
-                        Err(error) => {
-                            of.cx.incidents.tell(Incident::BadFrame, Some(of.peer.addr()), error);
-                            break Some(SessionEnd::BadFrame);
-                        }
-                    };
+                let (range, message) = match conn.decoder.decode(reading.bytes(), reading.new == 0) {
+                    Ok(Decoded::Frame { message, consumed }) => {
+                        let range = reading.from + message.start..reading.from + message.end;
+                        reading.from += consumed;
+                        (range, None)
+                    }
+                    Ok(Decoded::Owned { message, consumed }) => {
+                        reading.from += consumed;
+                        owned = message;
+                        (0..0, Some(&owned[..]))
+                    }
+                    Ok(Decoded::Need { consumed, .. }) => {
+                        reading.from += consumed;
+                        break None;
+                    }
+                    Err(error) => {
+                        of.cx.incidents.tell(Incident::BadFrame, Some(of.peer.addr()), error);
+                        break Some(SessionEnd::BadFrame);
+                    }
+                };
                 messages += 1;
                 // Decided before the first poll: what a call that waits has borrowed cannot be moved.
-                let range =
-                    if of.cx.buffers.is_exhausted() { unread.detach(buffers, range, &of.cx.buffers) } else { range };
+                let range = if of.cx.buffers.is_exhausted() { reading.detach(range, &of.cx.buffers) } else { range };
+                // Held from the read to the end of its handling.
+                let Some(buffers) = &mut reading.buffers else { break Some(SessionEnd::Broken) };
                 let WorkerBuffers { input, replies, out, .. } = &mut **buffers;
                 let message = message.unwrap_or(&input[range]);
                 let mut lent = replies.call(limits.max_reply, true);
@@ -80,7 +77,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                         Poll::Ready(result) => Ok(result),
                         Poll::Pending => {
-                            let _loan = (!unread.is_own).then(|| of.cx.buffers.lend());
+                            let _loan = reading.owner.lend(&of.cx.buffers);
                             if of.cx.memory_budget.is_none() {
                                 poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
                                     Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
@@ -88,7 +85,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                                 })
                                 .await
                             } else {
-                                let kept = unread.memory(out);
+                                let kept = reading.owner.memory(out);
                                 let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
                                 if too_much.await {
                                     break Some(SessionEnd::OverBudget);
@@ -119,16 +116,19 @@ pub(crate) fn serve_bytes<H: Handler>(
                 if buffers.replies.closes() {
                     break Some(SessionEnd::Done);
                 }
-                if unread.from == unread.to && !conn.decoder.keeps_input() {
+                if reading.from == reading.to && !conn.decoder.keeps_input() {
                     break None;
                 }
                 if buffers.out.len() + buffers.replies.bytes() >= limits.out_queue {
                     buffers.replies.drain_into(&mut buffers.out);
                     let written = poll_fn(|task| {
+                        let Some(buffers) = &mut reading.buffers else { return Poll::Ready(Ok(())) };
                         let written = conn.poll_write_within_budget(task, &mut buffers.out);
                         if written.is_pending() {
-                            unread.detach(buffers, 0..0, &of.cx.buffers);
-                            if conn.keeps_too_much(task, || unread.memory(&buffers.out)) {
+                            reading.detach(0..0, &of.cx.buffers);
+                            let owner = reading.owner;
+                            let kept = || reading.buffers.as_ref().map_or(0, |buffers| owner.memory(&buffers.out));
+                            if conn.keeps_too_much(task, kept) {
                                 return Poll::Ready(Err(SessionEnd::OverBudget));
                             }
                         }
@@ -140,23 +140,23 @@ pub(crate) fn serve_bytes<H: Handler>(
                 }
             };
             Stats::add(&of.cx.stats.messages, messages);
-            conn.keep(&unread, &mut held, messages > 0);
+            conn.keep(&mut reading, messages > 0);
             // What could not be written is not tried again.
             if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
                 break end;
             }
-            if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
+            if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut reading)).await {
                 break end;
             }
             match ended {
                 Some(end) => break end,
-                None if unread.new == 0 => break SessionEnd::Done,
+                None if reading.new == 0 => break SessionEnd::Done,
                 None if conn.drain_is_over() => break SessionEnd::Drained,
                 None => {}
             }
-            if conn.must_yield(unread.new) {
+            if conn.must_yield(reading.new) {
                 // Whoever runs meanwhile needs one too.
-                held.take().into_iter().for_each(WorkerBuffers::give);
+                reading.give();
                 tokio::task::yield_now().await;
                 if conn.is_over_budget() {
                     break SessionEnd::OverBudget;
@@ -165,7 +165,7 @@ pub(crate) fn serve_bytes<H: Handler>(
         };
         of.cx.tell_end(end, of.peer);
         // Boxed, so that a session that goes on need not keep room for it.
-        Box::pin(conn.close(held, end)).await
+        Box::pin(conn.close(reading, end)).await
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 use super::deadlines::Deadlines;
-use super::linger::linger;
-use super::read_buffer::{ReadBuffer, Unread};
-use crate::drain::linger_time;
+use super::read_buffer::ReadBuffer;
+use super::reading::{Owner, Reading};
+use crate::drain::{LINGER_BYTES, linger_time};
 use crate::memory::{HeldMemory, WorkerBuffers};
+use crate::time::within;
 use crate::{ServeContext, SessionEnd};
 
 /// After so many times [`LEAST`] bytes without a wait, a task lets others run; a short read counts as one.
@@ -104,35 +105,27 @@ impl<'a> Connection<'a> {
 
     /// Waits for bytes, a deadline, or the drain. Buffers are held when it is ready, and none while it waits.
     #[inline(always)]
-    pub(crate) fn poll_read(
-        &mut self,
-        task: &mut Context<'_>,
-        buffers_held: &mut Option<Box<WorkerBuffers>>,
-        unread: &mut Unread,
-    ) -> Poll<Option<SessionEnd>> {
-        let buffers = buffers_held.get_or_insert_with(|| WorkerBuffers::take(&self.cx.buffers));
-        match self.read_buffer.poll_fill(task, &mut self.io, buffers, unread) {
+    pub(crate) fn poll_read(&mut self, task: &mut Context<'_>, reading: &mut Reading) -> Poll<Option<SessionEnd>> {
+        match self.read_buffer.poll_fill(task, &mut self.io, reading, &self.cx.buffers) {
             Poll::Ready(Ok(())) => {
                 if self.deadlines.heard() {
                     self.budget = YIELD_BUDGET;
                 }
-                self.has_ended = unread.new == 0;
-                self.exchange_encoder(buffers);
+                self.has_ended = reading.new == 0;
+                self.exchange_encoder(reading);
                 Poll::Ready(None)
             }
             Poll::Ready(Err(_)) => Poll::Ready(Some(SessionEnd::Broken)),
             Poll::Pending => {
-                if let Some(buffers) = buffers_held.take() {
-                    buffers.give();
-                }
+                reading.give();
                 self.wait(task).map(Some)
             }
         }
     }
 
     #[inline(always)]
-    fn exchange_encoder(&mut self, buffers: &mut WorkerBuffers) {
-        if let Some(encoder) = &mut self.encoder {
+    fn exchange_encoder(&mut self, reading: &mut Reading) {
+        if let (Some(encoder), Some(buffers)) = (&mut self.encoder, &mut reading.buffers) {
             std::mem::swap(&mut **encoder, buffers.replies.encoder_mut());
         }
     }
@@ -148,30 +141,30 @@ impl<'a> Connection<'a> {
 
     /// Keeps what was left unread, and the buffers only if they are the worker's.
     #[inline(always)]
-    pub(crate) fn keep(&mut self, unread: &Unread, buffers_held: &mut Option<Box<WorkerBuffers>>, served: bool) {
-        let Some(buffers) = buffers_held else { return };
+    pub(crate) fn keep(&mut self, reading: &mut Reading, served: bool) {
+        let Some(buffers) = &mut reading.buffers else { return };
         if buffers.replies.bytes() > 0 {
             buffers.replies.drain_into(&mut buffers.out);
         }
-        self.exchange_encoder(buffers);
-        self.read_buffer.keep(unread, buffers);
+        self.exchange_encoder(reading);
+        self.read_buffer.keep(reading);
         self.served |= served;
         if self.read_buffer.is_partial() || self.deadlines.has_frame() {
             self.deadlines.set_frame(self.read_buffer.is_partial(), served, &self.cx.timers);
             self.counts = self.cx.memory_budget.is_some();
         }
-        if unread.is_own {
-            self.part_with(buffers_held);
+        if let Owner::Connection(_) = reading.owner {
+            self.part_with(reading);
         }
     }
 
     /// Gives the buffers back and keeps the replies in them.
     #[cold]
-    fn part_with(&mut self, buffers_held: &mut Option<Box<WorkerBuffers>>) {
-        if let Some(mut buffers) = buffers_held.take() {
+    fn part_with(&mut self, reading: &mut Reading) {
+        if let Some(buffers) = &mut reading.buffers {
             self.unsent = buffers.out.as_slice().to_vec();
             buffers.out.clear();
-            buffers.give();
+            reading.give();
         }
     }
 
@@ -180,15 +173,15 @@ impl<'a> Connection<'a> {
     pub(crate) fn poll_finish(
         &mut self,
         task: &mut Context<'_>,
-        buffers_held: &mut Option<Box<WorkerBuffers>>,
+        reading: &mut Reading,
     ) -> Poll<Result<(), SessionEnd>> {
-        let Some(buffers) = buffers_held else { return self.poll_unsent(task) };
+        let Some(buffers) = &mut reading.buffers else { return self.poll_unsent(task) };
         let written = self.poll_write(task, &mut buffers.out);
         match &written {
             Poll::Ready(Ok(())) => buffers.replies.exchange_buffer(&mut buffers.out),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                self.part_with(buffers_held);
+                self.part_with(reading);
                 if self.keeps_too_much(task, || 0) {
                     return Poll::Ready(Err(SessionEnd::OverBudget));
                 }
@@ -260,19 +253,42 @@ impl<'a> Connection<'a> {
     }
 
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
-    pub(crate) async fn close(mut self, mut buffers_held: Option<Box<WorkerBuffers>>, end: SessionEnd) -> SessionEnd {
+    pub(crate) async fn close(mut self, mut reading: Reading, end: SessionEnd) -> SessionEnd {
         if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget) {
-            let replied = !buffers_held.as_ref().map_or(&self.unsent, |buffers| &buffers.out).is_empty();
-            let finished = poll_fn(|task| self.poll_finish(task, &mut buffers_held)).await.is_ok();
+            let replied = !reading.buffers.as_ref().map_or(&self.unsent, |buffers| &buffers.out).is_empty();
+            let finished = poll_fn(|task| self.poll_finish(task, &mut reading)).await.is_ok();
             if finished && !self.has_ended {
                 let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && !replied;
                 let quiet = if idle { self.deadlines.quiet(&self.cx.timers) } else { Duration::ZERO };
-                buffers_held.take().into_iter().for_each(WorkerBuffers::give);
+                reading.give();
                 (self.read_buffer, self.memory) = Default::default();
                 linger(self.io, linger_time(&self.cx.drain, &self.cx.limits, quiet), self.cx).await;
             }
         }
-        buffers_held.into_iter().for_each(WorkerBuffers::give);
+        reading.give();
         end
     }
+}
+
+/// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
+/// peer has not yet received. Behind the end of the input there is none, and dropping the stream does.
+async fn linger(mut io: Box<dyn ByteStream>, time: Duration, cx: &ServeContext) {
+    let _ = within(time, &cx.stats, async {
+        io.shutdown().await?;
+        let mut left = LINGER_BYTES;
+        poll_fn(|task| {
+            while left > 0 {
+                let mut buffers = WorkerBuffers::take(&cx.buffers);
+                let mut into = ReadBuf::new(&mut buffers.input);
+                let read = Pin::new(&mut io).poll_read(task, &mut into);
+                let len = into.filled().len();
+                buffers.give();
+                ready!(read)?;
+                left = if len == 0 { 0 } else { left.saturating_sub(len) };
+            }
+            Poll::Ready(Ok::<_, std::io::Error>(()))
+        })
+        .await
+    })
+    .await;
 }

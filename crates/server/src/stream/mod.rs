@@ -3,9 +3,9 @@
 mod byte_loop;
 mod connection;
 mod deadlines;
-mod linger;
 mod message_loop;
 mod read_buffer;
+mod reading;
 mod session_loop;
 
 pub(crate) use byte_loop::serve_bytes;
