@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """Prints the results of the last `cargo bench` as Markdown tables.
 
-Usage: scripts/bench-table.py [DIRECTORY]
+Usage: scripts/bench-table.py [DIRECTORY] [--markdown docs/results/criterion.md]
 
 Reads `**/new/{benchmark,estimates}.json` below DIRECTORY (default: `criterion` in `$CARGO_TARGET_DIR` or `target`).
 Times are medians of criterion's samples. A ratio is the time of a server, client or codec over the time of the one in the
 last column of rates: below 1, it is faster than that.
 """
 
+import argparse
 import json
 import os
 import sys
 from pathlib import Path
+
+sys.dont_write_bytecode = True
+import measuring
 
 # In which order the first column goes.
 ORDER = ["tcp", "udp", "unix", "unix-dgram", "mem", "chunks", "lines", "length", "delimiter", "fixed"]
@@ -62,7 +66,7 @@ def table(results: dict, group: str, title: str, parts: list[str], functions: di
     *others, base = functions
     heads = [*parts, "size", *(f"{name}, msg/s" for name in functions.values())]
     heads += [f"time, {functions[other]} / {functions[base]}" for other in others]
-    lines = [f"**{title}**", "", f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
+    lines = [f"## {title}", "", f"| {' | '.join(heads)} |", f"| --- |{' ---: |' * (len(heads) - 1)}"]
     # Names of another length are of an older matrix.
     rows = [key for key in results if key[0] == group and len(key[1]) == len(parts)]
     for key in sorted(rows, key=order):
@@ -74,17 +78,19 @@ def table(results: dict, group: str, title: str, parts: list[str], functions: di
 
 
 def main() -> int:
-    if len(sys.argv) > 2 or sys.argv[1:2] in (["-h"], ["--help"]):
-        print(__doc__.strip())
-        return 2 if len(sys.argv) > 2 else 0
-    target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    directory = Path(sys.argv[1]) if len(sys.argv) == 2 else target / "criterion"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "criterion"
+    parser.add_argument("directory", nargs="?", type=Path, default=default)
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables there, too")
+    asked = parser.parse_args()
+    directory = asked.directory
     results = read(directory)
     tables = [text for spec in TABLES if (text := table(results, *spec))]
     if not tables:
         print(f"bench-table: no results below {directory}: run `cargo bench` first", file=sys.stderr)
         return 1
-    print("\n\n".join(tables))
+    line = measuring.page("The criterion matrix", asked.markdown)
+    line("\n\n".join([measuring.circumstances().replace(";", "."), *tables]))
     return 0
 
 

@@ -87,6 +87,20 @@ def median(values) -> float:
     return statistics.median(values)
 
 
+def page(title: str, path: str | None):
+    """What prints a line, and writes it below `title` into the file at `path` too, if one was asked for."""
+    file = open(path, "w") if path else None
+
+    def line(text: str) -> None:
+        print(text, flush=True)
+        if file:
+            print(text, file=file, flush=True)
+
+    if file:
+        print(f"# {title}\n", file=file)
+    return line
+
+
 def circumstances() -> str:
     """When, of what and where, as a sentence."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
