@@ -1,4 +1,4 @@
-//! What the documents promise.
+//! What the documents promise: lengths, links, tables that repeat what the code has.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,10 +7,97 @@ use std::path::Path;
 use crate::ROOT;
 use crate::source::sources;
 
+fn document(path: &str) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
+}
+
+/// The documents that a newcomer reads whole stay short: in bytes.
+const LONGEST_GUIDE: usize = 10 * 1024;
+
+#[test]
+fn the_guides_are_short() {
+    for guide in ["ARCHITECTURE.md", "BENCHMARKING.md"] {
+        let length = document(guide).len();
+        assert!(length <= LONGEST_GUIDE, "{guide} has {length} bytes, at most {LONGEST_GUIDE}: move details to docs/");
+    }
+}
+
+#[test]
+fn every_decision_has_its_four_parts_and_its_place_in_the_index() {
+    let index = document("docs/decisions/README.md");
+    let mut numbers = BTreeSet::new();
+    for entry in fs::read_dir(Path::new(ROOT).join("docs/decisions")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name == "README.md" {
+            continue;
+        }
+        let text = document(&format!("docs/decisions/{name}"));
+        let parts: Vec<_> = text.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(parts, ["## Context", "## Choice", "## Rejected", "## Measured"], "{name}");
+        assert!(!text.contains("\n\n\n") && !text.trim_end().ends_with("## Measured"), "{name}: a part is empty");
+        assert!((10..=25).contains(&text.lines().count()), "{name} is not short");
+        let (number, title) = text.lines().next().and_then(|line| line.strip_prefix("# ")?.split_once(": ")).unwrap();
+        assert!(name.starts_with(&format!("{number}-")) && numbers.insert(number.to_owned()), "{name}: {number}");
+        let row = format!("| [{number}]({name}) | {title} |");
+        assert!(index.contains(&row), "docs/decisions/README.md lacks the row {row}");
+    }
+    assert!(numbers.len() > 30, "only {} decisions were found", numbers.len());
+}
+
+/// Every link from a document to a file of the repository.
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let root = Path::new(ROOT);
+    let mut found = 0;
+    let mut dead = Vec::new();
+    for folder in ["", "docs", "docs/decisions", "docs/results"].map(|folder| root.join(folder)) {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.extension().is_none_or(|end| end != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+            for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
+                let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+                let to = if file.is_empty() { path.clone() } else { folder.join(file) };
+                found += 1;
+                let has = |text: String| heading.is_empty() || text.lines().any(|line| anchor(line) == heading);
+                if !(to.is_dir() || fs::read_to_string(&to).is_ok_and(has)) {
+                    dead.push(format!("{}: {target}", path.strip_prefix(root).unwrap().display()));
+                }
+            }
+        }
+    }
+    assert!(found > 60 && dead.is_empty(), "{found} links, of which lead nowhere: {dead:#?}");
+}
+
+/// What a link to this line says behind its `#`, if it is a heading.
+fn anchor(line: &str) -> String {
+    let heading = line.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+#[test]
+fn the_page_of_instructions_is_that_of_the_gate() {
+    let gate = document("benches/instructions/limits.rs");
+    let page = document("docs/results/instructions.md");
+    let measured =
+        gate.lines().filter_map(|line| line.trim().strip_prefix("(\"")?.strip_suffix("),")?.split_once("\", "));
+    let rows: Vec<_> = measured.map(|(bench, count)| format!("| `{bench}` | {} |", count.replace('_', ","))).collect();
+    assert!(rows.len() > 5, "{rows:?}");
+    for row in rows {
+        assert!(
+            page.contains(&row),
+            "docs/results/instructions.md lacks {row}: scripts/instructions --renew writes it"
+        );
+    }
+}
+
 /// `docs/faults.md` names a test for each fault: `file`: `function`, `function`; … What it says to "see" may be elsewhere.
 #[test]
 fn every_test_that_the_table_of_faults_names_exists() {
-    let text = fs::read_to_string(Path::new(ROOT).join("docs/faults.md")).unwrap();
+    let text = document("docs/faults.md");
     let sources = sources();
     let laws: String =
         sources.iter().filter(|(path, _)| path.ends_with("laws/mod.rs")).map(|(_, text)| &**text).collect();
@@ -39,16 +126,16 @@ fn every_test_that_the_table_of_faults_names_exists() {
     assert!(found > 100 && missing.is_empty(), "{found} tests, of which docs/faults.md invents {missing:#?}");
 }
 
-/// A row of a table in the README, by its cells.
-fn readme_rows() -> Vec<Vec<String>> {
-    let text = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+/// The rows of the tables in `docs/options.md`, by their cells.
+fn option_rows() -> Vec<Vec<String>> {
+    let text = document("docs/options.md");
     let rows = text.lines().filter_map(|line| line.trim().strip_prefix('|')?.strip_suffix('|').map(str::to_owned));
     rows.map(|row| row.split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
 }
 
 #[test]
-fn the_readme_names_every_scheme_and_every_option_of_every_transport() {
-    let rows = readme_rows();
+fn the_page_of_options_names_every_scheme_and_every_option_of_every_transport() {
+    let rows = option_rows();
     let code = |cell: &str, word: &str| cell.contains(&format!("`{word}`"));
     let mut missing = Vec::new();
     for (scheme, transport) in swapwire::default_registry().schemes() {
@@ -61,31 +148,31 @@ fn the_readme_names_every_scheme_and_every_option_of_every_transport() {
             }
         }
     }
-    assert!(missing.is_empty(), "the tables of README.md lack {}", missing.join(", "));
+    assert!(missing.is_empty(), "the tables of docs/options.md lack {}", missing.join(", "));
 }
 
 #[test]
-fn the_readme_promises_no_option_that_does_not_exist() {
+fn the_page_of_options_promises_none_that_does_not_exist() {
     let registry = swapwire::default_registry();
     let known: BTreeSet<&str> = registry
         .schemes()
         .flat_map(|(scheme, transport)| transport.options(scheme))
         .map(|option| option.name)
         .collect();
-    let table: Vec<_> = readme_rows().into_iter().skip_while(|row| row[0] != "option").skip(2).collect();
+    let table: Vec<_> = option_rows().into_iter().skip_while(|row| row[0] != "option").skip(2).collect();
     let schemes: BTreeSet<&str> = registry.schemes().map(|(scheme, _)| scheme).collect();
     let is_option_row = |row: &&Vec<String>| row.len() == 4 && row[1].contains('`');
     for row in table.iter().take_while(is_option_row) {
         for word in row[0].split('`').skip(1).step_by(2) {
-            assert!(known.contains(word), "README.md names the option {word:?}, which no transport has");
+            assert!(known.contains(word), "docs/options.md names the option {word:?}, which no transport has");
         }
         for word in row[1].split('`').skip(1).step_by(2) {
-            assert!(schemes.contains(word), "README.md names the scheme {word:?}, which does not exist");
+            assert!(schemes.contains(word), "docs/options.md names the scheme {word:?}, which does not exist");
             let has = registry.schemes().any(|(scheme, transport)| {
                 scheme == word
                     && transport.options(scheme).iter().any(|option| row[0].contains(&format!("`{}`", option.name)))
             });
-            assert!(has, "README.md gives {} to {word}", row[0]);
+            assert!(has, "docs/options.md gives {} to {word}", row[0]);
         }
     }
 }

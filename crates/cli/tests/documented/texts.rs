@@ -20,7 +20,7 @@ fn root() -> PathBuf {
 /// The Markdown files, and what is in them.
 fn documents() -> Vec<(String, String)> {
     let root = root();
-    let mut folders = vec![root.clone(), root.join("docs")];
+    let mut folders = ["", "docs", "docs/decisions", "docs/results"].map(|folder| root.join(folder)).to_vec();
     folders.extend(fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().path()));
     let mut found = Vec::new();
     for path in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path()) {

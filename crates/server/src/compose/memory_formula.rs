@@ -94,7 +94,7 @@ mod tests {
         assert_eq!((huge.socket_memory(largest, slot, 1), huge.session_memory()), (usize::MAX, usize::MAX));
     }
 
-    /// SECURITY.md and README.md have these in tables.
+    /// `docs/limits.md` has these in tables.
     #[test]
     fn the_defaults_are_those_of_the_documentation() {
         let limits = Limits::default();
