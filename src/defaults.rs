@@ -1,4 +1,4 @@
-//! What is there without asking: every transport and handler that the features switch on.
+//! The defaults: every transport and handler that the features switch on.
 
 use swapwire_core::{ConnectError, Endpoint, EndpointError, Framing, Registry, Session, SessionConfig};
 use swapwire_handlers::{Chargen, Chat, Daytime, Discard, Echo, Time, UppercaseEcho};
@@ -32,7 +32,7 @@ pub fn default_handlers() -> HandlerRegistry {
         .framed(Chat::NAME, Framing::Lines)
 }
 
-/// A protocol that speaks first on a stream and answers on a datagram.
+/// A protocol that sends at once on a stream and answers on a datagram socket.
 fn both<H: swapwire_core::Handler + swapwire_core::SessionHandler>(make: fn() -> H) -> Split {
     Split::new(PerSession::new(make()), PerMessage::new(make()))
 }
@@ -45,7 +45,7 @@ pub fn server() -> ServerBuilder {
 /// Connects to `endpoint` with [`default_registry`] and the default [`SessionConfig`]: byte streams arrive in chunks.
 ///
 /// # Errors
-/// The endpoint is malformed, nobody listens there, or the system refuses.
+/// The endpoint is malformed, no server listens there, or the system refuses.
 ///
 /// # Cancel safety
 /// Dropping it leaves nothing open.

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
         tokio::select! {
             code = end => code.unwrap_or_else(|_| Err(Failure::failed("bench: the report panicked"))),
             // Whoever should take the outputs may never do so.
-            () = signals.next() => Err(Failure::failed("bench: told to stop while the outputs were written")),
+            () = signals.next() => Err(Failure::failed("bench: stopped by a signal while the outputs were written")),
         }
     })
 }
@@ -76,7 +76,7 @@ async fn start(spec: &Spec, registry: &Registry, signals: &mut Signals) -> Resul
         Some(started) => started.unwrap_or_else(|_| Err(Failure::failed("bench: the start of the servers panicked"))),
         None => {
             let _ = timeout(FAREWELL, started).await;
-            Err(Failure::failed("bench: told to stop before it measured"))
+            Err(Failure::failed("bench: stopped by a signal before the measurement"))
         }
     }
 }

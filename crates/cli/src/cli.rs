@@ -1,7 +1,7 @@
 //! The arguments.
 //!
 //! Endpoints, framings and handlers stay texts here: they are parsed later, so that their errors read the same wherever
-//! they come from, and all of them are told at once.
+//! they come from, and all of them are reported at once.
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -13,7 +13,7 @@ use crate::values::{Deadline, count, deadline, patience, size};
 const LIMITS: &str = "Limits";
 const TIMES: &str = "Times";
 
-/// As clap's own, with a few examples ahead of the flags, so that the first screen suffices.
+/// As clap's own, with a few examples before the flags, so that the first screen suffices.
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
 mod measure;
@@ -30,11 +30,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve a handler on one or more endpoints until a signal says stop
+    /// Serve a handler on one or more endpoints until a signal stops it
     #[command(before_help = help::SERVE_SHORT, before_long_help = help::SERVE_LONG, after_long_help = help::SERVE)]
     #[command(help_template = EXAMPLES_FIRST)]
     Serve(ServeArgs),
-    /// Talk to an endpoint: from a pipe, or at a prompt
+    /// Send messages to an endpoint and print the replies: from a pipe, or at a prompt
     #[command(after_long_help = help::CONNECT)]
     Connect(ConnectArgs),
     /// Measure servers under load, side by side
@@ -44,13 +44,13 @@ pub(crate) enum Command {
     /// Compare two runs of `bench`
     #[command(after_long_help = help::COMPARE)]
     Compare(CompareArgs),
-    /// Make the table and the pages of earlier runs of `bench` again
+    /// Print the table of earlier runs of `bench` again, and write their pages
     #[command(after_long_help = help::REPORT)]
     Report(ReportArgs),
-    /// List the handlers that `serve` knows
+    /// List the handlers that `serve` has
     #[command(after_long_help = help::HANDLERS)]
     Handlers,
-    /// List the transports and what their wires can do
+    /// List the transports and their capabilities
     #[command(after_long_help = help::TRANSPORTS)]
     Transports {
         /// Also list the options that can stand in the query of an endpoint
@@ -67,131 +67,131 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Where to listen, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one
+    /// Endpoints to listen on, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one
     ///
-    /// Without any: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR, the temporary directory or /tmp,
-    /// the first that takes a socket.
+    /// Default: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR, the temporary directory or /tmp,
+    /// whichever is the first that takes a socket.
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 
-    /// What answers; `swapwire handlers` lists them
+    /// Handler that answers; `swapwire handlers` lists them
     #[arg(long, value_name = "NAME", default_value = "uppercase-echo")]
     pub(crate) handler: String,
 
-    /// How byte streams are cut into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
+    /// Framing that cuts byte streams into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
     /// fixed:N
     ///
-    /// Default: what the handler wants, else chunks. Wires with boundaries of their own ignore it, but
-    /// for the line feed at the end of a message of lines.
+    /// Default: the framing of the handler, else chunks. Wires with boundaries of their own ignore it, except for the line
+    /// feed at the end of a message of lines.
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
     /// Threads that serve. Default: one for each processor that this process may use
     ///
-    /// Each has a runtime of its own. TCP, UDP and Unix stream endpoints are shared by all of them; one that can be bound only
-    /// once is served by one.
+    /// Each thread has a runtime of its own. All threads serve TCP, UDP and Unix stream endpoints; one thread serves an endpoint
+    /// that can be bound only once.
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     pub(crate) workers: Option<usize>,
 
-    /// Bind everything as to serve, tell what is wrong, and end
+    /// Bind every endpoint, report every mistake, and end without serving
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// What to log on the standard error, as `info` or `swapwire_server=debug`
+    /// Filter of the log on the standard error, as `info` or `swapwire_server=debug`
     #[arg(long, value_name = "FILTER", env = "SWAPWIRE_LOG", hide_env_values = true, default_value = "warn")]
     pub(crate) log: String,
 
-    /// Open connections, over all workers. Default: 0.8 × the limit on descriptors
+    /// Open connections of all workers together. Default: 0.8 × the limit on descriptors
     ///
-    /// More wait in the system's queue, or see --refuse.
+    /// More connections wait in the system's queue; --refuse closes them.
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     pub(crate) max_connections: Option<usize>,
 
-    /// When the server is full, accept and close at once, after this text as a message
+    /// Close connections at once when the server is full, after this text as a message
     ///
-    /// Without it, connections wait in the system's queue.
+    /// Without it, they wait in the system's queue.
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", require_equals = true, help_heading = LIMITS)]
     pub(crate) refuse: Option<String>,
 
-    /// Open connections of one source, over all workers, and its sessions on a datagram socket. Default: no limit
+    /// Open connections of one source with all workers, and its sessions on a datagram socket. Default: no limit
     ///
-    /// A source is an IPv4 address, or an IPv6 /64. More are refused.
+    /// A source is an IPv4 address or an IPv6 /64. More connections are refused.
     #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = LIMITS)]
     pub(crate) max_per_source: Option<usize>,
 
-    /// Datagrams that one source may send in a second to one socket. Default: no limit
+    /// Datagrams of one source to one socket in a second. Default: no limit
     ///
-    /// A source is an IPv4 /24 or an IPv6 /64. More are dropped.
+    /// A source is an IPv4 /24 or an IPv6 /64. More datagrams are dropped.
     #[arg(long, value_name = "N", value_parser = count::<u32>, help_heading = LIMITS)]
     pub(crate) source_rate: Option<u32>,
 
-    /// The largest message. Default: 1MiB
+    /// Largest message. Default: 1MiB
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
     pub(crate) max_message: Option<usize>,
 
-    /// What all connections together may keep in memory while they wait. Default: no limit
+    /// Memory that all connections together may keep while they wait. Default: no limit
     ///
-    /// Above it, those that keep the most are closed.
+    /// Above it, the connections that keep the most are closed.
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
     pub(crate) memory_budget: Option<usize>,
 
-    /// Let a handler that answers with more than it is asked be reached from other hosts over UDP
+    /// Serve a handler whose replies are larger than its requests to other hosts over UDP
     ///
-    /// Senders of datagrams can be forged: such a server can be made to flood somebody who never asked.
+    /// Senders of datagrams can be forged: an attacker can use such a server to flood a third host.
     #[arg(long, help_heading = LIMITS)]
     pub(crate) allow_amplification: bool,
 
-    /// End a session without a byte for so long; none switches it off. Default: 5m
+    /// Time without a byte after which a session ends; none switches it off. Default: 5m
     #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
     pub(crate) idle_timeout: Option<Deadline>,
 
-    /// End a session whose message takes longer to arrive; none switches it off. Default: 30s
+    /// Time in which a whole message has to arrive, else the session ends; none switches it off. Default: 30s
     #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
     pub(crate) frame_timeout: Option<Deadline>,
 
-    /// End a session whose peer does not read for so long; none switches it off. Default: 30s
+    /// Time without progress in writing after which a session ends; none switches it off. Default: 30s
     #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
     pub(crate) write_timeout: Option<Deadline>,
 
-    /// When told to stop, let sessions finish for so long, then cut them; 0 cuts at once. Default: 30s
+    /// Time that sessions have to finish after a signal, before they are cut; 0 cuts at once. Default: 30s
     #[arg(long, value_name = "TIME", value_parser = patience, help_heading = TIMES)]
     pub(crate) drain_timeout: Option<Deadline>,
 
     /// Also stop, as by a signal, when the standard input ends
     ///
-    /// For a program that starts a server and holds the other end of a pipe, so that the server ends with it.
+    /// A program that starts a server and holds the other end of the pipe then ends the server with itself.
     #[arg(long, help_heading = TIMES)]
     pub(crate) until_eof: bool,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ConnectArgs {
-    /// Whom to talk to, as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, unix:/run/x.sock or unix:@name
+    /// Endpoint to connect to, as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, unix:/run/x.sock or unix:@name
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoint: String,
 
-    /// How a byte stream is cut into messages: lines, length, length:2, length:3le, varint, delimiter:TEXT, fixed:N,
-    /// or chunks, which passes bytes both ways as they are. Default: lines. On wires with boundaries of their own chunks
-    /// sends the whole input as one message, and prints replies as they are; the others mean lines there, whose line feeds
-    /// belong to no message
+    /// Framing that cuts a byte stream into messages: lines, length, length:2, length:3le, varint, delimiter:TEXT, fixed:N,
+    /// or chunks, which passes bytes unchanged in both directions. Default: lines. On wires with boundaries of their own, chunks
+    /// sends the whole input as one message and prints replies unchanged; every other framing sends each line as a message
+    /// without its line feed
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
 
-    /// After the input has ended, wait so long for the next reply; 0 does not wait, none waits for ever.
-    /// Default: 2s where one reply is expected for each message, and with --no-shutdown; else until the peer ends
+    /// Time to wait for the next reply after the input has ended; 0 does not wait, none waits for ever. Default: 2s where one
+    /// reply is expected for each message, and with --no-shutdown; else until the peer ends
     #[arg(long, value_name = "TIME", value_parser = patience)]
     pub(crate) wait: Option<Deadline>,
 
-    /// After the input has ended, keep the sending half of a byte stream open, and wait as on other wires: for servers that
-    /// take its end for the end of the connection
+    /// Keep the sending half of a byte stream open after the input has ended, and wait as on other wires: for servers that close
+    /// the connection when the sending half ends
     #[arg(long)]
     pub(crate) no_shutdown: bool,
 
-    /// On a terminal, print the peer's bytes as they are: they can control the terminal
+    /// Print the peer's bytes unchanged on a terminal: they can control it
     #[arg(long)]
     pub(crate) raw: bool,
 
-    /// The largest message in either direction
+    /// Largest message in either direction
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1MiB")]
     pub(crate) max_message: usize,
 }

@@ -22,7 +22,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<usize>, String> {
                 return Err(format!("there is no processor {cpu} for this process; it may use {}", usable.join(",")));
             }
             if cpus.contains(&cpu) {
-                return Err(format!("processor {cpu} stands there twice"));
+                return Err(format!("processor {cpu} is given twice"));
             }
             cpus.push(cpu);
         }
@@ -96,7 +96,7 @@ mod tests {
         ] {
             assert!(parse(text).unwrap_err().starts_with(problem), "{text}: {:?}", parse(text));
         }
-        assert_eq!(parse(&format!("{first},{first}")), Err(format!("processor {first} stands there twice")));
+        assert_eq!(parse(&format!("{first},{first}")), Err(format!("processor {first} is given twice")));
     }
 
     #[test]

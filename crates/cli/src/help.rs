@@ -13,9 +13,9 @@ Examples:
   swapwire bench
 
 Exit codes:
-  0  all went well
-  1  it failed: a port in use, a refused connection, no reply, a wrong reply
-  2  it was called wrongly: a malformed endpoint, an unknown scheme, option, handler or framing
+  0  success
+  1  failure: a port in use, a refused connection, no reply, a wrong reply
+  2  wrong usage: a malformed endpoint, an unknown scheme, option, handler or framing
   3  sessions were cut at the drain deadline or by a second signal; an objective was missed; a run is a regression";
 
 pub(crate) const SERVE_SHORT: &str = "\
@@ -23,15 +23,16 @@ Examples:
   swapwire serve
   swapwire serve tcp://127.0.0.1:8888 --handler echo
   swapwire serve tcp://127.0.0.1:8888 udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock --framing lines
-Ctrl-C or SIGTERM stops it; --help has more.";
+Ctrl-C or SIGTERM stops the server; --help has more.";
 
-pub(crate) const SERVE_LONG: &str = "Ctrl-C or SIGTERM stops it; examples and exit codes stand at the end.";
+pub(crate) const SERVE_LONG: &str = "Ctrl-C or SIGTERM stops the server; examples and exit codes are at the end.";
 
 pub(crate) const SERVE: &str = "\
 Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT, \
-SIGTERM, SIGQUIT or SIGHUP drains: no new connections, open sessions may finish; then a report goes to the standard error. A \
-second signal cuts everything at once; a SIGHUP counts for neither. One that was ignored when the command began, as under nohup, stays ignored. Nothing \
-waits for who reads the log: lines that do not fit are dropped and counted.
+SIGTERM, SIGQUIT or SIGHUP begins a drain: new connections are refused, open sessions may finish, and then a report goes to the \
+standard error. A second signal cuts all sessions at once; a SIGHUP beside another signal cuts none. A signal that was ignored \
+when the command began, as under nohup, stays ignored. The server does not wait for the reader of its log: lines that do not fit \
+are dropped and counted.
 
 Examples:
   swapwire serve
@@ -48,22 +49,22 @@ Examples:
 
 Exit codes:
   0  drained after a signal (or the end of the input), nothing was cut
-  1  an endpoint could not be bound or a worker not be started, or an endpoint failed while serving
-  2  called wrongly
+  1  an endpoint could not be bound, a worker could not be started, or an endpoint failed while serving
+  2  wrong usage
   3  sessions were cut: at the drain deadline, or by a second signal";
 
 pub(crate) const CONNECT: &str = "\
 From a pipe, every line is sent as one message and every reply is printed on a line. On byte streams empty lines are left \
-out (not with --framing chunks), the end of the input ends the sending half, and what the peer still says is read to its \
-end. On message wires (datagrams) an empty line is an empty message, and one reply is expected for each message. No input \
-is no message.
+out (not with --framing chunks), the end of the input ends the sending half, and replies are read until the peer ends. On \
+message wires (datagrams) an empty line is an empty message, and one reply is expected for each message. No input is no message.
 
-On a terminal, each line is sent when it is entered, and what the peer says is shown as it comes, whole lines or not. With \
---framing chunks lines are sent with their line feed. Ctrl-D ends, and sends what stands before it; Ctrl-C leaves at once; the line is edited as in a \
-shell, a Tab is a byte of it, and Ctrl-V takes the next key as it is. Control characters from the peer are printed escaped, \
-as \\x1b. The history is in $XDG_STATE_HOME/swapwire (else ~/.local/state/swapwire). Not kept there are lines that begin \
-with a space, and answers to a question without an end of line, as `login: `; one for a password cannot be called back \
-either. A terminal that cannot be edited on (TERM=dumb, emacs, cons25, or none) reads lines itself.
+On a terminal, each line is sent when it is entered, and the peer's bytes are shown as they arrive, whole lines or not. With \
+--framing chunks lines are sent with their line feed. Ctrl-D sends the text before it and ends the input; Ctrl-C leaves at \
+once. The line is edited as in a shell, a Tab is a byte of it, and Ctrl-V inserts the next key unchanged. Control characters from \
+the peer are printed escaped, as \\x1b. The history is in $XDG_STATE_HOME/swapwire (else ~/.local/state/swapwire). It does not \
+contain lines that begin with a space, nor answers to a question without an end of line, as `login: `; an answer to a \
+question for a password cannot be recalled at the prompt either. A terminal without editing (TERM=dumb, emacs, cons25, or \
+none) reads whole lines.
 
 Examples:
   swapwire connect tcp://127.0.0.1:8888
@@ -76,11 +77,12 @@ Examples:
   printf '\\n' | swapwire connect udp://127.0.0.1:8888
 
 Exit codes:
-  0  the input ended and the replies came, only sending was asked for (--wait 0), Ctrl-C at a prompt, or the reader of the output left
-  1  no connection, it broke, the peer ended before the input did, a message was too long or could not be sent, or \
-replies are missing: one for each message on message wires, any at all on byte streams
-  2  called wrongly
-They are the same at a prompt.";
+  0  the input ended and the replies arrived, only sending was asked for (--wait 0), Ctrl-C at a prompt, or the reader of the \
+output closed it
+  1  the connection failed or broke, the peer ended before the input did, a message was too long or could not be sent, or \
+replies are missing: one for each message on message wires, at least one on byte streams
+  2  wrong usage
+A prompt has the same exit codes.";
 
 pub(crate) const BENCH_SHORT: &str = "\
 Examples:
@@ -89,44 +91,45 @@ Examples:
   swapwire bench tcp://127.0.0.1:8888 --expect echo -c 16 -n 10k --warmup 0
   swapwire bench tcp://127.0.0.1:8888 --message 'PING\\r' --framing lines --expect 'regex:^PING'
   swapwire bench tcp --find-max --slo p99=5ms
-Ctrl-C keeps what was measured; --help tells what the figures mean.";
+Ctrl-C keeps what was measured; --help explains the figures.";
 
 pub(crate) const BENCH_LONG: &str =
-    "Ctrl-C keeps what was measured; what the figures mean, examples and exit codes stand at the end.";
+    "Ctrl-C keeps what was measured; the meaning of the figures, examples and exit codes are at the end.";
 
 pub(crate) const BENCH: &str = "\
 Without arguments it starts a server on tcp, udp, unix, unix-dgram and mem, and measures all of them side by side in \
-about 35 s. Targets need not be swapwire: what answers each request with a reply will do, if --expect and --framing say \
-how a right reply looks, and --message what to ask.
+about 35 s. A target may be any server that answers each request with a reply: --expect and --framing describe a right reply, \
+and --message sets the request.
 
 Load models:
   closed loop  (the default) each connection keeps --pipeline requests under way and sends the next when a reply has \
-come. It tells how much a server can do at most. Its latencies are those of a server that is always busy, and when the \
+arrived. It shows how much a server can do at most. Its latencies are those of a server that is always busy, and when the \
 server stalls the load stops as well.
   open loop    (--rate) requests have intended times that do not wait for replies. A latency runs from the intended \
-time, so a stall counts for every request that it held up (no coordinated omission). It tells what clients see who come \
-by themselves.
+time, so a stall counts for every request that it delayed (no coordinated omission). It shows the latencies of independent clients.
   search       (--find-max --slo p99=5ms) doubles the rate of an open loop until the objective no longer holds, then \
 halves the distance.
 
-Rounds: every target is measured under every load once in each round, one after the other, so that what changes slowly on \
-the machine touches all alike. Figures are medians over the rounds; ± is half the 95 % confidence interval of the median.
+Rounds: every target is measured under every load once in each round, one after the other, so that slow changes of \
+the machine affect all alike. Figures are medians over the rounds; ± is half the 95 % confidence interval of the median.
 
 Figures:
   messages/s   right replies that arrived in the measured part, over its length
   latency      from sending (open loop: from the intended time) to the whole reply; p99: 99 % were at most that long. \
-The first request of each connection is counted apart, as the first reply
+The first request of each connection is counted separately, as the first reply
   connect      opening a connection
-  lost         no reply within --timeout; late: it came after that. On a stream the connection is then given up
-  duplicated, reordered  replies that came again, or after that of a later request; where contents tell (uppercase, echo)
-  warm-up      requests before the measured part, in no figure; with --warmup 0 a server gets those of -n and no others
+  lost         no reply within --timeout; late: it arrived after that. On a stream the connection is then closed
+  duplicated, reordered  replies that arrived again, or after the reply to a later request; where the contents allow it \
+(uppercase, echo)
+  warm-up      requests before the measured part, in no figure; with --warmup 0 a server gets the requests of -n and no others
   unsent       an open loop could not send in time, because --pipeline requests were under way or the wire was full
-  lag          how late the generator itself was; more than the latencies, and it is the generator that was measured
+  lag          how late the generator itself was; if it exceeds the latencies, the generator was measured
   client CPU, server CPU  processor time for each right reply; the server's where its process is known (started here, \
 or --server-pid). mem is served within the generator's own process
-A warning tells when the generator was the bottleneck, or something else makes the figures doubtful.
+A warning is printed when the generator was the bottleneck, or when something else makes the figures doubtful.
 
-SIGINT, SIGTERM, SIGQUIT or SIGHUP ends the run early: what was measured is kept and marked as partial. A second one ends it at once; a SIGHUP counts for neither.
+SIGINT, SIGTERM, SIGQUIT or SIGHUP ends the run early: what was measured is kept and marked as partial. A second signal ends \
+it at once; a SIGHUP beside another signal does not.
 
 Examples:
   swapwire bench
@@ -144,13 +147,13 @@ Examples:
 
 Exit codes:
   0  measured; datagrams that were lost are a finding, not a failure
-  1  nothing was measured or only a part, replies were wrong, there were errors, or a file could not be written
-  2  called wrongly: flags that contradict each other, a load that a wire cannot carry
+  1  nothing or only a part was measured, replies were wrong, there were errors, or a file could not be written
+  2  wrong usage: flags that contradict each other, a load that a wire cannot carry
   3  the objective of --slo was missed; with --find-max: it held at no rate";
 
 pub(crate) const COMPARE: &str = "\
 Prints what changed from one run to another, cell by cell. A regression is a change for the worse that is larger than a \
-rule allows and larger than the noise of both runs explains.
+rule allows and larger than the noise of both runs.
 
 Examples:
   swapwire compare before.json after.json
@@ -158,13 +161,13 @@ Examples:
 
 Exit codes:
   0  no regression
-  1  a file could not be read, or the two cannot be compared
-  2  called wrongly
+  1  a file could not be read, or the runs cannot be compared
+  2  wrong usage
   3  a regression; each is a line on the standard error";
 
 pub(crate) const REPORT: &str = "\
-Prints the tables of runs that were written with --json, and makes the other files of `bench` from them. Several runs go \
-side by side into one page.
+Prints the tables of runs that were written with --json, and writes the other files of `bench` from them. Several runs are \
+shown side by side on one page.
 
 Examples:
   swapwire report run.json
@@ -174,17 +177,17 @@ Examples:
 Exit codes:
   0  printed and written
   1  a file could not be read or written
-  2  called wrongly";
+  2  wrong usage";
 
 pub(crate) const HANDLERS: &str = "\
-Prints one line for each handler: its name, the framing it wants on byte streams (- for none), and what it does.
+Prints one line for each handler: its name, its framing on byte streams (- for none), and what it does.
 
 Examples:
   swapwire handlers
   swapwire serve --handler daytime tcp://127.0.0.1:0";
 
 pub(crate) const TRANSPORTS: &str = "\
-Prints one line for each scheme: its name, the shape of its wires, and what they can do.
+Prints one line for each scheme: its name, the shape of its wires, and their capabilities.
 
 Examples:
   swapwire transports

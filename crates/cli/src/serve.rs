@@ -42,7 +42,7 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     // A name may take a while to be found.
     let Some(server) = signals.unless(compose(args)).await else {
-        let told = "serve: told to stop before it listened";
+        let told = "serve: stopped by a signal before it listened";
         if check {
             return Err(Failure::failed(told));
         }

@@ -60,7 +60,7 @@ pub(crate) fn list<T>(
     let words: Vec<_> = text.split(',').map(str::trim).collect();
     for (at, word) in words.iter().enumerate() {
         match read(word) {
-            _ if words[..at].contains(word) => problems.push(format!("{flag} {text}: {word:?} stands there twice")),
+            _ if words[..at].contains(word) => problems.push(format!("{flag} {text}: {word:?} is given twice")),
             Ok(one) => all.push(one),
             Err(problem) => problems.push(format!("{flag} {word:?}: {problem}")),
         }
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(problems, Vec::<String>::new());
         list("--rate", "1k,x,1k,", &mut problems, rate);
         let help = "write a rate, as 500, 10k or 1.5M";
-        let twice = "--rate 1k,x,1k,: \"1k\" stands there twice".to_owned();
+        let twice = "--rate 1k,x,1k,: \"1k\" is given twice".to_owned();
         assert_eq!(problems, [format!("--rate \"x\": {help}"), twice, format!("--rate \"\": {help}")]);
     }
 }

@@ -164,9 +164,9 @@ fn refused_connections() {
     let server = Serving::start(1, &["tcp://127.0.0.1:0"]);
     let endpoint = server.endpoint().to_owned();
     server.stop();
-    let refused = format!("swapwire: connect {endpoint}: connection refused: nobody is listening there");
+    let refused = format!("swapwire: connect {endpoint}: connection refused: no server is listening there");
     expect(&["connect", &endpoint], 1, &refused);
-    expect(&["connect", "mem:x"], 1, "swapwire: connect mem:x: connection refused: nobody is listening there");
+    expect(&["connect", "mem:x"], 1, "swapwire: connect mem:x: connection refused: no server is listening there");
     expect_start(&["connect", "unix:@nobody-is-here-for-sure"], 1, "swapwire: connect unix:@nobody-is-here-for-sure: ");
 }
 

@@ -96,7 +96,7 @@ fn a_signal_ends_it_while_its_servers_start() {
         let said = finish(child);
         assert_eq!(said.code, Some(1), "{said:?}");
         wait_until("the end of the server", || is_gone(server));
-        said.stderr == "swapwire: bench: told to stop before it measured\n"
+        said.stderr == "swapwire: bench: stopped by a signal before the measurement\n"
     };
     assert!((0..50).any(|_| stopped_at_the_start()), "it always listens before it can be stopped");
 }
@@ -152,7 +152,7 @@ fn a_server_of_its_own_that_dies_is_told() {
     let said = finish(child);
     assert_eq!(said.code, Some(1), "{said:?}");
     let told = said.stderr.contains("ended during the measurement (signal: 9 (SIGKILL))");
-    assert!(told || said.stderr.contains("start a server on tcp: it ended without a word"), "{said:?}");
+    assert!(told || said.stderr.contains("start a server on tcp: it ended without a message"), "{said:?}");
 }
 
 #[test]
@@ -186,6 +186,6 @@ fn a_signal_ends_it_while_nobody_takes_the_outputs() {
     while !next(&stdout).starts_with("mem ") {}
     kill_with(&child, Signal::SIGTERM);
     assert_eq!(wait(&mut child).code(), Some(1));
-    assert_eq!(stderr.iter().last().unwrap(), "swapwire: bench: told to stop while the outputs were written");
+    assert_eq!(stderr.iter().last().unwrap(), "swapwire: bench: stopped by a signal while the outputs were written");
     drop(reader);
 }

@@ -25,7 +25,7 @@ fn a_directory_that_takes_no_socket_is_passed_over_and_told() {
     for tmpdir in [&deep, &directory.path().join("missing")] {
         let said = bench(&["unix", "unix-dgram"], tmpdir);
         assert_eq!(said.code, Some(0), "{said:?}");
-        let told = format!("swapwire: no place for sockets: {}: ", tmpdir.display());
+        let told = format!("swapwire: no directory for sockets: {}: ", tmpdir.display());
         assert_eq!(said.stderr.lines().filter(|line| line.starts_with(&told)).count(), 1, "{said:?}");
         // Whoever needs no socket file needs no place for one.
         let said = bench(&["tcp"], tmpdir);

@@ -153,7 +153,7 @@ fn nobody_at_the_other_end_of_a_datagram() {
     let endpoint = format!("udp://{}", deaf.local_addr().unwrap());
     let said = run(&["connect", &endpoint, "--wait", "100ms"], "a\nb\n");
     assert_eq!((said.code, said.text()), (Some(1), ""));
-    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 0 of 2 replies came{MISSING}"));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 0 of 2 replies arrived{MISSING}"));
     // Only sending was asked for.
     let said = run(&["connect", &endpoint, "--wait", "0"], "a\nb\n");
     assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""));
@@ -161,7 +161,7 @@ fn nobody_at_the_other_end_of_a_datagram() {
     drop(deaf);
     let said = run(&["connect", &endpoint, "--wait", "100ms"], "a\n");
     assert_eq!((said.code, said.text()), (Some(1), ""));
-    let refused = format!("swapwire: receive {endpoint}: connection refused: nobody is listening there");
+    let refused = format!("swapwire: receive {endpoint}: connection refused: no server is listening there");
     assert!(said.line() == refused || said.line().contains("0 of 1 replies"), "{said:?}");
 }
 
@@ -180,7 +180,7 @@ fn some_replies_are_missing() {
     });
     let said = run(&["connect", &endpoint, "--wait", "3s"], "a\nb\nc\n");
     assert_eq!((said.code, said.text()), (Some(1), "a\nc\n"));
-    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 2 of 3 replies came{MISSING}"));
+    assert_eq!(said.line(), format!("swapwire: receive {endpoint}: 2 of 3 replies arrived{MISSING}"));
     server.join().unwrap();
 }
 
@@ -209,7 +209,7 @@ fn a_reply_that_is_cut_is_not_one_that_is_missing() {
     let endpoint = format!("unix-dgram:{}", path.display());
     let said = connect(&endpoint, "a\n");
     assert_eq!((said.code, said.text()), (Some(1), ""));
-    let why = "a reply was cut at 65536 bytes, the most that is received here; it was dropped";
+    let why = "a reply was cut at 65536 bytes, the longest that is received; it was dropped";
     assert_eq!(said.line(), format!("swapwire: receive {endpoint}: {why}"));
     answer.join().unwrap();
 }
@@ -368,7 +368,7 @@ fn the_sending_half_can_be_kept_open() {
         let (endpoint, server) = odd_server(until_the_end);
         let said = run(&["connect", &endpoint, "--framing", framing, "--no-shutdown", "--wait", "100ms"], "hello\n");
         assert_eq!((said.code, said.text()), (Some(1), ""));
-        assert_eq!(said.line(), format!("swapwire: receive {endpoint}: no reply came within 100ms"));
+        assert_eq!(said.line(), format!("swapwire: receive {endpoint}: no reply arrived within 100ms"));
         server.join().unwrap();
         let (endpoint, server) = odd_server(|mut stream| {
             stream.read_exact(&mut [0; 6]).unwrap();

@@ -289,7 +289,7 @@ fn by_default_it_listens_on_this_machine_alone() {
         let server = Serving::spawn(3, &mut command);
         assert_eq!(server.endpoints[2], here);
         let said = next(&server.stderr);
-        assert!(said.starts_with("swapwire: not the usual place of the socket: bind unix:"), "{said}");
+        assert!(said.starts_with("swapwire: the socket is not at its usual place: bind unix:"), "{said}");
         assert!(said.contains(why), "{said}");
         // One that is there is the usual place: a second server does not go elsewhere.
         let second = finish(common::start(
@@ -364,7 +364,7 @@ fn a_path_that_somebody_took_is_given_up_and_told_once() {
         };
         let told = loop {
             let line = next(&server.stderr);
-            if line.contains("given up") {
+            if line.contains("no longer served here") {
                 break line;
             }
         };
@@ -389,7 +389,7 @@ fn a_group_of_the_socket_file_is_looked_up() {
     server.stop();
     for (query, why) in [
         ("mode=660&group=no-such-group", "option group=no-such-group: there is no such group; write the name of one"),
-        ("group=0", "option group=0: the mode 600 lets no group connect; write mode=660 beside it"),
+        ("group=0", "option group=0: the mode 600 does not allow the group to connect; add mode=660"),
     ] {
         let said = common::run(&["serve", &at(query)], "");
         assert_eq!(said.code, Some(2));

@@ -362,7 +362,7 @@ fn what_was_typed_when_the_peer_went_is_kept() {
     // It leaves after three bytes.
     session.send("go\rhalf a line").unwrap();
     session.flush().unwrap();
-    let all = session.exp_string("the peer ended the session; what was typed last was not sent").unwrap();
+    let all = session.exp_string("the peer ended the session; the last input was not sent").unwrap();
     assert!(all.contains("half a line\r\n"), "{all:?}");
     ends_with(session, 1);
     server.join().unwrap();

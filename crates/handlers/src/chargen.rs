@@ -36,8 +36,8 @@ static PATTERN: [u8; CYCLE + MAX_ANSWER.next_multiple_of(LINE)] = pattern();
 /// The session's queue; while the peer does not read, it waits.
 ///
 /// # Errors
-/// On a stream none for a peer that leaves; [`SendError::Frame`] for a framing that cannot carry lines. On a datagram
-/// socket, the reply was refused.
+/// On a stream none when the peer ends the connection; [`SendError::Frame`] for a framing that cannot carry lines. On a
+/// datagram socket, the reply was refused.
 ///
 /// # Cancel safety
 /// A dropped session ends between two pieces, or breaks.

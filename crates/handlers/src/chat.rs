@@ -110,7 +110,7 @@ impl fmt::Debug for Chat {
 impl SessionHandler for Chat {
     async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
         let Some(member) = self.room.join(session.sender()) else {
-            session.send(format!("the room is full: it takes {} at most", self.room.capacity)).await?;
+            session.send(format!("the chat is full: its capacity is {}", self.room.capacity)).await?;
             return Ok(session.flush().await?);
         };
         let mut line = format!("{}: ", session.peer()).into_bytes();

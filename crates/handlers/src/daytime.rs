@@ -8,17 +8,16 @@ use swapwire_core::{Handler, HandlerError, Input, Reply, Request, Session, Sessi
 
 use crate::clock::unix_seconds;
 
-/// Tells the date and time as a line of ASCII, `Sunday, November 22, 2026 18:30:00-UTC` and CR LF: the first form that
-/// RFC 867 suggests.
+/// Answers with the date and time as a line of ASCII, `Sunday, November 22, 2026 18:30:00-UTC` and CR LF: the first form
+/// that RFC 867 suggests.
 ///
 /// On a stream ([`SessionHandler`]) it sends first and ends the session; what the peer sends is not read. No framing:
 /// the line has its own ending. On a datagram socket ([`Handler`]) it answers each message, even an empty one.
 ///
-/// Bound: in the years 0 to 9999 the line has at most 44 bytes, less than what datagram peers of unproven address may
-/// get.
+/// Bound: in the years 0 to 9999 the line has at most 44 bytes, less than the bound for datagram peers that may be forged.
 ///
 /// # Errors
-/// The reply was refused, or the peer has left.
+/// The reply was refused, or the peer has ended the connection.
 ///
 /// # Cancel safety
 /// A dropped call has sent the whole line or nothing.
@@ -48,7 +47,7 @@ impl Daytime {
     /// The name by which an operator calls it.
     pub const NAME: &str = "daytime";
     /// What it does, in one line.
-    pub const DESCRIPTION: &str = "tells the date and time as a line of text (RFC 867)";
+    pub const DESCRIPTION: &str = "answers with the date and time as a line of text (RFC 867)";
 
     /// The system's time.
     pub const fn new() -> Self {

@@ -25,7 +25,7 @@ impl Discard {
     /// The name by which an operator calls it.
     pub const NAME: &str = "discard";
     /// What it does, in one line.
-    pub const DESCRIPTION: &str = "throws every message away and answers none (RFC 863)";
+    pub const DESCRIPTION: &str = "discards every message and answers none (RFC 863)";
 }
 
 impl Handler for Discard {

@@ -1,4 +1,4 @@
-//! RFC 862: what arrives goes back.
+//! RFC 862: each message is returned.
 
 use swapwire_core::{Handler, HandlerError, Input, Reply, Request};
 

@@ -15,7 +15,7 @@
 //! [`SessionHandler`](swapwire_core::SessionHandler) for the one and a `Handler` for the other; a server joins the
 //! two.
 //!
-//! Each has a `NAME`, by which an operator calls it, and a one-line `DESCRIPTION`.
+//! Each has a `NAME`, under which an operator selects it, and a one-line `DESCRIPTION`.
 
 mod chargen;
 mod chat;

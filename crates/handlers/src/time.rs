@@ -10,14 +10,14 @@ use crate::clock::unix_seconds;
 /// From 1900-01-01 to 1970-01-01, in seconds (RFC 868).
 const FROM_1900_TO_1970: i64 = 2_208_988_800;
 
-/// Tells the time as seconds since 1900-01-01 00:00:00 UTC: four bytes, most significant first (RFC 868).
+/// Answers with the time as seconds since 1900-01-01 00:00:00 UTC: four bytes, most significant first (RFC 868).
 ///
 /// On a stream ([`SessionHandler`]) it sends first and ends the session; what the peer sends is not read. On a
 /// datagram socket ([`Handler`]) it answers each message, even an empty one. The number begins again at 0 in February
 /// 2036.
 ///
 /// # Errors
-/// The reply was refused, or the peer has left.
+/// The reply was refused, or the peer has ended the connection.
 ///
 /// # Cancel safety
 /// A dropped call has sent the whole number or nothing.
@@ -47,7 +47,7 @@ impl Time {
     /// The name by which an operator calls it.
     pub const NAME: &str = "time";
     /// What it does, in one line.
-    pub const DESCRIPTION: &str = "tells the time as seconds since 1900, in four bytes (RFC 868)";
+    pub const DESCRIPTION: &str = "answers with the time as seconds since 1900, in four bytes (RFC 868)";
 
     /// The system's time.
     pub const fn new() -> Self {

@@ -21,9 +21,9 @@ impl<H> Layer<H> for CatchPanicLayer {
 
 /// Turns a panic of a call (of a [`Handler`]) or of a session (of a [`SessionHandler`]) into the error [`Panicked`].
 ///
-/// The replies of a call that panicked are dropped. The handler is used again: what it shares between calls must bear a
-/// panic half-way, as a poisoned `Mutex` tells. The panic hook still runs and prints. It cannot help where the program
-/// is built with `panic = "abort"`.
+/// The replies of a call that panicked are dropped. The handler is used again: the state that its calls share must stay
+/// valid after a panic in the middle of a call (a `Mutex` is then poisoned). The panic hook still runs and prints. The
+/// layer has no effect in a program that is built with `panic = "abort"`.
 ///
 /// # Errors
 /// [`Panicked`], else those of the inner handler.

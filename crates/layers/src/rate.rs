@@ -18,7 +18,7 @@ pub struct RateLayer {
 }
 
 impl RateLayer {
-    /// At most `messages` in each `period`; others wait for their turn. `messages` of 0 counts as 1.
+    /// At most `messages` in each `period`; others wait. `messages` of 0 counts as 1.
     pub const fn wait(messages: u32, period: Duration) -> Self {
         Self { messages, period, burst: messages, refuses: false }
     }
@@ -28,8 +28,7 @@ impl RateLayer {
         Self { messages, period, burst: messages, refuses: true }
     }
 
-    /// How many may come at once after a silence: the bucket's size. Default: the messages of one period; 0 counts as
-    /// 1.
+    /// How many may begin at once after a pause: the bucket's size. Default: the messages of one period; 0 counts as 1.
     #[must_use]
     pub const fn burst(mut self, messages: u32) -> Self {
         self.burst = messages;
@@ -48,10 +47,10 @@ impl<H> Layer<H> for RateLayer {
 /// Lets calls (for a [`Handler`]) or sessions (for a [`SessionHandler`]) begin at a bounded rate: a token bucket, full
 /// at first.
 ///
-/// A call or a session takes one token when it begins. Without one, it waits for its turn, in the order of coming, or
-/// is refused, as [`RateLayer`] says. How many may wait is for the server to bound. A handler that is both kinds has
-/// one bucket for both together, and clones share it; all peers share it too. A period of zero allows everything. A
-/// session that waits is not read from and ends without error when the server drains.
+/// A call or a session takes one token when it begins. Without one, it waits, first come, first served, or is refused, as
+/// [`RateLayer`] sets. The server bounds how many may wait. A handler that is both kinds has one bucket for both together,
+/// and clones share it; all peers share it too. A period of zero allows everything. A session that waits is not read from
+/// and ends without error when the server drains.
 ///
 /// Time is Tokio's clock, which never goes back. Its timers are exact to a millisecond: to wait at more than 1,000
 /// messages a second, allow a burst of what comes in some milliseconds.
@@ -120,7 +119,7 @@ impl<H> Rate<H> {
     }
 }
 
-/// A token bucket, kept as the moment at which it will be full again.
+/// A token bucket, stored as the moment at which it will be full again.
 #[derive(Debug)]
 struct Bucket {
     full_at: Instant,

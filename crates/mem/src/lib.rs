@@ -8,7 +8,7 @@
 //! | `mem-seq:name` | message stream | messages of at most 1 MiB, 16 in flight each way |
 //! | `mem-dgram:name` | datagram | datagrams of at most 65,536 bytes, 256 in each inbox |
 //!
-//! The three schemes are separate namespaces. A name has at most 100 bytes; names that begin with `#` are given to
+//! The three schemes are separate namespaces. A name has at most 100 bytes; names that begin with `#` are reserved for
 //! clients.
 //!
 //! ```

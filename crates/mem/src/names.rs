@@ -26,7 +26,7 @@ impl Name {
             return Err(format!("this place is not a name; write {scheme}:name"));
         };
         if name.starts_with(CLIENT) {
-            return Err(format!("names that begin with {CLIENT} are given to clients; write {scheme}:name"));
+            return Err(format!("names that begin with {CLIENT} are reserved for clients; write {scheme}:name"));
         }
         if name.len() > MAX_NAME {
             let len = name.len();

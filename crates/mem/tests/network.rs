@@ -93,7 +93,7 @@ fn errors_say_what_to_write() {
         "connect mem:a?backlog=1: option \"backlog\" is for binding only"
     );
     let error = connect_error(&network, "mem:%231").to_string();
-    assert!(error.ends_with("names that begin with # are given to clients; write mem:name"), "{error}");
+    assert!(error.ends_with("names that begin with # are reserved for clients; write mem:name"), "{error}");
 }
 
 #[test]

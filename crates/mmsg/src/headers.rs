@@ -1,5 +1,5 @@
 //! The headers of the two system calls, and the memory that they point to.
-#![expect(unsafe_code, reason = "the system calls take raw pointers, and no kept library wraps both of them rightly")]
+#![expect(unsafe_code, reason = "the system calls take raw pointers, and no maintained library wraps both of them")]
 #![allow(clippy::unnecessary_cast, reason = "C libraries do not agree on the types of lengths")]
 
 use std::io;

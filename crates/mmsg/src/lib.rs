@@ -2,8 +2,8 @@
 //! [`SendBatch`](swapwire_core::SendBatch), with trains (`UDP_GRO`, `UDP_SEGMENT`, `udp(7)`) and local addresses
 //! (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, `ipv6(7)`). Linux and Android; on other systems the crate is empty.
 //!
-//! Descriptors that a peer sends over a Unix socket (`SCM_RIGHTS`) never stay open: there is no buffer that the system could
-//! put them into. It says that there were some (`MSG_CTRUNC`, `recvmsg(2)`), and that is counted
+//! Descriptors that a peer sends over a Unix socket (`SCM_RIGHTS`) never stay open: there is no buffer that the system
+//! could put them into. It reports that there were some (`MSG_CTRUNC`, `recvmsg(2)`), and they are counted
 //! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)).
 //!
 //! For the transports of this project: servers and clients need no more than those. It opens no socket, sets no option and

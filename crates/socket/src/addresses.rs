@@ -46,8 +46,8 @@ fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
-/// Whom `addr` reaches. Which addresses are a network's broadcast address only the system knows, and only Linux tells: there
-/// a socket that may not broadcast is asked to connect, which sends nothing (`ip(7)`, `EACCES`).
+/// Which hosts `addr` reaches. Only the system knows the broadcast addresses of its networks, and only Linux reports them:
+/// there a socket that may not broadcast is connected, which sends nothing (`ip(7)`, `EACCES`).
 pub fn reach(addr: SocketAddr) -> Reach {
     match addr.ip() {
         ip if ip.is_multicast() => Reach::Group,
@@ -127,7 +127,7 @@ pub(crate) fn bind_each<T>(
             return Err(left_out.pop().map_or_else(no_address, |(_, error)| error));
         }
         for (address, error) in left_out {
-            tracing::warn!(endpoint = %place, %address, %error, "an address of this name is not listened on");
+            tracing::warn!(endpoint = %place, %address, %error, "an address of this name was left out");
         }
         return Ok(bound);
     }

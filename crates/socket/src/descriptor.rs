@@ -52,7 +52,7 @@ impl<S: AsRawFd> Descriptor<S> {
         match &self.state {
             State::Unregistered(socket) => socket,
             State::Registered { socket, .. } => socket.get_ref(),
-            State::Changing => unreachable!("nobody sees it change"),
+            State::Changing => unreachable!("it does not change while it is borrowed"),
         }
     }
 
@@ -61,7 +61,7 @@ impl<S: AsRawFd> Descriptor<S> {
         match self.state {
             State::Unregistered(socket) => socket,
             State::Registered { socket, .. } => socket.into_inner(),
-            State::Changing => unreachable!("nobody sees it change"),
+            State::Changing => unreachable!("it does not change while it is borrowed"),
         }
     }
 
@@ -85,7 +85,7 @@ impl<S: AsRawFd> Descriptor<S> {
         .await
     }
 
-    /// Calls `read` if the reactor knows of something that arrived.
+    /// Calls `read` if the reactor has reported readiness.
     ///
     /// # Errors
     /// `WouldBlock` if the reactor knows of nothing; then `read` was not called. What `read` gives, otherwise; its
@@ -155,13 +155,13 @@ impl<S: AsRawFd> Descriptor<S> {
         }
     }
 
-    /// Registers it, anew where it was. What is ready is told again (`epoll_ctl(2)`, `EPOLL_CTL_ADD`).
+    /// Registers it, anew where it was. What is ready is reported again (`epoll_ctl(2)`, `EPOLL_CTL_ADD`).
     #[cold]
     fn watch(&mut self, interest: Interest) -> io::Result<()> {
         let socket = match std::mem::replace(&mut self.state, State::Changing) {
             State::Registered { socket, .. } => socket.into_inner(),
             State::Unregistered(socket) => socket,
-            State::Changing => unreachable!("nobody sees it change"),
+            State::Changing => unreachable!("it does not change while it is borrowed"),
         };
         let watched = if interest.is_writable() { ENOUGH } else { 0 };
         // Its successor is `unsafe`, for types that give away descriptors that they do not own.

@@ -1,5 +1,5 @@
-//! What swapwire's socket transports share. For transports of sockets that tokio has registered; servers and clients never
-//! see it.
+//! The code that swapwire's socket transports share, for sockets that are registered with tokio. It is not part of the
+//! interface of servers and clients.
 //!
 //! * [`Stream`]: a connected stream socket that asks the system before it asks the reactor.
 //! * `Descriptor`: a socket of which the reactor is told no more than is needed.

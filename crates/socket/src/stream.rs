@@ -34,7 +34,7 @@ pub trait Registered: fmt::Debug + Send + Unpin + 'static {
     /// The system's and the reactor's. With `WouldBlock`, the reactor is to be waited for.
     fn try_recv(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
-    /// As `sendmsg(2)`, whatever the reactor knows.
+    /// As `sendmsg(2)`, whatever the reactor has reported.
     ///
     /// # Errors
     /// The system's; its `WouldBlock` tells the reactor to wait for writability.
@@ -69,7 +69,7 @@ pub trait Registered: fmt::Debug + Send + Unpin + 'static {
 /// the send buffer has space, cost the system call and little else. tokio's own sockets first look after the task's budget
 /// and its waker, at each call, which was measured at 60 instructions each.
 ///
-/// Fairness is kept by a count of its own: after 128 calls in a row that did not have to wait, one says `Pending` and wakes
+/// A count of its own keeps it fair: after 128 calls in a row that did not have to wait, a call returns `Pending` and wakes
 /// its task at once.
 ///
 /// An error that may pass, because the system has no memory to spare, is waited out: the call is made again after 10 ms,

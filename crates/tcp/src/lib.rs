@@ -21,9 +21,9 @@
 //!
 //! * A host is an IP address or a name. A name is resolved by the system (`getaddrinfo(3)`). A server listens on all its
 //!   addresses; a client tries them in the order the system gives them.
-//! * Port 0 binds a free port; `local()` of the listener tells which. It cannot be dialled.
-//! * `tcp://[::]:port` is IPv6 alone unless `v6_only=false` says otherwise: `IPV6_V6ONLY` (`ipv6(7)`) is always set, so
-//!   that the machine's default does not matter. An IPv4 peer of a socket for both shows as IPv4.
+//! * Port 0 binds a free port; `local()` of the listener returns it. A client cannot connect to port 0.
+//! * `tcp://[::]:port` takes IPv6 alone unless `v6_only=false` is given: `IPV6_V6ONLY` (`ipv6(7)`) is always set, so that
+//!   the machine's default does not matter. An IPv4 peer of a socket for both shows as IPv4.
 //!
 //! # Options
 //!

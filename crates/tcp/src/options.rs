@@ -21,17 +21,37 @@ use swapwire_socket::{Buffers, Wanted, set_ttl};
 /// (`IP_BIND_ADDRESS_NO_PORT`, `ip(7)`): one port serves connections to several servers, as it does without the option.
 pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
-    OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
+    OptionDoc::new(
+        "reuse_port",
+        "bool, default false",
+        "share the port with other sockets that set it too",
+        Side::Bind,
+    ),
     OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 connections", Side::Bind),
     OptionDoc::new("nodelay", "bool, default true", "send small segments at once", Side::Both),
-    OptionDoc::new("keepalive", "time, default off", "probe a silent peer after and every so long", Side::Both),
+    OptionDoc::new(
+        "keepalive",
+        "time, default off",
+        "time without data before the first probe, and between probes",
+        Side::Both,
+    ),
     OptionDoc::new("recv_buffer", "size, default the system's", "the system's receive buffer", Side::Both),
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
     #[cfg(target_os = "linux")]
-    OptionDoc::new("user_timeout", "time, default off", "give up on unacknowledged bytes after", Side::Both),
-    OptionDoc::new("source", "IP address, default the system's choice", "the address to come from", Side::Connect),
-    OptionDoc::new("connect_timeout", "time, default 10s", "give up connecting after", Side::Connect),
+    OptionDoc::new(
+        "user_timeout",
+        "time, default off",
+        "time after which a connection with unacknowledged bytes is closed",
+        Side::Both,
+    ),
+    OptionDoc::new(
+        "source",
+        "IP address, default the system's choice",
+        "address of this machine to connect from",
+        Side::Connect,
+    ),
+    OptionDoc::new("connect_timeout", "time, default 10s", "time after which connecting fails", Side::Connect),
 ];
 
 const BACKLOG: usize = 1024;

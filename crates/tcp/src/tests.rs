@@ -120,7 +120,7 @@ async fn dialling_nobody_is_refused() {
     let free = endpoint(&format!("tcp://{}", reserved.local_addr().unwrap().as_socket().unwrap()));
     let error = Tcp::new().connect(&free).await.unwrap_err();
     assert!(matches!(error, ConnectError::Refused { .. }));
-    assert_eq!(error.to_string(), format!("connect {free}: connection refused: nobody is listening there"));
+    assert_eq!(error.to_string(), format!("connect {free}: connection refused: no server is listening there"));
     #[cfg(target_os = "linux")]
     assert_eq!(error.raw_os_error(), Some(111));
     assert!(refused_connect("tcp://127.0.0.1:0").await.contains("port 0 cannot be dialled"));

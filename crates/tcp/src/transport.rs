@@ -177,7 +177,7 @@ fn no_connections(addr: &SocketAddr) -> Option<String> {
 fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<Acceptor> {
     let socket = options.socket(addr)?;
     set_v6_only(&socket, addr, options.v6_only)?;
-    // Elsewhere SO_REUSEADDR lets a second process take the port over.
+    // Elsewhere, with SO_REUSEADDR a second process can take the port over.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     if reuse_port {

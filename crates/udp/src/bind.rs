@@ -79,7 +79,7 @@ impl Options {
             IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
         };
         joined.map_err(|error| {
-            let text = format!("join the group {}: {error}; interface=NAME says on which network", addr.ip());
+            let text = format!("join the group {}: {error}; write interface=NAME to choose the network", addr.ip());
             io::Error::new(error.kind(), text)
         })
     }

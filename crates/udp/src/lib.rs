@@ -24,10 +24,10 @@
 //!
 //! * A host is an IP address or a name. A name is resolved by the system (`getaddrinfo(3)`). A server listens on all its
 //!   addresses; a client tries them in the order the system gives them, the next when one refuses.
-//! * Port 0 binds a free port; `local()` of the socket tells which. It cannot be dialled.
-//! * `udp://[::]:port` is IPv6 alone unless `v6_only=false` says otherwise: `IPV6_V6ONLY` (`ipv6(7)`) is always set. An
-//!   IPv4 peer of a socket for both shows as IPv4.
-//! * A socket bound to a wildcard address (`0.0.0.0`, `[::]`) answers from the address that was asked, on Linux
+//! * Port 0 binds a free port; `local()` of the socket returns it. A client cannot connect to port 0.
+//! * `udp://[::]:port` takes IPv6 alone unless `v6_only=false` is given: `IPV6_V6ONLY` (`ipv6(7)`) is always set. An IPv4
+//!   peer of a socket for both shows as IPv4.
+//! * A socket bound to a wildcard address (`0.0.0.0`, `[::]`) answers from the address that received the datagram, on Linux
 //!   (`IP_PKTINFO`, `ip(7)`; `IPV6_RECVPKTINFO`, `ipv6(7)`). A datagram that came by broadcast or multicast is answered
 //!   from an address of the system's choice. By broadcast, one worker of several receives it; at each of the others the
 //!   system counts it as dropped ([`drops`](swapwire_core::DatagramSocket::drops)).

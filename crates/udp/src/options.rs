@@ -9,9 +9,9 @@ use swapwire_socket::{Buffers, Wanted};
 
 /// The options of `udp:` endpoints.
 ///
-/// Sizes are in bytes from 1 to 1 GiB. The system may give more or less than was asked: Linux doubles a buffer's size
-/// for its own bookkeeping and cuts it at `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). What was cut is logged
-/// once, when the endpoint is bound. A datagram that does not fit into the receive buffer is lost. `source` is an
+/// Sizes are in bytes from 1 to 1 GiB. The system may set more or less than was asked for: Linux doubles a buffer's size
+/// for its own bookkeeping and limits it to `net.core.rmem_max` and `net.core.wmem_max` (`socket(7)`). A reduced size is
+/// logged once, when the endpoint is bound. A datagram that does not fit into the receive buffer is lost. `source` is an
 /// address of this machine, of the family of the server's; each has local ports of its own.
 ///
 /// `gso` and `gro` change what datagrams cost, never what they are: messages leave and arrive one by one for peers and
@@ -20,7 +20,12 @@ use swapwire_socket::{Buffers, Wanted};
 /// [`offload`](swapwire_core::DatagramSocket::offload): `gso` pauses after the system refused it. A connected socket
 /// switches `gro` on when datagrams of one size first arrive together, or at once when the option says `true`.
 pub const OPTIONS: &[OptionDoc] = &[
-    OptionDoc::new("reuse_port", "bool, default false", "share the port with others that say so too", Side::Bind),
+    OptionDoc::new(
+        "reuse_port",
+        "bool, default false",
+        "share the port with other sockets that set it too",
+        Side::Bind,
+    ),
     OptionDoc::new("v6_only", "bool, default true", "an IPv6 address takes no IPv4 datagrams", Side::Bind),
     OptionDoc::new(
         "recv_buffer",
@@ -29,13 +34,28 @@ pub const OPTIONS: &[OptionDoc] = &[
         Side::Both,
     ),
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
-    OptionDoc::new("source", "IP address, default the system's choice", "the address to come from", Side::Connect),
+    OptionDoc::new(
+        "source",
+        "IP address, default the system's choice",
+        "address of this machine to connect from",
+        Side::Connect,
+    ),
     OptionDoc::new("ttl", "1 to 255, default the system's", "routers a packet may cross", Side::Both),
     OptionDoc::new("broadcast", "bool, default false", "allow sending to broadcast addresses", Side::Both),
     #[cfg(target_os = "linux")]
     OptionDoc::new("interface", "name, default any", "the one network interface to use, as eth0", Side::Both),
-    OptionDoc::new("gso", "bool, default true", "neighbours of one size to one peer leave as one (Linux)", Side::Both),
-    OptionDoc::new("gro", "bool, default true", "what arrives as one is received as one (Linux)", Side::Both),
+    OptionDoc::new(
+        "gso",
+        "bool, default true",
+        "successive datagrams of one size to one peer are sent as one (Linux)",
+        Side::Both,
+    ),
+    OptionDoc::new(
+        "gro",
+        "bool, default true",
+        "successive datagrams of one peer are received as one (Linux)",
+        Side::Both,
+    ),
 ];
 
 /// The receive buffer of a bound socket that says nothing of it, in bytes. Measured on Linux 6.18 beside other work, in

@@ -36,7 +36,7 @@ pub const SCHEME: &str = "udp";
 /// # Connecting
 /// Nothing is sent, so that connecting succeeds where no server is; that none is there shows as
 /// [`RecvError::PeerNoise`](swapwire_core::RecvError::PeerNoise) or
-/// [`SendError::PeerNoise`](swapwire_core::SendError::PeerNoise) after something was sent, if at all.
+/// [`SendError::PeerNoise`](swapwire_core::SendError::PeerNoise) after a send, if at all.
 ///
 /// Of a name, the first address is taken to which there is a route, with `source` the first of its family. If it refuses
 /// (`ECONNREFUSED`, `EHOSTUNREACH`, `ENETUNREACH`, by ICMP) before anything was received, the link goes on with the next:

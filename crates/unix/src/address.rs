@@ -37,7 +37,7 @@ fn resolve_place(endpoint: &Endpoint) -> Result<UnixAddr, String> {
         Place::Abstract(name) => UnixAddr::from_abstract(name).ok_or_else(|| {
             format!("the abstract name is {} bytes long; the limit is {}", name.len(), InlineName::MAX - 1)
         }),
-        _ => Err(format!("not a place of Unix sockets; write {scheme}:/path, {scheme}:./path or {scheme}:@name")),
+        _ => Err(format!("not the place of a Unix socket; write {scheme}:/path, {scheme}:./path or {scheme}:@name")),
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn places_are_explained() {
         for text in ["unix:name", "unix://host:1"] {
-            assert_eq!(reason(text), "not a place of Unix sockets; write unix:/path, unix:./path or unix:@name");
+            assert_eq!(reason(text), "not the place of a Unix socket; write unix:/path, unix:./path or unix:@name");
         }
         for text in ["unix:/", "unix:/tmp/", "unix:/tmp/.."] {
             assert!(reason(text).starts_with("the path names a directory"), "{text}");

@@ -49,7 +49,7 @@
 //! The directory must exist and must not be writable by all users without the sticky bit. A process that is killed between
 //! two of these steps leaves a stale socket, which the next start replaces.
 //!
-//! # When the file goes
+//! # When the file is removed
 //!
 //! A process that may write the directory can remove the file of a server that runs; cleaners of temporary directories do.
 //! The server checks the path each half second ([`upkeep`](swapwire_core::Listener::upkeep)), and what happened is logged

@@ -69,7 +69,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let place = place.map(|place| Arc::new(Mutex::new(place)));
     let rule = Rule::new(&options.allowed);
     if addr.as_path().is_none() && !rule.exists() {
-        tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self keeps others out");
+        tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self admits this user alone");
     }
     let rule = Arc::new(rule);
     let refuses = Arc::default();

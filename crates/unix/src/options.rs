@@ -28,14 +28,14 @@ pub const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
     MODE,
     GROUP,
-    OptionDoc::new("allow_uid", "numbers, self, default anybody", "users that may connect", Side::Bind),
-    OptionDoc::new("allow_gid", "numbers, self, default anybody", "groups that may connect", Side::Bind),
+    OptionDoc::new("allow_uid", "numbers, self, default all", "users that may connect", Side::Bind),
+    OptionDoc::new("allow_gid", "numbers, self, default all", "groups that may connect", Side::Bind),
     RECV_BUFFER,
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
     OptionDoc::new(
         "connect_timeout",
         "time, default 5s",
-        "try again so long while the server's queue is full",
+        "time for which connecting is tried again while the server's queue is full",
         Side::Connect,
     ),
 ];
@@ -48,7 +48,7 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
     OptionDoc::new(
         "send_buffer",
         "size, default 1MiB when binding",
-        "the system's send buffer: what peers have not read yet",
+        "the system's send buffer: bytes that peers have not read yet",
         Side::Both,
     ),
 ];
@@ -95,15 +95,18 @@ impl Options {
         let (mode, group) = (options.get::<Mode>("mode")?, options.get::<GroupId>("group")?);
         if !matches!(endpoint.place(), Place::Path(_)) {
             if mode.is_some() {
-                return Err(value("mode", "only a path has a mode; everybody can reach an abstract name"));
+                return Err(value("mode", "only a path has a mode; every user can connect to an abstract name"));
             }
             if group.is_some() {
-                return Err(value("group", "only a path has a group; allow_gid keeps others from an abstract name"));
+                return Err(value(
+                    "group",
+                    "only a path has a group; write allow_gid to limit who may connect to an abstract name",
+                ));
             }
         }
         let access = Access { mode: mode.map_or(0o600, |mode| mode.0), group: group.map(|group| group.0) };
         if access.group.is_some() && access.mode & 0o020 == 0 {
-            let reason = format!("the mode {:03o} lets no group connect; write mode=660 beside it", access.mode);
+            let reason = format!("the mode {:03o} does not allow the group to connect; add mode=660", access.mode);
             return Err(value("group", &reason));
         }
         Ok(Self {
@@ -204,7 +207,7 @@ mod tests {
             assert_eq!(error, format!("option mode={mode}: write three octal digits, as 600, 660 or 666"));
         }
         let error = read("unix:@x?mode=600").unwrap_err();
-        assert_eq!(error, "option mode=600: only a path has a mode; everybody can reach an abstract name");
+        assert_eq!(error, "option mode=600: only a path has a mode; every user can connect to an abstract name");
     }
 
     #[test]
@@ -223,7 +226,7 @@ mod tests {
         }
         for mode in ["", "&mode=600", "&mode=606", "&mode=644"] {
             let error = read(&format!("unix:/x?group=0{mode}")).unwrap_err();
-            assert!(error.ends_with(" lets no group connect; write mode=660 beside it"), "{error}");
+            assert!(error.ends_with(" does not allow the group to connect; add mode=660"), "{error}");
         }
         let error = read("unix:@x?group=0").unwrap_err();
         assert!(error.starts_with("option group=0: only a path has a group"), "{error}");

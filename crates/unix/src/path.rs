@@ -98,7 +98,7 @@ fn check_directory(path: &Path) -> Result<(), Failure> {
     if found.mode() & 0o1002 == 0o002 {
         let reason = "everybody could put another socket in the place of this one; set the sticky bit (chmod +t) or \
                       choose another directory";
-        return Err(Failure::Unusable(format!("the directory {shown} is writable by everybody: {reason}")));
+        return Err(Failure::Unusable(format!("the directory {shown} is writable by every user: {reason}")));
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ fn place(socket: &Socket, path: &Path, access: Access, uid: u32, backlog: Option
 
 /// By a process that may write the directory.
 fn replaced() -> Failure {
-    Failure::Taken("somebody put another file there while it was being bound".to_owned())
+    Failure::Taken("another file appeared at the path during the bind".to_owned())
 }
 
 /// Gives the new file its group, and then the rest of its mode: that which the umask took, or which was not for the group
@@ -149,7 +149,7 @@ fn finish(path: &Path, found: &Metadata, access: Access, uid: u32) -> Result<(),
     if let Some(group) = group {
         lchown(path, None, Some(group)).map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => Failure::Unusable(format!(
-                "the system does not let user {uid} give a file to group {group}: only one of its members can, or root"
+                "user {uid} may not give a file to group {group}: only a member of the group, or root, may"
             )),
             _ => error.into(),
         })?;

@@ -35,7 +35,10 @@ impl Rule {
     /// The peer is none of those.
     pub(crate) fn check(&self, peer: Option<&Credentials>) -> io::Result<()> {
         let Some(peer) = peer else {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the system does not tell who connects"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the system does not report the user of a peer",
+            ));
         };
         if self.allows(peer) {
             return Ok(());

@@ -44,16 +44,16 @@ impl Watched {
         match open().map_err(Failure::Io).and_then(|socket| bound.bind_again(socket)) {
             Ok(socket) => {
                 self.failing = false;
-                (Some(socket), Upkeep::changed(true, "the socket's file had gone: the path was bound again"))
+                (Some(socket), Upkeep::changed(true, "the socket's file was removed: the path was bound again"))
             }
             Err(Failure::InUse(reason) | Failure::Taken(reason)) => {
                 self.bound = None;
-                let news = format!("the path was taken by somebody else and is given up: {reason}");
+                let news = format!("another program uses the path; it is no longer served here: {reason}");
                 (None, Upkeep::changed(false, news))
             }
             Err(_) if std::mem::replace(&mut self.failing, true) => (None, Upkeep::unchanged(false)),
             Err(failure) => {
-                let news = format!("the socket's file has gone, and binding the path again fails so far: {failure}");
+                let news = format!("the socket's file was removed, and binding the path again fails: {failure}");
                 (None, Upkeep::changed(false, news))
             }
         }

@@ -18,7 +18,7 @@ use swapwire_unix::{MAX_MESSAGE, Unix};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const SCHEMES: [&str; 2] = ["unix", "unix-dgram"];
-const AGAIN: &str = "the socket's file had gone: the path was bound again";
+const AGAIN: &str = "the socket's file was removed: the path was bound again";
 
 fn upkeep(bound: &mut Bound) -> Upkeep {
     let found = match bound {
@@ -170,7 +170,7 @@ async fn a_path_that_somebody_took_is_given_up() {
             let _taker = put(&path);
             let inode = fs::symlink_metadata(&path).unwrap().ino();
             let Upkeep { reachable: false, news: Some(news), .. } = upkeep(&mut bound) else { panic!("{reason}") };
-            assert!(news.starts_with("the path was taken by somebody else and is given up: "), "{news}");
+            assert!(news.starts_with("another program uses the path; it is no longer served here: "), "{news}");
             assert!(news.contains(reason), "{news}");
             assert!(!dir.path().join("s.lock").exists());
             // For good, also when it is free again.
@@ -203,7 +203,7 @@ async fn what_cannot_be_bound_again_is_tried_until_it_can() {
         let mut bound = bind(&endpoint(scheme, &inner.join("s"))).await.unwrap();
         fs::remove_dir_all(&inner).unwrap();
         let Upkeep { reachable: false, news: Some(news), .. } = upkeep(&mut bound) else { panic!() };
-        let wanted = format!("binding the path again fails so far: the directory {} does not exist", inner.display());
+        let wanted = format!("binding the path again fails: the directory {} does not exist", inner.display());
         assert!(news.ends_with(&wanted), "{news}");
         assert_eq!(upkeep(&mut bound), Upkeep::unchanged(false));
         // The lock's file has gone too: it is taken anew.

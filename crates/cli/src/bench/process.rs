@@ -66,13 +66,13 @@ impl Process {
         match process.stdout.recv_timeout(START) {
             Ok(line) => {
                 let place = line.strip_prefix("listening ").and_then(|place| place.parse().ok());
-                process.endpoint = place.ok_or_else(|| failed(&format_args!("it said {line:?}")))?;
+                process.endpoint = place.ok_or_else(|| failed(&format_args!("it printed {line:?}")))?;
                 Ok(process)
             }
             Err(RecvTimeoutError::Timeout) => Err(failed(&format_args!("it did not listen within {START:?}"))),
             Err(RecvTimeoutError::Disconnected) => {
                 let code = process.child.wait().ok().and_then(|status| status.code());
-                let why = process.last_words().unwrap_or_else(|| "it ended without a word".to_owned());
+                let why = process.last_words().unwrap_or_else(|| "it ended without a message".to_owned());
                 Err(if code == Some(exit::USAGE.into()) { Failure::usage(why) } else { failed(&why) })
             }
         }
@@ -90,7 +90,7 @@ impl Process {
     /// Why it has ended by itself, if it has.
     pub(super) fn death(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok()??;
-        let why = self.last_words().map_or_else(String::new, |line| format!("; it said: {line}"));
+        let why = self.last_words().map_or_else(String::new, |line| format!("; it printed: {line}"));
         Some(format!("the server on {} ended during the measurement ({status}){why}", self.endpoint))
     }
 

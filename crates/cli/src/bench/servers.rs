@@ -94,7 +94,7 @@ fn directory() -> Result<TempDir, Failure> {
                 passed_over.into_iter().for_each(complain);
                 return Ok(made);
             }
-            Err(error) => passed_over.push(format!("no place for sockets: {}: {error}", parent.display())),
+            Err(error) => passed_over.push(format!("no directory for sockets: {}: {error}", parent.display())),
         }
     }
     Err(Failure::several(exit::FAILURE, passed_over))

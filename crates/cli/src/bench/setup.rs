@@ -81,7 +81,7 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
     let processors = available_parallelism().map_or(1, usize::from);
     let threads = match args.threads {
         Some(threads) if threads > connections => {
-            problems.say(format!("--threads {threads}: more than the {connections} connections they would share"));
+            problems.say(format!("--threads {threads}: more than the {connections} connections"));
             threads
         }
         Some(threads) => threads,
@@ -102,7 +102,7 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
         // One that is not known has been told already.
         (None, name) if swapwire::default_handlers().get(name).is_err() => None,
         (None, name) => {
-            problems.say(format!("--handler {name}: say with --expect what a right reply is, as any or bytes:N"));
+            problems.say(format!("--handler {name}: write --expect with the right reply, as any or bytes:N"));
             None
         }
     };
@@ -163,50 +163,53 @@ fn contradictions(args: &BenchArgs, problems: &mut Problems) {
     let starts = starts_servers(args);
     let placed = args.endpoints.iter().any(|text| !is_scheme(text));
     let bare = args.endpoints.iter().any(|text| is_scheme(text));
-    problems.when(args.requests.is_some() && args.duration.is_some(), "--requests and --duration: a round has one end");
-    problems.when(args.find_max && args.slo.is_none(), "--find-max needs --slo: what is to hold, as --slo p99=5ms");
+    problems.when(
+        args.requests.is_some() && args.duration.is_some(),
+        "--requests and --duration: only one of them can end a round",
+    );
+    problems.when(args.find_max && args.slo.is_none(), "--find-max needs --slo, the objective, as --slo p99=5ms");
     let own_message = args.message.is_some() || args.message_file.is_some();
     problems.when(
         args.message.is_some() && args.message_file.is_some(),
-        "--message and --message-file: requests hold one of them",
+        "--message and --message-file: only one of them can be the contents",
     );
-    problems.when(own_message && args.size.is_some(), "--size: a message of one's own has a size of its own");
+    problems.when(own_message && args.size.is_some(), "--size: --message and --message-file set the size");
     if own_message && !starts && args.expect.is_none() {
         let flag = if args.message.is_some() { "--message" } else { "--message-file" };
-        problems.say(format!("{flag}: say with --expect what a right reply is, as echo, any or regex:PATTERN"));
+        problems.say(format!("{flag}: write --expect with the right reply, as echo, any or regex:PATTERN"));
     }
     problems.when(
         args.find_max && args.rounds.is_some(),
-        "--find-max: a rate is tried as often as needed, without --rounds",
+        "--find-max: the search chooses the number of rounds; leave --rounds out",
     );
     let rates = args.rate.as_ref().is_some_and(|rate| rate.contains(','));
-    problems.when(args.find_max && rates, "--find-max: one --rate at most, where the search begins");
+    problems.when(args.find_max && rates, "--find-max: at most one --rate, at which the search begins");
+    problems.when(args.find_max && args.requests.is_some(), "--find-max: write --duration in place of --requests");
     problems.when(
-        args.find_max && args.requests.is_some(),
-        "--find-max: a rate is tried for a --duration, not for --requests",
+        args.own && placed,
+        "--self: write schemes alone, as tcp or unix; an endpoint with a place is a server that runs already",
     );
-    problems
-        .when(args.own && placed, "--self: write schemes alone, as tcp or unix; a server with a place runs already");
     problems.when(
         !args.own && placed && bare,
-        "schemes and endpoints: measure either servers that are started here (tcp) or such as run already (tcp://HOST:PORT)",
+        "schemes and endpoints: measure either servers that are started here (tcp) or servers that run already (tcp://HOST:PORT)",
     );
-    problems
-        .when(!starts && args.handler.is_some(), "--handler: a server that runs already has its own; only with --self");
+    problems.when(
+        !starts && args.handler.is_some(),
+        "--handler: a server that runs already has its own handler; write --self",
+    );
     problems.when(
         !starts && args.server_pin.is_some(),
-        "--server-pin: only a server that is started here can be bound; see --self",
+        "--server-pin: only a server that is started here can be pinned; write --self",
     );
     problems.when(
         !starts && args.server_workers.is_some(),
-        "--server-workers: a server that runs already has its own; only with --self",
+        "--server-workers: a server that runs already has its own workers; write --self",
     );
     problems.when(
         starts && args.server_pid.is_some(),
-        "--server-pid: the processes of servers that are started here are known",
+        "--server-pid: leave it out; the processes of servers that are started here are known",
     );
-    problems
-        .when(!starts && args.server_pid.is_some() && args.endpoints.len() > 1, "--server-pid: for one endpoint alone");
+    problems.when(!starts && args.server_pid.is_some() && args.endpoints.len() > 1, "--server-pid: write one endpoint");
 }
 
 /// Whether servers are started, rather than such measured as run already.
@@ -356,5 +359,5 @@ fn running(pid: u32) -> Result<ServerKind, String> {
 
 #[cfg(not(unix))]
 fn running(pid: u32) -> Result<ServerKind, String> {
-    Err(format!("--server-pid {pid}: a process cannot be looked at on this system"))
+    Err(format!("--server-pid {pid}: this system does not show the CPU time of a process"))
 }

@@ -78,7 +78,7 @@ impl Work {
                 () = signals.next() => {
                     if monitor.stopped() {
                         progress.end();
-                        return Err(Failure::failed("second signal: nothing was kept"));
+                        return Err(Failure::failed("second signal: the measurement was discarded"));
                     }
                     monitor.stop();
                     progress.say("stopping: what was measured so far is kept; a second signal ends at once");

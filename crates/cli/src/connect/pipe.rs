@@ -49,7 +49,7 @@ pub(crate) fn conclude(end: &End, plan: &Plan, flow: &Flow, patience: Patience) 
                 return Ok(skipped);
             }
             let hint = if plan.tells_end() {
-                "; if it left because the sending half was closed, --no-shutdown keeps that open"
+                "; if it ended because the sending half was closed, --no-shutdown keeps the sending half open"
             } else {
                 ""
             };
@@ -62,7 +62,7 @@ pub(crate) fn conclude(end: &End, plan: &Plan, flow: &Flow, patience: Patience) 
                 return Ok(if received == 0 { exit::FAILURE } else { skipped });
             }
             if unanswered {
-                return Err(Failure::failed(format_args!("receive {endpoint}: no reply came within {time:?}")));
+                return Err(Failure::failed(format_args!("receive {endpoint}: no reply arrived within {time:?}")));
             }
             Ok(skipped)
         }
@@ -70,7 +70,7 @@ pub(crate) fn conclude(end: &End, plan: &Plan, flow: &Flow, patience: Patience) 
             // Settled without all replies: each loss was told when it happened.
             if received < sent && !matches!(end, End::Settled) {
                 let why = plan.why_missing();
-                complain(format_args!("receive {endpoint}: {received} of {sent} replies came{why}"));
+                complain(format_args!("receive {endpoint}: {received} of {sent} replies arrived{why}"));
             }
             Ok(if flow.lost() > 0 || received < sent { exit::FAILURE } else { skipped })
         }

@@ -142,7 +142,7 @@ fn cut(error: &RecvError, plan: &Plan) -> Option<String> {
             Some(format!("a reply of {len} bytes is longer than --max-message {max}; it was dropped"))
         }
         RecvError::TooLarge { max, .. } => {
-            Some(format!("a reply was cut at {max} bytes, the most that is received here; it was dropped"))
+            Some(format!("a reply was cut at {max} bytes, the longest that is received; it was dropped"))
         }
         _ => None,
     }
@@ -156,7 +156,7 @@ fn cause(error: &(impl std::error::Error + 'static)) -> String {
         _ => None,
     };
     if noise.is_some_and(|noise| noise.kind() == io::ErrorKind::ConnectionRefused) {
-        return "connection refused: nobody is listening there".to_owned();
+        return "connection refused: no server is listening there".to_owned();
     }
     let text = error.to_string();
     text.split_once(": ").map_or(text.as_str(), |(_, cause)| cause).to_owned()

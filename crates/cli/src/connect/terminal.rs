@@ -42,9 +42,9 @@ pub(crate) async fn run(session: Session, plan: &Plan) -> Result<u8, Failure> {
     }
     .map_err(|error| plan.failed("read the standard input for", error))?;
     match end {
-        Left { end: End::Peer { .. }, unsent: true, .. } => Err(Failure::failed(format_args!(
-            "{endpoint}: the peer ended the session; what was typed last was not sent"
-        ))),
+        Left { end: End::Peer { .. }, unsent: true, .. } => {
+            Err(Failure::failed(format_args!("{endpoint}: the peer ended the session; the last input was not sent")))
+        }
         Left { end: End::Peer { input_ended: false }, .. } => {
             Err(Failure::failed(format_args!("{endpoint}: the peer ended the session")))
         }

@@ -93,7 +93,7 @@ async fn default_socket() -> Result<Endpoint, EndpointError> {
             Err(error) if !error.is_addr_in_use() => passed_over.push(error),
             _ => {
                 for error in passed_over {
-                    complain(format_args!("not the usual place of the socket: {error}"));
+                    complain(format_args!("the socket is not at its usual place: {error}"));
                 }
                 return Ok(place.clone());
             }

@@ -138,7 +138,7 @@ async fn a_newcomer_to_a_full_room_is_told_and_sent_away() {
     let chat = Chat::with_capacity(1);
     let ann = enter(&chat, "ann", lines(), 1024).await;
     let mut bob = enter(&chat, "bob", lines(), 1024).await;
-    assert_eq!(bob.hears().await, "the room is full: it takes 1 at most");
+    assert_eq!(bob.hears().await, "the chat is full: its capacity is 1");
     assert_eq!(bob.session.recv().await.unwrap(), None);
     bob.task.await.unwrap().unwrap();
     drop(ann.session);

@@ -105,7 +105,7 @@ const FOUND: &[(Fault, &str, &str, &str)] = &[
     (Fault::AcceptLosesWhenCancelled, "mem", "cancelled_accept", "ended where an answer was due|broken pipe"),
     (Fault::DropKillsSessions, "mem", "listener_drop", "after the listener was dropped"),
     (Fault::HandshakesInAccept, "mem", "stalled_handshake", HANGS),
-    (Fault::LocalIsElsewhere, "mem", "local_is_dialable", "nobody is listening there"),
+    (Fault::LocalIsElsewhere, "mem", "local_is_dialable", "no server is listening there"),
     (Fault::OneAtATime, "mem", "concurrent_connects", HANGS),
     (Fault::RefusesThoseWhoWait, "mem", "last_arrivals", HANGS),
     (Fault::PeerIsMadeUp, "mem-seq", "addresses_agree", "the other end calls it mem:nobody"),
