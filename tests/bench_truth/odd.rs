@@ -103,7 +103,7 @@ async fn a_server_that_speaks_first() {
                 lines,
                 [format!(
                     "it, 64 B, 2 connections, 1000/s: given up in round 1 of 1: \
-                 {endpoint}: recv: bytes that nobody asked for, 5 times in a row"
+                 {endpoint}: recv: bytes without a request, 5 times in a row"
                 )]
             );
         }
@@ -118,7 +118,7 @@ async fn a_server_that_speaks_first() {
             assert!(closed.warnings.iter().any(|line| line.starts_with("wrong replies, ")), "{:?}", closed.warnings);
         }
         Err(PlanError::Failed(lines)) => {
-            assert!(lines[0].ends_with("recv: bytes that nobody asked for, 5 times in a row"), "{lines:?}");
+            assert!(lines[0].ends_with("recv: bytes without a request, 5 times in a row"), "{lines:?}");
         }
         Err(other) => panic!("{other:?}"),
     }

@@ -59,7 +59,10 @@ fn contradictions() {
         (&["tcp://127.0.0.1:1", "--message-file", "Cargo.toml"], "--message-file: write --expect with the right reply"),
         (&["tcp", "--message", "a\\nb", "--framing", "lines"], "tcp: framing lines with requests of 3 bytes: "),
         (&["tcp", "--message", ""], "tcp: a request of 0 bytes cannot be seen on a byte stream; choose a framing"),
-        (&["mem", "--source", "127.0.0.2"], "mem: its connections come from no address (--source); tcp and udp have"),
+        (
+            &["mem", "--source", "127.0.0.2"],
+            "mem: its connections have no source address (--source); those of tcp and udp have",
+        ),
         (&["mem", "--json", "-", "--csv", "/dev/stdout"], "write /dev/stdout: two outputs cannot go to one file"),
     ] {
         refused(args, &[line]);

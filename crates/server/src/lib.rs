@@ -1,4 +1,4 @@
-//! The swapwire server: composes handlers and endpoints, and serves them until told to stop.
+//! The swapwire server: composes handlers and endpoints, and serves them until it is stopped.
 //!
 //! * [`Server`] and [`ServerBuilder`]: many endpoints and handlers in one server; all binds before anything is served.
 //! * [`Limits`]: every bound and deadline, with its default.

@@ -170,8 +170,8 @@ impl std::fmt::Debug for Split {
     }
 }
 
-/// Every [`Handler`], every [`SessionHandler`] and every `Arc<dyn Service>`. `Kind` tells the compiler which; a type that
-/// is both kinds of handler needs [`PerMessage`] or [`PerSession`] around it.
+/// Every [`Handler`], every [`SessionHandler`] and every `Arc<dyn Service>`. `Kind` selects which; a type that is both
+/// kinds of handler needs [`PerMessage`] or [`PerSession`] around it.
 pub trait IntoService<Kind> {
     /// The service.
     fn into_service(self) -> Arc<dyn Service>;

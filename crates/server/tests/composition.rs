@@ -147,5 +147,5 @@ async fn a_call_that_keeps_its_thread_is_noticed() {
     assert_eq!(ask(&mut session, "y").await, "y");
     common::until(&server, |stats| stats.held_up > 0).await;
     drop(session);
-    assert!(server.stop().await.to_string().contains("held up"));
+    assert!(server.stop().await.to_string().contains("a thread was blocked"));
 }

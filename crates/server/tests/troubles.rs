@@ -250,14 +250,14 @@ async fn every_datagram_that_is_dropped_is_told() {
         let line = line_of(&wire, PerMessage::new(handler), small(), &too_long).await;
         told(&line, &["message dropped: 11 bytes, 10 allowed", "max_message", "peer=192.0.2.1:7000"]);
         let line = line_of(&wire, PerMessage::new(handler), small(), &own).await;
-        told(&line, &["datagram dropped: it claims to come from one of our own sockets", "peer=127.0.0.1:7"]);
+        told(&line, &["datagram dropped: its source is a socket of this server", "peer=127.0.0.1:7"]);
         let line = line_of(&wire, PerMessage::new(handler), small(), &[(PEER, "fail")]).await;
         told(&line, &["handler error: as asked,\\nwith \\x1b[2J", "peer=192.0.2.1:7000"]);
         let line = line_of(&wire, PerMessage::new(handler), small(), &[(PEER, "panic")]).await;
         told(&line, &["handler panicked", "peer=192.0.2.1:7000"]);
         let rate = limits(|l| l.source_rate = Some(1));
         let line = line_of(&wire, PerMessage::new(handler), rate, &[(PEER, "1"), (PEER, "1")]).await;
-        told(&line, &["datagrams dropped: their source asks for more than it may", "source_rate"]);
+        told(&line, &["datagrams dropped: their source exceeds its rate", "source_rate"]);
     }
     let wire = Forged::default();
     let sessions = || PerSession::new(SESSIONS);

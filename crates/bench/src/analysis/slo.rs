@@ -87,7 +87,7 @@ impl Slo {
         let (name, limit) = part.split_once('=').ok_or(HELP)?;
         let (name, limit) = (name.trim_end_matches('<').trim(), limit.trim());
         let measure = match name {
-            "loss" if self.loss.is_some() => return Err("loss is there twice: keep one".to_owned()),
+            "loss" if self.loss.is_some() => return Err("loss is given twice: keep one".to_owned()),
             "loss" => {
                 self.loss = Some(share(limit)?);
                 return Ok(());
@@ -108,7 +108,7 @@ impl Slo {
         }
         for (other, its) in &self.latencies {
             if *other == measure {
-                return Err(format!("{measure} is there twice: keep one of {its:?} and {limit:?}"));
+                return Err(format!("{measure} is given twice: keep one of {its:?} and {limit:?}"));
             }
             let ((low, may), (high, at_most)) = if measure.is_below(*other) {
                 ((measure, limit), (*other, *its))
@@ -222,8 +222,8 @@ mod tests {
             ("q99=5ms", "write p99=5ms"),
             ("loss=1", "from 0% to below 100%"),
             ("loss=100%", "from 0% to below 100%"),
-            ("loss=0%,loss=1%", "loss is there twice"),
-            ("p99=5ms,p99=5ms", "p99 is there twice: keep one of 5ms and 5ms"),
+            ("loss=0%,loss=1%", "loss is given twice"),
+            ("p99=5ms,p99=5ms", "p99 is given twice: keep one of 5ms and 5ms"),
             ("p99=5ms,p50=6ms", "p50 is never above p99, which may be 5ms: leave p50=6ms out, or make it shorter"),
             ("p50=6ms,p99=5ms", "p50 is never above p99, which may be 5ms: leave p50=6ms out, or make it shorter"),
             ("mean=6ms,max=5ms", "mean is never above max"),

@@ -58,7 +58,7 @@ impl Plan {
             ),
             (
                 length.is_some_and(|length| loads.iter().any(|load| load.sizes != length)),
-                "a message of one's own has a size of its own",
+                "a message sets the size of its requests",
             ),
             (
                 loads.iter().filter_map(|load| load.rate).any(|rate| !rate.is_finite() || rate <= 0.0),
@@ -76,7 +76,10 @@ impl Plan {
         let mut options = transport.options(target.endpoint.scheme()).iter();
         let has = self.conditions.sources.is_empty() || options.any(|option| option.name == "source");
         (!has).then(|| {
-            format!("{}: its connections come from no address (--source); tcp and udp have some", target.endpoint)
+            format!(
+                "{}: its connections have no source address (--source); those of tcp and udp have one",
+                target.endpoint
+            )
         })
     }
 
@@ -86,7 +89,7 @@ impl Plan {
         let mut problems = Vec::new();
         let mut problem = |text: String| problems.push(format!("{endpoint}: {text}"));
         if matches!(endpoint.place(), Place::Host { port: 0, .. }) {
-            problem("port 0 names nobody; it is for those who listen".to_owned());
+            problem("port 0 cannot be dialled; write the port of a server".to_owned());
         }
         if let Some(max) = capabilities.max_message
             && load.sizes.max() > max

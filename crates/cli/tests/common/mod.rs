@@ -182,7 +182,7 @@ pub(crate) fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
 
 /// Without what is said on a busy machine alone: that a drain takes more than a moment, that a thread did not run.
 pub(crate) fn on_any_machine(mut lines: Vec<String>) -> Vec<String> {
-    let busy = ["swapwire: draining for ", "a call kept its thread to itself, or the machine is too busy"];
+    let busy = ["swapwire: draining for ", "a call blocked its thread, or the machine is too busy"];
     lines.retain(|line| !busy.iter().any(|busy| line.contains(busy)));
     lines
 }

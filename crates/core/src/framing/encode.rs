@@ -90,7 +90,7 @@ impl FrameEncoder {
             Kind::Length { width, order } => {
                 let wide = len as u64;
                 if *width < 8 && wide >> (8 * *width) != 0 {
-                    return Err(FrameError::Unframeable("the message is longer than the length field can say"));
+                    return Err(FrameError::Unframeable("the message is longer than the length field can hold"));
                 }
                 let header = &mut out[start..message];
                 if *order == Order::Little {

@@ -1,18 +1,19 @@
 //! Balances the load of members that accept from one queue: a member that holds more than the others passes on what it
 //! accepts.
 //!
-//! Where all members accept from one queue, the member that the system wakes first accepts all that is there: of 400 clients that stayed,
-//! one or two of four workers got none (measured on two cores). Waiting, so that others may take what comes, would cost
-//! time, and a worker that is stuck would make everybody wait; passing on costs one wake-up.
+//! Where all members accept from one queue, the member that the system wakes first accepts all that is there: of 400
+//! clients that stayed, one or two of four workers got none (measured on two cores). Waiting, so that others may take what
+//! comes, would cost time, and a blocked worker would delay every connection; passing on costs one wake-up.
 
 use std::sync::Arc;
 
 use crate::sync::{AtomicUsize, Ordering::Relaxed, mpsc};
 
-/// Connections that wait for the member they were passed to. When there are so many, whoever took one serves it.
+/// Connections that wait for the member they were passed to. When there are so many, the worker that accepted a connection
+/// serves it.
 const INBOX: usize = 64;
-/// A member may hold so many more than the one with the fewest, and an eighth of those, before it passes on: as long as
-/// nobody is far ahead, a connection is best served where it arrived.
+/// A member may hold so many more than the one with the fewest, and an eighth of those, before it passes on: as long as no
+/// worker is far ahead, a connection is best served where it arrived.
 const SLACK: usize = 4;
 
 /// What one member accepts from a queue, and gets from the others.

@@ -16,7 +16,7 @@ use crate::drain::Member;
 use crate::limits::{ConnectionPermit, ConnectionPermits, Refusal};
 use crate::sync::OwnedSemaphorePermit;
 
-/// How long one who is turned away may hold up those behind, who wait to be turned away too.
+/// How long the refusal of one connection may delay the refusal of the next.
 const FAREWELL: Duration = Duration::from_millis(10);
 
 /// A connection with its permit, and with one more while its handshake is not done.

@@ -110,7 +110,7 @@ impl Acceptor {
         }
         // Those that already wait in the system's queue are served once; closing would reset them.
         if let Err(error) = admission.listener.refuse_arrivals() {
-            tracing::debug!(endpoint = %self.cx.endpoint, %error, "whoever comes during the drain may be reset");
+            tracing::debug!(endpoint = %self.cx.endpoint, %error, "connections that arrive during the drain may be reset");
         }
         let cx = Arc::clone(&self.cx);
         let all_quiet = admission.member.all_quiet();
@@ -165,7 +165,7 @@ impl Acceptor {
         if admission.member.refusals().is_due() {
             let (peer, refused) = (incoming.peer(), self.cx.stats.snapshot().refused);
             let reason = match refusal {
-                Refusal::Source => "its source has all the connections that it may have",
+                Refusal::Source => "its source has as many connections as max_per_source allows",
                 Refusal::Full => "the server is full",
             };
             tracing::warn!(endpoint = %self.cx.endpoint, %peer, refused, "connection refused: {reason}");

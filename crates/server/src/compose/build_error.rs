@@ -11,7 +11,7 @@ use crate::runtime::MOST_WORKERS;
 ///
 /// Its text names for each problem the method of [`ServerBuilder`](crate::ServerBuilder) that cures it: `Display` on one
 /// line, `Debug`, which is what a `main` that returns it prints, on a line for each. [`problems`](Self::problems) are for
-/// operators, who know no methods.
+/// operators, who do not know methods.
 pub struct BuildError {
     problems: Vec<Problem>,
 }
@@ -62,7 +62,7 @@ impl BuildError {
         Self { problems }
     }
 
-    /// One line for each problem, at least one, in the words of whoever started the program.
+    /// One line for each problem, at least one, in the terms of the operator.
     pub fn problems(&self) -> impl Iterator<Item = String> {
         self.problems.iter().map(ToString::to_string)
     }

@@ -102,7 +102,7 @@ impl ServerBuilder {
     /// * Every endpoint is bound once for each worker, as one group ([`Transport::bind_group`]), and the system or the server
     ///   spreads its peers. One that its transport binds only once is served by one of the workers; they are spread.
     /// * A session, or a datagram, stays with its worker. [`Limits::max_connections`] is for all workers together; what
-    ///   [`Limits`] says of one datagram socket is for each member of its group.
+    ///   [`Limits`] sets for one datagram socket holds for each member of its group.
     /// * What a handler starts with `tokio::spawn` runs on its worker's runtime, and is cut when that worker ends. A handler
     ///   that blocks its thread stalls all that this worker serves.
     /// * The drain is one for all: a group closes together, when nothing comes to any of its members.
@@ -113,8 +113,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Lets handlers that [amplify](swapwire_core::Handler::amplifies) be reached from other hosts over wires whose
-    /// senders can be forged. Off by default: such a server can be made to flood somebody who never asked.
+    /// Allows handlers that [amplify](swapwire_core::Handler::amplifies) on wires that other hosts reach and whose senders
+    /// can be forged. Off by default: an attacker can use such a server to flood a third host.
     pub fn allow_amplification(mut self, allow: bool) -> Self {
         self.amplification = allow;
         self

@@ -1,4 +1,4 @@
-//! Which datagrams are handled: whole ones within the limit, from somebody who can be answered.
+//! Which datagrams are handled: whole ones within the limit, from a source that can be answered.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use crate::ServeContext;
 use crate::metrics::Incident;
 
 /// Refuses datagrams that claim to come from one of our own sockets, which would answer each other for ever, and those that
-/// claim to come from a group, from everybody or from nobody.
+/// claim to come from a multicast or broadcast address, or from port 0.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFilter {
     own: Option<Addr>,
     /// Of all datagram sockets of this server.
     ours: Arc<[SocketAddr]>,
-    /// A bit for the remainder of each of their ports: what has none of them is nobody of ours.
+    /// A bit for the remainder of each of their ports: a port with none of them is not ours.
     ports: u64,
 }
 
@@ -45,7 +45,7 @@ impl SourceFilter {
         admitted
     }
 
-    /// Whether it claims to come from whom nobody should answer.
+    /// Whether it claims to come from a source that must not be answered.
     #[inline(always)]
     fn refuses(&self, meta: &RecvMeta) -> bool {
         match &meta.peer {
@@ -88,7 +88,7 @@ const fn bit(port: u16) -> u64 {
     1 << (port % 64)
 }
 
-/// Whether a source can be answered at all: not a group, nor everybody, nor port 0.
+/// Whether a source can be answered at all: not a group, a broadcast address, or port 0.
 #[inline(always)]
 fn can_be_answered(addr: &SocketAddr) -> bool {
     match addr {

@@ -5,8 +5,9 @@
 //! 1. **Begin** ([`StopSignals`]): listeners refuse arrivals, idle sessions end.
 //! 2. **Last arrivals**: what already waits in the system is still taken, until [`QUIET`] passes without any, at most
 //!    [`MOST_LATE_ARRIVALS`] connections or [`MOST_LATE_BATCHES`] batches of datagrams.
-//! 3. **Sessions are told**, [`QUIET`] after the begin, so that they first receive what waited. One that waits for its peer
-//!    has the time that [`patience`] gives; one whose peer never pauses has [`Limits::drain_grace`](crate::Limits::drain_grace).
+//! 3. **Sessions are notified**, [`QUIET`] after the begin, so that they first receive what waited. A session that waits
+//!    for its peer has the time that [`patience`] returns; one whose peer never pauses has
+//!    [`Limits::drain_grace`](crate::Limits::drain_grace).
 //! 4. **Closing**: a connection lingers for at most [`LINGER`], and [`LINGER_BYTES`] of input.
 //! 5. **Cut**, at [`Limits::drain_timeout`](crate::Limits::drain_timeout): sessions have [`CUT_TIME`] to be dropped, loops
 //!    [`REPORT_TIME`] to say what was cut.

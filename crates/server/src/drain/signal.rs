@@ -1,4 +1,4 @@
-//! The begin of the drain, for those who wait for it and those who look.
+//! The begin of the drain, as a future and as a flag.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use swapwire_core::DrainToken;
 
 use crate::sync::{AtomicBool, CancellationToken, WaitForCancellationFutureOwned};
 
-/// How the loops of a worker are told to stop.
+/// The signals that stop the loops of a worker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StopSignals {
     pub(crate) drain: Drain,
@@ -17,7 +17,7 @@ pub(crate) struct StopSignals {
     pub(crate) abort: tokio_util::sync::CancellationToken,
 }
 
-/// The begin of the drain: a token for those who wait, a flag for those who look.
+/// The begin of the drain: a token to wait for, and a flag to check.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Drain {
     pub(crate) token: CancellationToken,

@@ -1,8 +1,8 @@
-//! How much is sent to a peer that may be forged: nobody who never asked is flooded.
+//! The bound of what is sent to a peer that may be forged, so that no other host is flooded.
 
 use swapwire_core::{Addr, Capabilities};
 
-/// Whether what leaves a datagram socket at `local` may reach somebody who never asked. On a loopback address (127.0.0.0/8,
+/// Whether what leaves a datagram socket at `local` may reach a host that sent nothing. On a loopback address (127.0.0.0/8,
 /// `::1`) only this host asks and is answered (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). A wildcard is none,
 /// whoever asks: a datagram that claims to come from loopback may be forged as any other.
 pub(crate) fn can_flood(capabilities: &Capabilities, local: Option<Addr>) -> bool {

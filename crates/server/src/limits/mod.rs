@@ -28,13 +28,13 @@ pub(crate) use source_quota::{Source, SourcePermit, SourceQuota};
 /// let builder = Server::builder().limits(limits);
 /// ```
 ///
-/// How much memory they allow is told by [`session_memory`](Self::session_memory) and
+/// The memory that they allow is computed by [`session_memory`](Self::session_memory) and
 /// [`socket_memory`](Self::socket_memory). With [workers](crate::ServerBuilder::workers), what is said of a socket is for
 /// each member of its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Open connections over all listeners and all workers; what becomes of more is `when_full`. Default: 0.8 × the soft
+    /// Open connections over all listeners and all workers; `when_full` decides about more. Default: 0.8 × the soft
     /// limit on descriptors, at least 16.
     pub max_connections: usize,
     /// What becomes of connections for which there is no room. Default: they wait.
@@ -42,7 +42,7 @@ pub struct Limits {
     /// Open connections of one source, over all listeners and all workers: an IPv4 address, or an IPv6 /64. More are
     /// refused. Wires without IP addresses have no sources. Default: none, as many may share an address.
     pub max_per_source: Option<usize>,
-    /// Connections whose handshake is not done, over all listeners and all workers; what becomes of more is `when_full`.
+    /// Connections whose handshake is not done, over all listeners and all workers; `when_full` decides about more.
     /// Default: 2,048.
     pub max_handshakes: usize,
     /// The largest message, in bytes. Default: 1 MiB.
@@ -56,21 +56,21 @@ pub struct Limits {
     /// Without any progress in writing what is queued. Default: 30 s.
     pub write_timeout: Option<Duration>,
     /// Without a byte in either direction. A message handler's call that takes long is not idle; a session handler is, if
-    /// neither it nor its peer says anything. Default: 5 min.
+    /// neither it nor its peer sends anything. Default: 5 min.
     pub idle_timeout: Option<Duration>,
     /// For a handshake before a session. Default: 10 s.
     pub handshake_timeout: Option<Duration>,
     /// For a drain as a whole; what is not done then is cut. Default: 30 s.
     pub drain_timeout: Duration,
-    /// For the first message of a connection that was still waiting when the drain began, and for the rest of a frame
-    /// that had begun. Of message handlers: the session of a session handler hears of the drain some 50 ms after it
-    /// begins (16 ms later for every 1,024 open connections), and a frame that had begun has its own deadline. Default: 1 s.
+    /// For the first message of a connection that was still waiting when the drain began, and for the rest of a frame that
+    /// had begun. Of message handlers: the session of a session handler learns of the drain some 50 ms after it begins (16
+    /// ms later for every 1,024 open connections), and a frame that had begun has its own deadline. Default: 1 s.
     pub drain_grace: Duration,
     /// Sessions on one datagram socket, for session handlers. At most `max_per_source` are of one source. Default: 65,536.
     pub max_peers: usize,
-    /// Those among them whose peer may be forged, as it has said nothing since it was first answered and is not
-    /// [trusted](swapwire_core::Session::trust_peer); when there are more, the oldest is ended. Wires whose senders cannot be
-    /// forged have none. Default: 4,096.
+    /// The sessions, among them, whose peer may be forged, because it has sent nothing since it was first answered and is
+    /// not [trusted](swapwire_core::Session::trust_peer); when there are more, the oldest is ended. Wires whose senders
+    /// cannot be forged have none. Default: 4,096.
     pub max_unproven_peers: usize,
     /// Messages waiting for one such session; more are dropped and counted. Default: 64.
     pub peer_queue: usize,
@@ -78,7 +78,7 @@ pub struct Limits {
     /// 64 more. What is above is dropped and counted. Default: 64 MiB.
     pub peer_bytes: usize,
     /// Datagrams that each source may send in a second to one socket with an IP address; more are dropped and counted. A
-    /// source is an IPv4 /24 or an IPv6 /64: whoever forges senders aims at a network. Default: none.
+    /// source is an IPv4 /24 or an IPv6 /64: forged senders are aimed at a network. Default: none.
     pub source_rate: Option<u32>,
     /// Bytes that all connections together, over all listeners and all workers, keep in their buffers while they wait: replies
     /// that peers have not taken, and messages that are not whole. What one keeps up to 8 KiB does not count, and
@@ -95,13 +95,14 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
-    /// It waits in the system's queue until there is room; when the queue is full too, the system lets nobody in.
+    /// It waits in the system's queue until a connection closes; when the queue is full too, the system refuses
+    /// connections.
     #[default]
     Wait,
-    /// It is accepted and closed at once, after these bytes as one message, framed as the endpoint says; none if they are
-    /// empty. Where the framing is lines, a line end behind them is taken off first; what a framing cannot carry is an
-    /// error when the server is bound. The message may be lost: nobody waits longer than 10 ms for it to be sent, and a peer
-    /// that has already said something may find its connection reset.
+    /// It is accepted and closed at once, after these bytes as one message, with the framing of the endpoint; none if they
+    /// are empty. Where the framing is lines, a line end behind them is taken off first; what a framing cannot carry is an
+    /// error when the server is bound. The message may be lost: the server waits at most 10 ms for it to be sent, and a
+    /// peer that has already said something may find its connection reset.
     Refuse(Bytes),
 }
 

@@ -15,7 +15,7 @@ const SETS: usize = 1 << 14;
 const WAYS: usize = 4;
 const SECOND: u64 = 1_000_000_000;
 
-/// A token bucket for each source that was heard of late: an IPv4 /24 or an IPv6 /64, as whoever forges addresses aims at a
+/// A token bucket for each source that sent lately: an IPv4 /24 or an IPv6 /64, because forged addresses are aimed at a
 /// network. The table has one size. When all places where a source may stand are taken, the one that owes least goes: so a
 /// flood from random addresses does not free the one that a victim's bucket has.
 ///
@@ -47,7 +47,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes those datagrams out of `batch` whose source asks too much; how many these are.
+    /// Removes the datagrams of sources above their rate from `batch`, and returns their number.
     pub(crate) fn sift(&mut self, batch: &mut RecvBatch) -> u64 {
         // A full bucket owes nothing, and time begins one second in, so that nothing is negative.
         let now = u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX / 2).saturating_add(SECOND);

@@ -1,4 +1,4 @@
-//! One setter for each limit, so that they chain. What a value means, and its bounds, is told at the field.
+//! One setter for each limit, so that they chain. The docs of each field give its meaning and bounds.
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ impl Source {
 /// How much each source has, of something of which it may have `most`. One entry for each source that has anything, so no
 /// more than there are connections or sessions.
 pub(crate) struct SourceQuota {
-    /// The keys are hashed with random numbers: nobody can choose addresses that collide.
+    /// The keys are hashed with random numbers, so a peer cannot choose addresses that collide.
     table: Mutex<HashMap<Source, usize>>,
     most: usize,
 }

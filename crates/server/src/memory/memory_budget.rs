@@ -1,4 +1,4 @@
-//! A budget of memory for all connections of a server, those of all workers: what they keep while they wait, and who goes
+//! A memory budget for all connections of a server, of all workers: what they keep while they wait, and which are closed
 //! when that is too much.
 //!
 //! # The rule
@@ -6,8 +6,8 @@
 //! 1. A connection that waits with more than [`FREE`] bytes in its buffers counts, with all of them; others cost nothing.
 //! 2. When one that begins to wait, or to keep more, takes the sum above the budget, connections end until those that stay
 //!    are within it: the largest first, by powers of two, and among equals the one that has kept so much for longest.
-//! 3. What those keep counts until it is freed. If that takes the sum above the budget by an eighth, whoever wants more
-//!    ends at once, so nobody waits for memory and no more than that is kept.
+//! 3. What those keep counts until it is freed. If that takes the sum above the budget by an eighth, a connection that
+//!    wants more ends at once, so none waits for memory and no more than that is kept.
 //!
 //! An order by powers of two changes seldom, so it is nearly always enough to add to the sum.
 
@@ -88,11 +88,11 @@ impl MemoryBudget {
     /// Logs that a connection was closed because it kept too much.
     #[cold]
     pub(crate) fn log_closed(&self, log: &IncidentLog, peer: &Peer) {
-        tracing::debug!(endpoint = %log.endpoint, %peer, "closed: it kept the most of what is above the budget of memory");
+        tracing::debug!(endpoint = %log.endpoint, %peer, "closed: it kept the most while the connections exceeded the memory budget");
         if self.log_limiter.is_due() {
             let (budget, kept) = (self.budget, self.kept.load(Relaxed));
             let closed = log.stats.snapshot().over_budget + 1;
-            tracing::warn!(endpoint = %log.endpoint, budget, kept, closed, "above the budget of memory: closing whoever keeps most");
+            tracing::warn!(endpoint = %log.endpoint, budget, kept, closed, "the memory budget is exceeded: closing the connections that keep the most");
         }
     }
 }
@@ -112,7 +112,7 @@ impl Holders {
     }
 }
 
-/// What one connection keeps, as the budget knows it. Nothing costs 8 bytes.
+/// What one connection keeps, as counted by the budget. Nothing costs 8 bytes.
 #[derive(Debug, Default)]
 pub(crate) struct HeldMemory(Option<Box<Reservation>>);
 

@@ -11,7 +11,7 @@ use super::log_limiter::LogLimiter;
 
 /// After so long without one success among its failures, a listener is unhealthy.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Failures that are this far apart have nothing to do with each other: between them it waited for somebody to come.
+/// Failures that are this far apart have nothing to do with each other: between them the listener waited for connections.
 const APART: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]

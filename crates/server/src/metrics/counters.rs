@@ -46,7 +46,7 @@ pub(crate) enum Unhealthy {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The counters of one worker, on lines of memory of their own: nobody else counts there.
+        /// The counters of one worker, on cache lines of their own, which no other worker writes.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub(crate) struct Stats {
@@ -118,16 +118,16 @@ counters! {
     refused,
     /// Datagrams that were longer than their wire carries, or than the room for one, dropped; of a train each counts.
     truncated,
-    /// Datagrams that came with descriptors (`unix(7)`, `SCM_RIGHTS`), where the system tells. The datagrams were handled; the
-    /// descriptors were closed.
+    /// Datagrams that came with descriptors (`unix(7)`, `SCM_RIGHTS`), where the system reports it. The datagrams were
+    /// handled; the descriptors were closed.
     with_descriptors,
     /// Messages dropped: a session's queue or the table of sessions was full, the message was above the limit, it came
     /// from one of our own addresses, a group, or nobody, or the drain deadline came before its turn.
     dropped_requests,
     /// Datagrams dropped because their source had asked enough for the time.
     throttled,
-    /// Datagrams that the system dropped before they were received, where it tells: a socket's buffer was full. Looked up
-    /// when much arrives, and at the end.
+    /// Datagrams that the system dropped before they were received, where it reports it: a socket's buffer was full. Looked
+    /// up when much arrives, and at the end.
     overflows,
     /// Sessions of peers that may be forged, ended to make room for others.
     evicted,

@@ -1,4 +1,4 @@
-//! What goes wrong for peers, told in the log: for each endpoint at most one line of each kind a second.
+//! Faults of peers in the log: for each endpoint at most one line of each kind a second.
 
 use std::fmt::Display;
 use std::sync::atomic::AtomicU64;
@@ -40,23 +40,23 @@ incidents! {
         amplifies";
     TooLong: "message dropped", "max_message is the limit";
     Truncated: "datagram dropped: it is longer than the wire carries", "send less at once";
-    Descriptors: "descriptors closed that came with a datagram", "nobody asks for any; its bytes are taken";
-    Unanswerable: "datagram dropped: it claims to come from one of our own sockets, a group, or nobody",
-        "its sender is forged, or set up wrongly";
+    Descriptors: "descriptors closed that came with a datagram", "the server never asks for any; the bytes are received";
+    Unanswerable: "datagram dropped: its source is a socket of this server, a group, or port 0",
+        "its sender is forged or misconfigured";
     Nameless: "datagram dropped: its sender has no address, which a session needs", "the client has to bind its socket";
     QueueFull: "datagram dropped: its session has not taken the ones before", "peer_queue and peer_bytes are the limits";
     TableFull: "datagram dropped: there is no room for its session", "max_peers and max_per_source are the limits";
     Draining: "datagram dropped: the server drains", "ask another server";
-    Throttled: "datagrams dropped: their source asks for more than it may", "source_rate is the limit";
+    Throttled: "datagrams dropped: their source exceeds its rate", "source_rate is the limit";
     Overflow: "datagrams dropped by the system: the receive buffer was full",
         "recv_buffer is its size; at a wildcard address, broadcasts that another worker takes count too";
     Evicted: "session ended to make room for another", "max_unproven_peers is the limit";
     PeerFull: "reply dropped: its peer does not take replies", "the peer has to read faster";
-    NotSent: "reply not sent", "the peer is gone, or the network refuses";
+    NotSent: "reply not sent", "the peer has closed, or the network refuses";
     NoAddress: "reply dropped: the sender has no address to answer to", "the client has to bind its socket";
-    Noise: "receive", "a peer or the network provoked it; the socket goes on";
+    Noise: "receive", "a peer or the network caused it; the socket continues";
     Stalled: "receiving stops: too many calls wait", "max_waiting is the limit";
-    BadFrame: "session ended: bad frame", "the peer speaks another framing, or max_message is too small";
+    BadFrame: "session ended: bad frame", "the peer uses another framing, or max_message is too small";
     HandlerError: "handler error", "nothing of this call is sent";
     Panic: "handler panicked", "nothing of this call is sent";
     Handshake: "handshake failed", "the connection is closed";

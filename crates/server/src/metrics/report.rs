@@ -59,8 +59,8 @@ impl fmt::Display for DrainReport {
             Count(stats.write_timeouts, "peer did not read", "peers did not read"),
             Count(
                 stats.over_budget,
-                "connection was above the budget of memory",
-                "connections were above the budget of memory",
+                "connection was closed for the memory budget",
+                "connections were closed for the memory budget",
             ),
             Count(stats.handshakes_failed, "handshake failed", "handshakes failed"),
             Count(stats.broken, "connection broke", "connections broke"),
@@ -78,7 +78,11 @@ impl fmt::Display for DrainReport {
             Count(stats.dropped_requests, "message was dropped", "messages were dropped"),
             Count(stats.throttled, "datagram was throttled", "datagrams were throttled"),
             Count(stats.overflows, "datagram was dropped by the system", "datagrams were dropped by the system"),
-            Count(stats.evicted, "session was ended for another", "sessions were ended for others"),
+            Count(
+                stats.evicted,
+                "session was ended to make room for another",
+                "sessions were ended to make room for others",
+            ),
             Count(
                 stats.dropped_replies,
                 "reply was dropped, as its peer did not take it",
@@ -87,7 +91,7 @@ impl fmt::Display for DrainReport {
             Count(stats.withheld_replies, "reply was withheld", "replies were withheld"),
             Count(stats.failed_replies, "reply was not sent", "replies were not sent"),
             Count(stats.peer_noise, "network error came from peers", "network errors came from peers"),
-            Count(stats.held_up, "time a thread was held up", "times a thread was held up"),
+            Count(stats.held_up, "time a thread was blocked", "times a thread was blocked"),
             Count(stats.stalls, "stall of receiving", "stalls of receiving"),
         ] {
             if count.0 > 0 {

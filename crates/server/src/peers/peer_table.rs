@@ -1,4 +1,4 @@
-//! The peers of one datagram socket: how many, of which source, and who goes when there are too many.
+//! The peers of one datagram socket: how many, of which source, and which session ends when there are too many.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};

@@ -31,7 +31,7 @@ pub(crate) struct Outgoing {
 pub(crate) struct PeerState {
     /// The peer was sent something.
     pub(crate) answered: AtomicBool,
-    /// The handler says that it knows the peer.
+    /// The handler trusts the peer.
     pub(crate) trusted: AtomicBool,
     /// What waits for the session.
     waiting: AtomicUsize,
@@ -95,7 +95,7 @@ impl Drop for QueuedMessage {
 /// One peer's messages from the socket's loop, and to its writer.
 ///
 /// A peer that may be forged is sent at most three times what it sent, or 64 bytes for each of its messages, until the
-/// handler trusts it: that it goes on sending proves nothing, as whoever forges one datagram can forge two.
+/// handler trusts it: further datagrams prove nothing, because a sender that forges one datagram can forge two.
 pub(crate) struct PeerWire {
     pub(crate) incoming: mpsc::Receiver<QueuedMessage>,
     pub(crate) outgoing: PollSender<Outgoing>,

@@ -36,10 +36,11 @@ impl Running {
         self.stats.iter().map(|stats| stats.snapshot()).collect()
     }
 
-    /// Endpoints that newcomers do not get through to; each is logged as an error when that begins. Listeners that have failed to
-    /// accept for 10 s, without one success; and listeners and datagram sockets whose place was taken away: a socket's file
-    /// has gone and cannot be made again, or somebody else's is there (see [`Upkeep`](swapwire_core::Upkeep)). One that is well
-    /// again, or has failed for good (see [`DrainReport::failed`]), is not among them.
+    /// Endpoints that newcomers do not get through to; each is logged as an error when that begins. Listeners that have
+    /// failed to accept for 10 s, without one success; and listeners and datagram sockets whose place was taken away: a
+    /// socket's file was removed and cannot be made again, or another program's is there (see
+    /// [`Upkeep`](swapwire_core::Upkeep)). One that is well again, or has failed for good (see [`DrainReport::failed`]), is
+    /// not among them.
     pub fn unhealthy(&self) -> Vec<Endpoint> {
         Stats::unhealthy(&self.stats)
     }

@@ -216,7 +216,7 @@ impl Loops {
             Self::Here(loops) => loop {
                 match loops.join_next().await? {
                     Ok(outcome) => return Some(outcome),
-                    Err(error) => tracing::error!(%error, "a serving loop ended without a word"),
+                    Err(error) => tracing::error!(%error, "a serving loop ended without an outcome"),
                 }
             },
             Self::Elsewhere(workers) => workers.next().await,

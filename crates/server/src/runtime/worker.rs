@@ -13,7 +13,7 @@ use crate::drain::StopSignals;
 /// More workers than this are a mistake.
 pub(crate) const MOST_WORKERS: usize = 1024;
 
-/// A runtime for one thread, which may be dropped anywhere: what still runs on it is cut, and nobody waits.
+/// A runtime for one thread, which may be dropped anywhere: what still runs on it is cut, without waiting.
 #[derive(Debug)]
 pub(crate) struct WorkerRuntime(Option<Runtime>);
 
@@ -32,7 +32,7 @@ impl Drop for WorkerRuntime {
     }
 }
 
-/// The workers of a server that runs. When this is dropped, they are told to cut everything, and end by themselves.
+/// The workers of a running server. Dropping this makes them cut everything and end by themselves.
 #[derive(Debug)]
 pub(crate) struct Workers {
     /// One from each loop, so it never is full.
@@ -62,7 +62,7 @@ impl Workers {
                 if let Some(runtime) = &runtime.0 {
                     runtime.block_on(work(assignment, &shared, &signals, &ended, &cut));
                 }
-                // Before the sender: who hears that all have ended finds nothing left of them.
+                // Before the sender: when the channel ends, nothing is left of the workers.
                 drop(runtime);
                 drop(ended);
             };

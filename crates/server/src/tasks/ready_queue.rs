@@ -7,7 +7,7 @@ use std::task::Wake;
 
 use crate::sync::{AtomicBool, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Notify, Ordering};
 
-/// What the task that polls shares with those who wake what it polls, and with those who bring more.
+/// The state that the polling task shares with the wakers of its futures, and with those that add futures.
 pub(crate) struct ReadyQueue<T> {
     queue: Mutex<Queue<T>>,
     /// The task that polls.
@@ -81,7 +81,7 @@ impl<T> TaskWaker<T> {
     /// From now on a wake-up is another turn.
     #[inline(always)]
     pub(crate) fn rearm(&self) {
-        // Not a store: whoever found it rung must be seen to have done so, and what they did before.
+        // Not a store: what another thread did before it found the flag set must be visible here.
         self.queued.swap(false, Ordering::AcqRel);
     }
 }

@@ -1,9 +1,9 @@
-//! Whether a deadline that seems to be over is believed.
+//! Whether a deadline that seems to be over counts.
 //!
 //! A process may have been stopped: by `SIGSTOP`, with its container, with its virtual machine. Its clock went on, and what
-//! its peers sent meanwhile waits in the system. When it goes on, its timers go off before the reactor tells of any of
-//! that: `epoll_wait(2)` was interrupted (`signal(7)`), and of many sockets it tells a part at a time. So every clock of the
-//! server asks here before it ends anything.
+//! its peers sent meanwhile waits in the system. When it continues, its timers go off before the reactor reports any of
+//! that: `epoll_wait(2)` was interrupted (`signal(7)`), and of many sockets it reports a part at a time. So every clock of
+//! the server uses this check before it ends anything.
 
 use std::future::Future;
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub(crate) struct DeadlineCheck {
 }
 
 impl DeadlineCheck {
-    /// Whether a deadline is over that seems to be. To be asked when the wire was asked and is not ready; if the answer is no,
-    /// again in the same way when a timer has gone off that was set behind it: a reactor tells of sockets before it lets
-    /// timers go off, so that is a turn of it.
+    /// Whether a deadline is over that seems to be. Call it when the wire was checked and is not ready; if it returns
+    /// `false`, call it in the same way after a timer that was set behind it: a reactor reports sockets before timers, so
+    /// that is one turn of it.
     #[cold]
     pub(crate) fn is_done(&mut self, stats: &Stats) -> bool {
         // A task that has had its turn is told that nothing is ready: that was no look.
@@ -56,7 +56,7 @@ impl DeadlineCheck {
     }
 }
 
-/// Ready when `time` is over and that is believed. Whoever waits for something beside it looks at that first.
+/// Ready when `time` is over and the check has confirmed it. A caller that also waits for something else polls that first.
 pub(crate) async fn over(time: Duration, stats: &Stats) {
     let mut look = DeadlineCheck::default();
     sleep(time).await;
@@ -65,7 +65,7 @@ pub(crate) async fn over(time: Duration, stats: &Stats) {
     }
 }
 
-/// What `future` gives, unless it takes longer than `time`, and that is believed.
+/// The output of `future`, unless it takes longer than `time` and the check has confirmed it.
 pub(crate) async fn within<T>(time: Duration, stats: &Stats, future: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! Whether a clock goes: only while somebody asks for the time.
+//! Whether a clock ticks: only while the time is asked for.
 
 use std::task::Waker;
 

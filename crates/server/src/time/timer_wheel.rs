@@ -1,4 +1,4 @@
-//! The time and the deadlines of one listener's sessions: a coarse clock, and a wheel of those who wait.
+//! The time and the deadlines of one listener's sessions: a coarse clock, and a timer wheel.
 //!
 //! A session reads the time with one atomic load, and is entered into the wheel once, not for each message: when its
 //! entry comes due, it looks at its own times and is entered anew. So a message costs no timer and no clock, and an idle
@@ -64,9 +64,9 @@ impl Since {
     }
 }
 
-/// Deadlines are never met early, and at most three of these late, before the [second look](crate::time::deadline_check) at them.
-/// Short beside the shortest sensible deadline, long beside what a tick costs: about a microsecond, and only while somebody
-/// asks for the time.
+/// Deadlines are never met early, and at most three of these late, before the [second look](crate::time::deadline_check) at
+/// them. Short beside the shortest sensible deadline, long beside what a tick costs: about a microsecond, and only while a
+/// session asks for the time.
 pub(crate) const TICK: Duration = Duration::from_millis(16);
 
 /// Longer than any clock lives, and short enough to be added to.
@@ -260,13 +260,13 @@ impl Wheel {
         self.buckets[(due % BUCKETS as Tick) as usize].push(index);
     }
 
-    /// The next tick at which somebody may be due.
+    /// The next tick at which a session may be due.
     fn next(&self) -> Option<Tick> {
         (self.swept + 1..=self.swept + BUCKETS as Tick)
             .find(|tick| !self.buckets[(tick % BUCKETS as Tick) as usize].is_empty())
     }
 
-    /// Takes those who are due by `now`.
+    /// Takes the sessions that are due by `now`.
     fn sweep(&mut self, now: Tick) -> Vec<Waker> {
         let mut due = Vec::new();
         for tick in self.swept.max(now.saturating_sub(BUCKETS as Tick)) + 1..=now {

@@ -41,7 +41,7 @@ impl Cut {
 
     /// Looks for the reply to `front`, the oldest request under way, in `data`, which is not empty.
     pub(crate) fn next(&mut self, payload: &Payload, front: Option<Asked>, data: &[u8]) -> Result<Found, Mismatch> {
-        let unasked = || Mismatch("recv: bytes that nobody asked for".to_owned());
+        let unasked = || Mismatch("recv: bytes without a request".to_owned());
         match self {
             Self::ByLength { have, right } => {
                 let asked = front.ok_or_else(unasked)?;
@@ -85,7 +85,7 @@ impl Cut {
 
 /// The first frame of `data`.
 fn frame(decoder: &mut FrameDecoder, payload: &Payload, front: Option<Asked>, data: &[u8]) -> Result<Found, Mismatch> {
-    let unasked = || Mismatch("recv: a frame that nobody asked for".to_owned());
+    let unasked = || Mismatch("recv: a frame without a request".to_owned());
     let decoded = decoder.decode(data, false).map_err(|error| Mismatch(format!("recv: {error}")))?;
     Ok(match decoded {
         Decoded::Need { consumed, .. } => Found { consumed, reply: None },
@@ -159,7 +159,7 @@ mod tests {
         let payload = Payload::new("echo".parse().unwrap(), 64, 1);
         for framing in [Framing::Chunks, Framing::Lines] {
             let error = Cut::new(&framing).next(&payload, None, b"hello\n").unwrap_err();
-            assert!(error.0.contains("nobody asked for"), "{error:?}");
+            assert!(error.0.contains("without a request"), "{error:?}");
         }
     }
 }
