@@ -62,7 +62,7 @@ fn no_wake_up_is_lost_between_two_slots() {
 }
 
 #[test]
-fn no_wake_up_is_lost_on_one_seat() {
+fn no_wake_up_is_lost_on_one_slot() {
     ready_queue(1);
 }
 

@@ -2,12 +2,12 @@
 //! interface of servers and clients.
 //!
 //! * [`Stream`]: a connected stream socket that asks the system before it asks the reactor.
-//! * `Descriptor`: a socket of which the reactor is told no more than is needed.
+//! * `Descriptor`: a socket that is registered for no more events than needed.
 //! * [`Binder`], [`HostOptions`], [`read_to_dial`]: an endpoint with a host and a port.
 //! * [`resolve`], [`reach`]: the IP addresses of a name.
 //! * [`set_v6_only`], [`set_ttl`], [`set_reuse_port`], [`bind_source`], [`reachable_from`]: options of
 //!   sockets of IPv4 and IPv6.
-//! * [`Buffers`], [`tell_backlog`]: what the system gave of a size that was asked for.
+//! * [`Buffers`], [`tell_backlog`]: the size that the system set, of one that was asked for.
 
 mod addresses;
 #[cfg(unix)]

@@ -62,8 +62,8 @@ pub enum BindError {
 }
 
 impl BindError {
-    /// The error for `source`: [`BindError::AddrInUse`] where the system says so, else [`BindError::Io`]. The reason of the
-    /// former is the text that `source` was given, if it was, as which of several addresses it is about.
+    /// The error for `source`: [`BindError::AddrInUse`] where the system reports it, else [`BindError::Io`]. The reason of
+    /// the former is the text that `source` was given, if it was, as which of several addresses it is about.
     pub fn from_io(endpoint: &Endpoint, source: io::Error) -> Self {
         let endpoint = endpoint.clone();
         match source.kind() {

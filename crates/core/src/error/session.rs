@@ -66,7 +66,7 @@ pub enum SendError {
     /// The peer's address may be forged, and it has not yet said enough to be sent so much: three times what it sent, or
     /// 64 bytes for each of its messages. The message was dropped; the session goes on. See
     /// [`Session::trust_peer`](crate::Session::trust_peer).
-    #[error("send: {len} bytes to a peer that may be forged; it has {left} left until it says more")]
+    #[error("send: {len} bytes to a peer that may be forged; {left} are left until it sends more")]
     Unproven {
         /// The message's length.
         len: usize,

@@ -56,8 +56,8 @@ impl FrameDecoder {
         matches!(self.kind, Kind::Codec(_))
     }
 
-    /// Looks at `unread`, all the bytes that arrived and were not yet consumed; `eof` says that no more will come.
-    /// Call again with the rest until it says [`Decoded::Need`].
+    /// Looks at `unread`, all the bytes that arrived and were not yet consumed; with `eof`, no more will arrive. Call again
+    /// with the rest until it returns [`Decoded::Need`].
     ///
     /// # Errors
     /// The connection cannot go on: a frame is too large, or the stream ended inside one.

@@ -1,6 +1,6 @@
 //! Framing: how a byte stream is cut into messages.
 //!
-//! It reads and writes buffers of bytes, and knows nothing else of this crate.
+//! It reads and writes buffers of bytes, and uses nothing else of this crate.
 
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
 //! Handlers: what a server does with a message or a session.
 //!
-//! A handler knows the session, the reply and the names it is given; nothing in this crate knows handlers.
+//! A handler uses sessions, replies and names; nothing else in this crate uses handlers.
 
 mod handler_fn;
 mod message;

@@ -79,7 +79,7 @@ impl Addr {
         InlineName::new(format!("{scheme}:{name}").as_bytes()).map(Self::Named)
     }
 
-    /// The address that an endpoint says by itself, without asking a resolver; `None` for a host name.
+    /// The address that an endpoint contains, without a resolver; `None` for a host name.
     pub fn of_endpoint(endpoint: &Endpoint) -> Option<Self> {
         match endpoint.place() {
             Place::Host { host, port } => Some(Self::inet(SocketAddr::new(host.parse().ok()?, *port))),

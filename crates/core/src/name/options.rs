@@ -19,7 +19,7 @@ pub enum Side {
     Connect,
 }
 
-/// What a transport says of one of its options; the command and the documentation read it.
+/// A transport's description of one of its options; the command and the documentation read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OptionDoc {
@@ -129,7 +129,7 @@ impl<'a> OptionReader<'a> {
         })
     }
 
-    /// The value of `name`, if it was given; it must lie in `range`, of which `help` says what would be right.
+    /// The value of `name`, if it was given; it must lie in `range`, and `help` describes a right value.
     ///
     /// # Errors
     /// The value does not parse as `T`, or lies outside.

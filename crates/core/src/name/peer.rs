@@ -91,7 +91,7 @@ pub struct Credentials {
     pub uid: u32,
     /// The effective group id.
     pub gid: u32,
-    /// The process id, where the system tells. Advisory: it may be reused by another process.
+    /// The process id, where the system reports it. Advisory: it may be reused by another process.
     pub pid: Option<i32>,
 }
 

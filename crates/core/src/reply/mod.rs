@@ -1,6 +1,6 @@
 //! Replies: where a handler puts its answers.
 //!
-//! A reply knows the framing that its messages get and the error of the handler that wrote them; it knows no wire.
+//! A reply uses the framing of its messages and the error of its handler; it uses no wire.
 
 pub mod server;
 

@@ -1,6 +1,6 @@
 //! Sessions: one conversation with one peer.
 //!
-//! A session owns a wire, frames what goes over it and queues what is sent. It knows neither handlers nor replies.
+//! A session owns a wire, frames what goes over it and queues what is sent. It uses neither handlers nor replies.
 
 mod drain;
 mod guard;
@@ -96,7 +96,7 @@ pub struct Progress {
 /// partial message with 8 KiB to read into takes up to four times that, the queue up to three times.
 ///
 /// # Backpressure
-/// A peer that does not read fills the queue; then `send` waits and `try_send` says full.
+/// A peer that does not read fills the queue; then `send` waits and `try_send` returns an error.
 pub struct Session {
     pub(crate) owner: Arc<Owner>,
     pub(crate) read: ReadState,

@@ -51,9 +51,9 @@ pub trait DatagramSocket: Send + 'static {
         Offload::default()
     }
 
-    /// How many datagrams the system has dropped that were meant for this socket, since it was opened, as its receive buffer
-    /// was full or they were damaged; behind the largest number comes 0. `None` where the system does not tell. It is asked
-    /// now and then, not for each datagram. The default is `None`.
+    /// How many datagrams the system has dropped that were meant for this socket, since it was opened, as its receive
+    /// buffer was full or they were damaged; behind the largest number comes 0. `None` where the system does not report it.
+    /// It is read now and then, not for each datagram. The default is `None`.
     fn drops(&self) -> Option<u32> {
         None
     }
@@ -99,7 +99,7 @@ pub struct RecvMeta {
     pub peer: Option<Addr>,
     /// Bytes received into the slot.
     pub len: usize,
-    /// The local IP address it was sent to, where the wire knows (`ip(7)`, `IP_PKTINFO`): the reply leaves from there.
+    /// The local IP address it was sent to, where the wire reports it (`ip(7)`, `IP_PKTINFO`): the reply leaves from there.
     pub local: Option<IpAddr>,
     /// The slot holds a train: datagrams of this size, the last may be shorter (`udp(7)`, `UDP_GRO`).
     pub segment: Option<NonZeroUsize>,

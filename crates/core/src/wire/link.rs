@@ -38,7 +38,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 /// 2. A message that is too large is an error, and the wire goes on (`too_large`).
 /// 3. A failed receive does not disturb sends, and the reverse (`errors_stay_apart`).
 /// 4. `poll_recv` that returns `Pending` has taken nothing (`cancelled_recv`).
-/// 5. Dropping it closes it; where the wire can tell the peer, it does (`close_wakes_recv`).
+/// 5. Dropping it closes it; the peer sees the end, where the wire has one (`close_wakes_recv`).
 /// 6. One task receives and one sends: each direction keeps one waker.
 /// 7. The calls for batches move the same messages in the same order as those for single ones, and both may be used in
 ///    turn (`batched_recv`, `batched_send`).

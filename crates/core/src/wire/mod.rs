@@ -1,6 +1,6 @@
 //! Wires: what a transport implements. Listeners, links of bytes or messages, datagram sockets, and the registry of them.
 //!
-//! A wire knows names, errors, and the replies that it gathers for sending; it knows neither sessions nor handlers.
+//! A wire uses names, errors, and the replies that it gathers for sending; it uses neither sessions nor handlers.
 
 mod batch;
 mod capabilities;
