@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::ROOT;
 use crate::source::sources;
@@ -44,31 +44,59 @@ fn every_decision_has_its_four_parts_and_its_place_in_the_index() {
     assert!(numbers.len() > 30, "only {} decisions were found", numbers.len());
 }
 
-/// Every link from a document to a file of the repository.
+/// The Markdown files of the root and of `docs`: folder, path, text.
+fn documents() -> Vec<(PathBuf, PathBuf, String)> {
+    let folders = ["", "docs", "docs/decisions", "docs/results"].map(|folder| Path::new(ROOT).join(folder));
+    let paths = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let pages = paths.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    pages.map(|path| (path.parent().unwrap().to_owned(), path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
 #[test]
 fn every_link_between_documents_leads_somewhere() {
-    let root = Path::new(ROOT);
     let mut found = 0;
     let mut dead = Vec::new();
-    for folder in ["", "docs", "docs/decisions", "docs/results"].map(|folder| root.join(folder)) {
-        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.extension().is_none_or(|end| end != "md") {
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-            for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
-                let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-                let to = if file.is_empty() { path.clone() } else { folder.join(file) };
-                found += 1;
-                let has = |text: String| heading.is_empty() || text.lines().any(|line| anchor(line) == heading);
-                if !(to.is_dir() || fs::read_to_string(&to).is_ok_and(has)) {
-                    dead.push(format!("{}: {target}", path.strip_prefix(root).unwrap().display()));
-                }
+    for (folder, path, text) in documents() {
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let to = if file.is_empty() { path.clone() } else { folder.join(file) };
+            found += 1;
+            let has = |text: String| heading.is_empty() || text.lines().any(|line| anchor(line) == heading);
+            if !(to.is_dir() || fs::read_to_string(&to).is_ok_and(has)) {
+                dead.push(format!("{}: {target}", path.strip_prefix(ROOT).unwrap().display()));
             }
         }
     }
     assert!(found > 60 && dead.is_empty(), "{found} links, of which lead nowhere: {dead:#?}");
+}
+
+/// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`.
+fn expanded(path: &str) -> Vec<String> {
+    let Some((before, (names, after))) = path.split_once('{').and_then(|(a, b)| Some((a, b.split_once('}')?))) else {
+        return vec![path.to_owned()];
+    };
+    names.split(',').map(|name| format!("{before}{name}{after}")).collect()
+}
+
+#[test]
+fn every_file_that_the_documents_name_exists() {
+    let root = Path::new(ROOT);
+    let mut found = 0;
+    let mut missing = Vec::new();
+    for (_, page, text) in documents() {
+        // The table of faults leaves `crates` out.
+        let base = if page.ends_with("faults.md") { root.join("crates") } else { root.to_owned() };
+        let words = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+        let is_path = |word: &&str| word.ends_with(".rs") && word.contains('/') && !word.contains([' ', '*']);
+        for path in words.filter(is_path).flat_map(expanded) {
+            found += 1;
+            if !base.join(&path).is_file() && !root.join(&path).is_file() {
+                missing.push(format!("{}: {path}", page.strip_prefix(ROOT).unwrap().display()));
+            }
+        }
+    }
+    assert!(found > 200 && missing.is_empty(), "{found} files, of which do not exist: {missing:#?}");
 }
 
 /// What a link to this line says behind its `#`, if it is a heading.

@@ -30,7 +30,7 @@ use crate::verify::{Verify, VerifyArgs};
     name = "adv",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 ok, 1 a fault was found, 2 called wrongly"
+    after_help = "Exit codes: 0 ok, 1 a fault was found, 2 wrong usage"
 )]
 struct Cli {
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 pub(crate) const OK: u8 = 0;
 /// A fault was found, or the run itself failed.
 pub(crate) const FAULT: u8 = 1;
-/// It was called wrongly.
+/// Wrong usage.
 pub(crate) const USAGE: u8 = 2;
 
 /// The findings of one run.

@@ -8,11 +8,11 @@ use clap::error::ErrorKind;
 use crate::notices;
 use crate::stdio::Output;
 
-/// All went well.
+/// Success.
 pub(crate) const OK: u8 = 0;
-/// It failed: a port in use, a refused connection, no reply.
+/// Failure: a port in use, a refused connection, no reply.
 pub(crate) const FAILURE: u8 = 1;
-/// It was called wrongly: no retry mends that.
+/// Wrong usage: a retry does not help.
 pub(crate) const USAGE: u8 = 2;
 /// Sessions were cut at the drain deadline or by a second signal.
 pub(crate) const CUT: u8 = 3;

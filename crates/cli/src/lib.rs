@@ -1,12 +1,12 @@
 //! The swapwire command as a library: the binary `swapwire` calls [`run`] and nothing else.
 //!
-//! * `serve` composes a server of the facade's handlers and transports and runs it until a signal comes.
-//! * `connect` talks to one endpoint, from a pipe or at a prompt.
-//! * `bench` measures servers under load, side by side; `compare` tells two runs apart, `report` shows them again.
-//! * `handlers` and `transports` list what there is; `completions` writes a shell's completions.
+//! * `serve` composes a server of the facade's handlers and transports and runs it until a signal stops it.
+//! * `connect` sends messages to one endpoint, from a pipe or at a prompt.
+//! * `bench` measures servers under load, side by side; `compare` compares two runs, `report` shows them again.
+//! * `handlers` and `transports` list what is available; `completions` writes a shell's completions.
 //!
-//! What people and scripts may rely on: results on the standard output, everything else on the standard error, one line
-//! for each error, and the exit codes 0 (well), 1 (failed), 2 (called wrongly) and 3 (`serve`: cut at the drain deadline;
+//! The interface for users and scripts: results on the standard output, everything else on the standard error, one line for
+//! each error, and the exit codes 0 (success), 1 (failure), 2 (wrong usage) and 3 (`serve`: cut at the drain deadline;
 //! `bench`: an objective was missed; `compare`: a regression).
 
 mod bench;

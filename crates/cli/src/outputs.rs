@@ -55,7 +55,7 @@ impl Outputs {
     /// Finds out whether all of them can be written, and changes none of them.
     ///
     /// # Errors
-    /// Those that cannot, a line each: called wrongly, if two are the same.
+    /// Those that cannot, a line each: wrong usage, if two are the same.
     pub(crate) fn open(json: Option<&PathBuf>, others: &OutputArgs) -> Result<Self, Failure> {
         let asked = [
             (Format::Json, json),

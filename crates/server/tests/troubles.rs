@@ -265,7 +265,7 @@ async fn every_datagram_that_is_dropped_is_told() {
         &line_of(&wire, sessions(), small(), &too_long).await,
         &["message dropped: 11 bytes, 10 allowed", "max_message"],
     );
-    told(&line_of(&wire, sessions(), small(), &own).await, &["one of our own sockets"]);
+    told(&line_of(&wire, sessions(), small(), &own).await, &["a socket of this server"]);
     told(&line_of(&wire, sessions(), small(), &[(PEER, "fail")]).await, &["handler error: as asked,\\nwith", PEER]);
     told(&line_of(&wire, sessions(), small(), &[(PEER, "panic")]).await, &["handler panicked", PEER]);
     let others: Vec<_> = ["192.0.2.1:1", "192.0.2.1:2"].map(|peer| (peer, "1")).to_vec();
