@@ -93,7 +93,7 @@ impl ServeContext {
             Stats::one(&self.stats.held_up);
             if limiter.is_due() {
                 let endpoint = &self.endpoint;
-                tracing::warn!(%endpoint, ?late, "a call kept its thread to itself, or the machine is too busy");
+                tracing::warn!(%endpoint, ?late, "a call blocked its thread, or the machine is too busy");
             }
         };
         self.timers.run(&self.drain.token, held_up).await

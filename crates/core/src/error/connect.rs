@@ -36,7 +36,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// No server listens there.
-    #[error("connect {endpoint}: connection refused: nobody is listening there")]
+    #[error("connect {endpoint}: connection refused: no server is listening there")]
     Refused {
         /// What was dialled.
         endpoint: Endpoint,
