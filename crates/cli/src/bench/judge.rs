@@ -24,7 +24,7 @@ pub(super) fn problems(run: &Run) -> Vec<String> {
         if !target.datagrams {
             say(sum(|round| round.faults.lost), "requests without a reply in time, see --timeout");
         }
-        say(sum(|round| round.faults.broken), "requests were lost on connections that broke");
+        say(sum(|round| round.faults.broken), "requests were under way on connections that broke");
         let mut errors = BTreeMap::new();
         for (kind, count) in rounds.iter().flat_map(|round| &round.faults.errors) {
             *errors.entry(kind.as_str()).or_insert(0) += count;
@@ -81,7 +81,10 @@ mod tests {
             round.faults.broken = 1;
             round.faults.errors.insert("connect: connection refused".to_owned(), 2);
         }));
-        assert_eq!(errors, ["x: 2 requests were lost on connections that broke", "x: 4 × connect: connection refused"]);
+        assert_eq!(
+            errors,
+            ["x: 2 requests were under way on connections that broke", "x: 4 × connect: connection refused"]
+        );
     }
 
     #[test]
