@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Whatever the environment says, this is short, and everybody may write it.
+/// Whatever the environment says, this is short, and all users may write it.
 const LAST: &str = "/tmp";
 
 /// Where a user's sockets belong, the best first: the directory for that purpose, and those for temporary files.

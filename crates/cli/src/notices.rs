@@ -1,5 +1,5 @@
-//! What is only told: logs, notices, progress, on the standard error. Nobody waits for it: who reads slowly, or not at
-//! all, loses lines and is told how many.
+//! Logs, notices and progress on the standard error. Writing them never waits: a reader that is slow, or does not read at
+//! all, loses lines and gets a count of them.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ static NOTICES: LazyLock<Notices> = LazyLock::new(|| Notices::new(Output::Stderr
 /// How much a text matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
-    /// What is drawn over soon: nobody misses it.
+    /// What is drawn over soon and may be lost.
     Drawn,
     /// A line, counted when it is lost.
     Line,
@@ -52,7 +52,7 @@ pub(crate) fn tell_panic(line: String) {
     }
 }
 
-/// Waits, when it is dropped, until all is written that was told; no longer than a second, when nobody reads.
+/// Waits, when it is dropped, until all notices are written; no longer than a second, when no process reads them.
 pub(crate) fn settling() -> Settling {
     Settling(&NOTICES, FAREWELL)
 }

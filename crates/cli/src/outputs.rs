@@ -83,7 +83,7 @@ impl Outputs {
     /// what went wrong, in a line.
     pub(crate) fn print(&self, table: impl Fn(bool) -> String) -> Option<String> {
         if self.0.iter().any(|output| matches!(output.to, To::StandardOutput)) {
-            // If that is closed, there is nobody to tell.
+            // If that is closed, the error cannot be written.
             let _ = Standard::Stderr.write_all(table(exit::is_colored(&io::stderr())).as_bytes());
             return None;
         }
@@ -128,7 +128,7 @@ fn open(path: &Path) -> io::Result<To> {
     }
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(io::Error::other("it is a directory")),
-        // A file that somebody has open, as one behind a redirected standard error, cannot be replaced by another.
+        // A file that a process has open, as one behind a redirected standard error, cannot be replaced by another.
         Ok(metadata)
             if !metadata.is_file() || ["/dev/stderr", "/dev/fd", "/proc"].iter().any(|at| path.starts_with(at)) =>
         {

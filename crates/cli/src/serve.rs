@@ -56,7 +56,7 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
     let ended = end_of_input(until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
     let code = serve_until_told(server, &mut signals, ended, drain_timeout).await;
-    // Whoever has not read by then where it listened has no use for it.
+    // A reader that has not read by then where it listened has no use for it.
     let _ = announced.recv_timeout(Duration::from_secs(1));
     Ok(code)
 }
@@ -121,20 +121,20 @@ fn lines(word: &str, endpoints: &[Endpoint]) -> String {
     endpoints.iter().map(|endpoint| format!("{word} {endpoint}\n")).collect()
 }
 
-/// Says where it listens. Nobody may be reading, now or ever: that stops no server. The end of what this gives tells that
-/// it was said.
+/// Says where it listens. A standard output that is never read does not stop the server. The end of what this gives tells
+/// that it was said.
 fn announce(text: String) -> Receiver<()> {
     let (said, is_said) = sync_channel(0);
     let at_once = Output::Stdout.has_room(text.len());
     let write = move || {
-        // A closed output is nobody's fault.
+        // A closed output is no error.
         let _ = exit::write_stdout(&text);
         drop(said);
     };
     if at_once {
         write();
     } else {
-        // If there can be no threads, nobody is told, and it serves all the same.
+        // If no thread can be started, this is not written, and it serves all the same.
         let _ = thread::Builder::new().name("announcement".to_owned()).spawn(write);
     }
     is_said

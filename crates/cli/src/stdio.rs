@@ -1,5 +1,5 @@
-//! The standard streams. Whoever shares them may have made them non-blocking (`O_NONBLOCK` belongs to the open file, not
-//! to a process: `open(2)`): reading and writing wait all the same, and nothing is cut.
+//! The standard streams. A process that shares them may have made them non-blocking (`O_NONBLOCK` belongs to the open file,
+//! not to a process: `open(2)`): reading and writing wait all the same, and nothing is cut.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -33,7 +33,7 @@ impl Write for Output {
 }
 
 impl Output {
-    /// Whether `len` bytes can be written now without waiting, unless somebody else fills a pipe at this moment.
+    /// Whether `len` bytes can be written now without waiting, unless another process fills a pipe at this moment.
     pub(crate) fn has_room(self, len: usize) -> bool {
         system::has_room(self, len)
     }

@@ -63,7 +63,7 @@ impl Memory {
         let thread = thread::Builder::new()
             .name("mem-server".to_owned())
             .spawn(move || {
-                // Who asked may be gone.
+                // The receiver may be gone.
                 let _ = serve(ready);
             })
             .map_err(|error| error.to_string())?;

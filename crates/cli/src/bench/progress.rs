@@ -32,7 +32,7 @@ impl Progress {
         let shown = !hidden && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::term_like(Box::new(Screen)) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        // Without colours, so that nobody needs to switch them off.
+        // Without colours, so that they need not be switched off.
         if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
             bar.set_style(style);
         }
@@ -71,7 +71,7 @@ impl Progress {
     }
 }
 
-/// The terminal at the standard error, for which nobody waits.
+/// The terminal at the standard error; writing to it never waits.
 #[derive(Debug)]
 struct Screen;
 

@@ -148,8 +148,8 @@ impl Servers {
         Ok((servers, places))
     }
 
-    /// Who of them has ended by itself, and why, a line each. If something `failed`, one that dies is waited for: its sockets are
-    /// closed before it is gone.
+    /// Which of them have ended by themselves, and why, a line each. If something `failed`, one that is ending is waited
+    /// for: its sockets are closed before it is gone.
     pub(super) fn deaths(&mut self, failed: bool) -> Vec<String> {
         let deadline = Instant::now() + if failed { DYING } else { Duration::ZERO };
         loop {

@@ -350,7 +350,7 @@ pub(super) fn named(places: Vec<(Endpoint, ServerKind)>) -> Vec<Target> {
 fn running(pid: u32) -> Result<ServerKind, String> {
     use nix::errno::Errno;
     let id = i32::try_from(pid).ok().filter(|id| *id > 0).map(nix::unistd::Pid::from_raw);
-    // A process of somebody else's exists as well.
+    // A process of another user exists as well.
     match id.map(|id| nix::sys::signal::kill(id, None)) {
         Some(Ok(()) | Err(Errno::EPERM)) => Ok(ServerKind::Process(pid)),
         _ => Err(format!("--server-pid {pid}: there is no such process")),

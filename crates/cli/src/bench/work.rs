@@ -107,13 +107,13 @@ impl Work {
     }
 }
 
-/// Does `work` on a thread of its own, which nobody waits for at the end of the process.
+/// Does `work` on a thread of its own, which the end of the process does not wait for.
 pub(super) fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<oneshot::Receiver<T>, Failure> {
     let (done, is_done) = oneshot::channel();
     let thread = thread::Builder::new().spawn(move || {
-        // Who asked may be gone.
+        // The receiver may be gone.
         let _ = done.send(work());
     });
     thread.map(|_| is_done).map_err(|error: io::Error| Failure::failed(format_args!("bench: start a thread: {error}")))

@@ -37,7 +37,7 @@ pub(crate) struct Flow {
     last_warning: RefCell<String>,
 }
 
-/// Who is told what is wrong.
+/// Where what is wrong is written.
 struct Tell(Box<dyn Fn(&str)>);
 
 impl Default for Tell {
@@ -53,7 +53,7 @@ impl fmt::Debug for Tell {
 }
 
 impl Flow {
-    /// Tells what is wrong to somebody else than the standard error.
+    /// Writes what is wrong elsewhere than to the standard error.
     pub(crate) fn telling(tell: impl Fn(&str) + 'static) -> Self {
         Self { tell: Tell(Box::new(tell)), ..Self::default() }
     }
@@ -101,7 +101,7 @@ impl Flow {
         self.changed.notify_one();
     }
 
-    /// While a message is being shown, nobody may conclude that none comes.
+    /// While a message is being shown, it must not be concluded that none comes.
     pub(crate) fn set_showing(&self, showing: bool) {
         self.showing.set(showing);
     }

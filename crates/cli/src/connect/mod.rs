@@ -48,7 +48,7 @@ impl Plan {
         self.capabilities.shape == Shape::Datagram
     }
 
-    /// Why replies may be missing that nobody told of.
+    /// Why replies may be missing without an error.
     fn why_missing(&self) -> &'static str {
         match self.capabilities {
             Capabilities { spoofable: true, .. } => {

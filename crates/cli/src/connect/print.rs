@@ -33,7 +33,7 @@ pub(crate) trait Output {
 #[derive(Debug)]
 pub(crate) struct Plain {
     buffer: Vec<u8>,
-    /// A write under way, which gives its buffer back. It outlives whoever waits for it.
+    /// A write under way, which gives its buffer back. It goes on when the future that waits for it is dropped.
     writing: Option<JoinHandle<io::Result<Vec<u8>>>>,
     escaped: bool,
     lines: bool,

@@ -15,7 +15,7 @@ use super::print::Output;
 /// Why one side has stopped.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Nobody reads the output any more.
+    /// No process reads the output any more.
     Unread,
     /// It broke: operation and cause.
     Broken(&'static str, String),

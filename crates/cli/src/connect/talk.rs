@@ -24,9 +24,9 @@ pub(crate) enum End {
     },
     /// The wait was over.
     Waited,
-    /// Somebody wants to leave at once.
+    /// The user asks to leave at once.
     Left,
-    /// Nobody reads the output any more.
+    /// No process reads the output any more.
     Unread,
     /// It broke: operation and cause.
     Broken(&'static str, String),

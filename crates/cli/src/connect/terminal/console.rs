@@ -147,7 +147,7 @@ impl Console {
         });
     }
 
-    /// Reads keys, until somebody wants to leave or the terminal is gone.
+    /// Reads keys, until the user asks to leave or the terminal is gone.
     pub(super) async fn keys(&self, mut stdin: Stdin) -> io::Result<()> {
         let mut bytes = [0; 4096];
         loop {
@@ -166,7 +166,7 @@ impl Console {
         }
     }
 
-    /// Gives whether somebody wants to leave.
+    /// Gives whether the user asks to leave.
     fn key(&self, state: &mut State, byte: u8) -> bool {
         match state.editor.feed(byte) {
             None => {}
@@ -347,7 +347,7 @@ impl State {
         }
     }
 
-    /// As `print`, if the terminal takes what it is given: nobody may fill the memory with keys.
+    /// As `print`, if the terminal takes what it is given: keys must not fill the memory.
     fn tell(&mut self, text: &[u8]) {
         if self.out.len() < TYPED {
             self.print(text);

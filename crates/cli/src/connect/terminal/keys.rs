@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(keys(b"\x1b[A\x1b[B\x1b[C\x1b[D\x1bOA\x1bOB"), [Older, Newer, Right, Left, Older, Newer]);
         assert_eq!(keys(b"\x1b[H\x1b[F\x1b[1~\x1b[4~\x1b[7~\x1b[8~\x1b[3~"), [Home, End, Home, End, Home, End, Delete]);
         assert_eq!(keys(b"\x1b[1;5C\x1b[1;3D\x1bb\x1bf\x1b\x7f"), [WordRight, WordLeft, WordLeft, WordRight, KillWord]);
-        // Function keys, a bracketed paste, the answer to a question that nobody asked.
+        // Function keys, a bracketed paste, an answer of the terminal to no request.
         assert_eq!(keys(b"\x1b[15~\x1bOP\x1b[[Ax\x1b[200~y\x1b[201~z\x1b[?1;2c\x1b[24;80R"), text(b"xyz"));
     }
 

@@ -122,7 +122,7 @@ fn previous(bytes: &[u8]) -> usize {
     let mut start = bytes.len();
     loop {
         start -= last(&bytes[..start]);
-        // Whoever stands before a combining character carries it, if he can.
+        // A combining character belongs to the character before it, if there is one.
         if start == 0 || !is_combining(&bytes[start..]) {
             break;
         }
