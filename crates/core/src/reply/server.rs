@@ -211,7 +211,7 @@ impl Replies {
         if !self.answerable {
             return Err(self.refuse(0));
         }
-        let (start, capacity) = (self.buf.len(), self.room());
+        let (start, capacity) = (self.buf.len(), self.remaining());
         self.encoder.begin(&mut self.buf);
         let from = self.buf.len();
         let unwinding = CutBack { buf: &mut self.buf, start };
@@ -257,7 +257,7 @@ impl Replies {
     /// Another one without framing, which takes what this call may still reply.
     pub(crate) fn fork(&self) -> Self {
         let mut fork = Self::new(Framing::Chunks.encoder(usize::MAX));
-        fork.begin(self.room(), self.answerable);
+        fork.begin(self.remaining(), self.answerable);
         fork.line_end = self.line_end;
         fork
     }
@@ -275,7 +275,7 @@ impl Replies {
     /// What is left of that, in bytes: a message costs its length, with the end of its [line](Self::answer_line), and an
     /// empty one a byte.
     #[inline]
-    pub fn room(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.limit - self.used
     }
 

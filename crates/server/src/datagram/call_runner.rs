@@ -304,7 +304,7 @@ fn tell_error(
         Some(ReplyError::Full { .. } | ReplyError::NoReturnAddress) if withheld => {}
         // Of a fork of the call's reply, which has the room that is left.
         Some(ReplyError::NoReturnAddress) => cx.incidents.note(Incident::NoAddress, 1, peer, ""),
-        Some(ReplyError::Full { len, limit }) if *limit == replies.room() && bound.refused(replies.limit()) => {
+        Some(ReplyError::Full { len, limit }) if *limit == replies.remaining() && bound.refused(replies.limit()) => {
             cx.incidents.note(
                 Incident::Withheld,
                 1,

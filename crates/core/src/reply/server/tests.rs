@@ -38,7 +38,7 @@ fn an_empty_message_costs_a_byte() {
         assert_eq!(sent, 5, "{framing}");
         assert!(matches!(call.reply().send(""), Err(ReplyError::Full { len: 1, limit: 5 })));
         call.end(Ok(())).unwrap();
-        assert_eq!((replies.len(), replies.room(), replies.messages().count()), (5, 0, 5));
+        assert_eq!((replies.len(), replies.remaining(), replies.messages().count()), (5, 0, 5));
     }
 }
 
@@ -66,7 +66,7 @@ fn what_is_taken_back_has_not_used_the_room() {
     reply.append(&fork).unwrap();
     call.end(Ok(())).unwrap();
     let lengths: Vec<_> = replies.messages().map(<[u8]>::len).collect();
-    assert_eq!((lengths, replies.room()), (vec![41, 2, 1, 20], 0));
+    assert_eq!((lengths, replies.remaining()), (vec![41, 2, 1, 20], 0));
     // The next one is not asked by a line.
     replies.answer_line(b"help");
     replies.call(64, true).reply().send([b'x'; 64]).unwrap();
