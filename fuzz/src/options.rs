@@ -30,7 +30,7 @@ pub fn options(data: &[u8]) {
     match which {
         0 => {
             if let Some(options) = read(tcp::Options::read(&endpoint, side)) {
-                assert!(options.backlog() >= 1);
+                assert!(options.backlog.backlog() >= 1);
                 assert!(options.connect_timeout >= Duration::from_millis(1));
                 assert!(options.connect_timeout <= Duration::from_secs(24 * 60 * 60));
             }
@@ -40,7 +40,7 @@ pub fn options(data: &[u8]) {
         _ => {
             let known = if which == 4 { unix::DATAGRAM_OPTIONS } else { unix::OPTIONS };
             if let Some(options) = read(unix::Options::read(&endpoint, known, side)) {
-                assert!(options.access.mode <= 0o777 && options.backlog >= 0);
+                assert!(options.access.mode <= 0o777 && options.backlog.backlog() >= 0);
             }
         }
         #[cfg(not(unix))]

@@ -28,6 +28,11 @@ impl Wanted {
             Self::Asked(size) | Self::Usual(size) => size,
         }
     }
+
+    /// As `listen(2)` takes it.
+    pub fn backlog(self) -> i32 {
+        i32::try_from(self.size()).unwrap_or(i32::MAX)
+    }
 }
 
 /// The sizes of a socket's buffers, where they are not the system's choice.

@@ -120,10 +120,6 @@ impl Options {
         self.buffers.apply(&SockRef::from(&socket))?;
         Ok(socket)
     }
-
-    pub(crate) fn backlog(&self) -> i32 {
-        i32::try_from(self.backlog.size()).unwrap_or(i32::MAX)
-    }
 }
 
 impl StreamOptions {

@@ -184,7 +184,7 @@ fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<A
         set_reuse_port(&SockRef::from(&socket))?;
     }
     socket.bind(&addr.into())?;
-    socket.listen(options.backlog())?;
+    socket.listen(options.backlog.backlog())?;
     Acceptor::new(socket.into(), options.stream)
 }
 

@@ -14,11 +14,11 @@ use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
     Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep,
 };
-use swapwire_socket::{Buffers, Descriptor, Stream};
+use swapwire_socket::{Buffers, Descriptor, Stream, tell_backlog};
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
-use crate::options::{OPTIONS, Options, tell_queue};
+use crate::options::{OPTIONS, Options};
 use crate::path::BoundPath;
 use crate::rule::Rule;
 use crate::watch::Watched;
@@ -62,7 +62,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     // Accepted sockets do not inherit these: here they show what those will get.
     options.buffers.apply(&SockRef::from(&socket))?;
     options.buffers.tell_bound(endpoint, &SockRef::from(&socket));
-    tell_queue(endpoint, &options);
+    tell_backlog(endpoint, options.backlog);
     let endpoint = to_endpoint(&addr, endpoint.scheme())?;
     let socket = UnixListener::from(OwnedFd::from(socket));
     let place = path.map(|path| GroupPath { path: Watched::new(path), newest: None, generation: 0 });
@@ -97,10 +97,10 @@ fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPat
     let socket = new_socket()?;
     let Some(path) = addr.as_path() else {
         socket.bind(&to_system(addr)?)?;
-        socket.listen(options.backlog)?;
+        socket.listen(options.backlog.backlog())?;
         return Ok((socket, None));
     };
-    let (socket, path) = BoundPath::bind(socket, path, options.access, Some(options.backlog))?;
+    let (socket, path) = BoundPath::bind(socket, path, options.access, Some(options.backlog.backlog()))?;
     Ok((socket, Some(path)))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::unistd::Group;
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionValue, Place, Side};
-use swapwire_socket::{Buffers, Wanted, tell_backlog};
+use swapwire_socket::{Buffers, Wanted};
 
 const MODE: OptionDoc =
     OptionDoc::new("mode", "octal, default 600", "permissions of the socket's file, whatever the umask", Side::Bind);
@@ -56,7 +56,7 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
 /// The options of either scheme, read.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    pub(crate) backlog: i32,
+    pub(crate) backlog: Wanted,
     pub(crate) access: Access,
     pub(crate) allowed: Allowed,
     pub(crate) buffers: Buffers,
@@ -110,7 +110,7 @@ impl Options {
             return Err(value("group", &reason));
         }
         Ok(Self {
-            backlog: options.get::<u32>("backlog")?.map_or(1024, |n| i32::try_from(n).unwrap_or(i32::MAX)),
+            backlog: options.get::<u32>("backlog")?.map_or(Wanted::Usual(1024), |n| Wanted::Asked(n as usize)),
             access,
             allowed: Allowed {
                 uids: options.get::<Ids>("allow_uid")?.map(|ids| ids.0),
@@ -127,13 +127,6 @@ impl Access {
     pub(crate) fn first_mode(self) -> u32 {
         if self.group.is_some() { self.mode & 0o700 } else { self.mode }
     }
-}
-
-/// Logs what the system cut of the queue of a listener.
-pub(crate) fn tell_queue(endpoint: &Endpoint, options: &Options) {
-    let backlog = usize::try_from(options.backlog).unwrap_or(0);
-    let asked = endpoint.option("backlog").is_some();
-    tell_backlog(endpoint, if asked { Wanted::Asked(backlog) } else { Wanted::Usual(backlog) });
 }
 
 impl OptionValue for Mode {
@@ -182,10 +175,10 @@ mod tests {
     #[test]
     fn options_are_typed() {
         let options = read("unix:/x?mode=0660&backlog=4294967295&send_buffer=64k").unwrap();
-        assert_eq!((options.access, options.backlog), (Access { mode: 0o660, group: None }, i32::MAX));
+        assert_eq!((options.access, options.backlog.backlog()), (Access { mode: 0o660, group: None }, i32::MAX));
         assert_eq!(options.buffers, Buffers::asked(None, Some(65536)));
         let options = read("unix:/x").unwrap();
-        assert_eq!((options.access.mode, options.backlog), (0o600, 1024));
+        assert_eq!((options.access.mode, options.backlog.backlog()), (0o600, 1024));
     }
 
     #[test]
