@@ -42,7 +42,7 @@ const CRATES: &[(&str, &[Known])] = &[
             ("context", &["drain", "limits", "memory", "metrics", "time"]),
             ("stream", &["context", "drain", "memory", "metrics", "tasks", "time"]),
             ("datagram", &["context", "drain", "limits", "metrics", "tasks", "time"]),
-            ("peers", &["context", "datagram", "drain", "limits", "metrics", "stream", "tasks"]),
+            ("peers", &["context", "datagram", "limits", "metrics", "stream", "tasks"]),
             ("service", &["context", "datagram", "metrics", "peers", "stream"]),
             ("accept", &["context", "drain", "limits", "metrics", "service", "sync", "tasks", "time"]),
             ("runtime", &["accept", "context", "drain", "limits", "memory", "metrics", "service", "tasks", "time"]),

@@ -1,6 +1,6 @@
 //! One datagram socket, one message handler: receive a batch, handle it in place, send a batch.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,15 +8,13 @@ use std::task::{Context, Poll};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use swapwire_core::{DatagramSocket, ErrorClass, Handler, RecvBatch, SendBatch};
+use swapwire_core::{DatagramSocket, Handler, RecvBatch, SendBatch};
 
 use super::call_runner::{Late, Work, WorkExchange, run};
 use super::immediate_calls::ImmediateCalls;
-use super::receiver::DatagramReceiver;
-use super::sender::DatagramSender;
+use super::served_socket::{ServedSocket, SocketLoop, run_socket};
 use super::source_filter::SourceFilter;
 use crate::ServeContext;
-use crate::drain::{DrainWatch, MOST_LATE_BATCHES, QuietPeriod};
 use crate::metrics::{Incident, Stats};
 use crate::tasks::catch;
 
@@ -43,10 +41,10 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         let (handler, exchange, shared) = (Arc::clone(&handler), Arc::clone(&exchange), Arc::clone(&shared));
         move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&exchange), Arc::clone(&shared), max)) }
     };
-    let mut this = Loop {
+    run_socket(Loop {
         immediate: ImmediateCalls::new(&*handler, &filter, max, &shared),
         handler: Arc::clone(&handler),
-        socket,
+        socket: ServedSocket::new(socket, Arc::clone(&shared)),
         exchange,
         runner: fresh(),
         fresh,
@@ -55,27 +53,16 @@ pub(crate) async fn serve_datagrams<H: Handler>(
         work: None,
         spare: None,
         lent: Vec::new(),
-        receiver: DatagramReceiver::new(&shared),
-        sender: DatagramSender::new(),
-        drain: shared.drain.watch(),
-        quiet_period: QuietPeriod::default(),
-        late_batches: 0,
         cx: shared,
-    };
-    let ended = tokio::select! {
-        biased;
-        result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
-        () = cx.abort.cancelled() => Ok(this.cut()),
-    };
-    this.receiver.end(&*this.socket, cx);
-    ended
+    })
+    .await
 }
 
 struct Loop<H, F> {
     handler: Arc<H>,
     /// For a handler that never waits: it needs no runner.
     immediate: Option<ImmediateCalls>,
-    socket: Box<dyn DatagramSocket>,
+    socket: ServedSocket,
     exchange: Arc<WorkExchange>,
     runner: Runner,
     fresh: F,
@@ -88,22 +75,21 @@ struct Loop<H, F> {
     spare: Option<Box<Work>>,
     /// Batches that waiting calls keep; at most [`LENT`].
     lent: Vec<Arc<RecvBatch>>,
-    receiver: DatagramReceiver,
-    sender: DatagramSender,
-    drain: DrainWatch,
-    quiet_period: QuietPeriod,
-    late_batches: usize,
     cx: Arc<ServeContext>,
 }
 
-impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
+impl<H: Handler, F: Fn() -> Runner + Send> SocketLoop for Loop<H, F> {
+    fn socket(&mut self) -> &mut ServedSocket {
+        &mut self.socket
+    }
+
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..BATCHES_BEFORE_YIELD {
-            if self.sender.poll(task, &mut *self.socket, &self.cx).is_pending() {
+            if self.socket.poll_send(task).is_pending() {
                 return Poll::Pending;
             }
             self.collect_late(task);
-            if !self.sender.batch.is_empty() {
+            if !self.socket.sender.batch.is_empty() {
                 continue;
             }
             if self.is_stalled() {
@@ -116,29 +102,14 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
             match self.receive(task) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if self.drain.poll(task) => {
-                    let idle = self.waiting.is_empty() && self.sender.is_empty();
-                    return if self.quiet_period.poll(task, &self.cx.stats).is_ready() && idle {
-                        Poll::Ready(Ok(()))
-                    } else {
-                        Poll::Pending
-                    };
+                Poll::Pending => {
+                    let is_over = self.socket.is_drained(task) && self.waiting.is_empty();
+                    return if is_over && self.socket.sender.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending };
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
         task.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Whether as many calls wait as may; one that ends wakes the task.
-    fn is_stalled(&mut self) -> bool {
-        let stalled = self.waiting.len() >= self.cx.limits.max_waiting;
-        if stalled && !self.stalled {
-            self.cx.incidents.note(Incident::Stalled, 1, None, "");
-        }
-        self.stalled = stalled;
-        stalled
     }
 
     /// Counts what is dropped at the deadline: calls that wait, datagrams that were not handled, replies that were not sent.
@@ -147,7 +118,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         let work = self.work.take();
         let handled = work.as_ref().map_or(0, |work| work.handled);
         let unhandled = work.map_or(0, |work| work.left()) as u64;
-        let unsent = self.sender.unsent();
+        let unsent = self.socket.sender.unsent();
         Stats::add(&self.cx.stats.messages, handled);
         Stats::add(&self.cx.stats.dropped_requests, unhandled);
         Stats::add(&self.cx.stats.failed_replies, unsent);
@@ -161,21 +132,30 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         }
         cut
     }
+}
+
+impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
+    /// Whether as many calls wait as may; one that ends wakes the task.
+    fn is_stalled(&mut self) -> bool {
+        let stalled = self.waiting.len() >= self.cx.limits.max_waiting;
+        if stalled && !self.stalled {
+            self.cx.incidents.note(Incident::Stalled, 1, None, "");
+        }
+        self.stalled = stalled;
+        stalled
+    }
 
     /// Takes the replies of calls that had to wait, until the batch is full.
     fn collect_late(&mut self, task: &mut Context<'_>) {
-        while !self.waiting.is_empty() && self.sender.batch.bytes() < self.cx.limits.out_queue {
+        while !self.waiting.is_empty() && self.socket.sender.batch.bytes() < self.cx.limits.out_queue {
             let Poll::Ready(Some(late)) = self.waiting.poll_next_unpin(task) else { break };
-            self.sender.batch.append(&late);
+            self.socket.sender.batch.append(&late);
         }
     }
 
     fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.late_batches > MOST_LATE_BATCHES {
-            return Poll::Pending;
-        }
         let mut work = self.spare.take().unwrap_or_else(|| {
-            let slot = self.socket.slot_size();
+            let slot = self.socket.socket.slot_size();
             Box::new(Work {
                 batch: Arc::new(RecvBatch::new(BATCH, slot)),
                 lend: true,
@@ -186,35 +166,19 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
             })
         });
         let received = match Arc::get_mut(&mut work.batch) {
-            Some(batch) => {
-                batch.clear();
-                self.receiver.poll_recv(task, &mut *self.socket, batch, &self.cx)
-            }
+            Some(batch) => self.socket.poll_recv(task, batch),
             None => Poll::Ready(Err(io::Error::other("the receive batch is in use"))),
         };
         match received {
-            Poll::Ready(Ok(())) => {
+            Poll::Ready(Ok(true)) => {
                 (work.next, work.offset) = (0, 0);
                 work.lend = self.lent.iter().filter(|batch| Arc::strong_count(batch) > 1).count() < LENT;
-                if self.cx.drain.has_begun() {
-                    self.late_batches += 1;
-                }
                 self.work = Some(work);
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Err(error)) => {
+            nothing => {
                 self.spare = Some(work);
-                match self.socket.classify(&error) {
-                    ErrorClass::ListenerFatal => Poll::Ready(Err(error)),
-                    _ => {
-                        self.cx.incidents.note(Incident::Noise, 1, None, error);
-                        Poll::Ready(Ok(()))
-                    }
-                }
-            }
-            Poll::Pending => {
-                self.spare = Some(work);
-                Poll::Pending
+                nothing.map_ok(|_| ())
             }
         }
     }
@@ -222,7 +186,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
     /// Lets the runner handle the work, or a part of it.
     fn handle(&mut self, task: &mut Context<'_>, mut work: Box<Work>) {
         if let Some(immediate) = &mut self.immediate {
-            immediate.handle(&*self.handler, &mut work, &mut self.sender.batch, task, &self.cx);
+            immediate.handle(&*self.handler, &mut work, &mut self.socket.sender.batch, task, &self.cx);
             if work.is_done() {
                 Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
                 self.spare = Some(work);
@@ -244,7 +208,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
                 self.waiting.push(runner);
             }
         }
-        std::mem::swap(&mut work.out, &mut self.sender.batch);
+        std::mem::swap(&mut work.out, &mut self.socket.sender.batch);
         if !work.is_done() {
             self.work = Some(work);
             return;
@@ -254,7 +218,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
             let free = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
             let next = match free {
                 Some(free) => self.lent.swap_remove(free),
-                None => Arc::new(RecvBatch::new(BATCH, self.socket.slot_size())),
+                None => Arc::new(RecvBatch::new(BATCH, self.socket.socket.slot_size())),
             };
             self.lent.push(std::mem::replace(&mut work.batch, next));
         }

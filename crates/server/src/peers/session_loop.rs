@@ -1,6 +1,5 @@
 //! One datagram socket, one session handler: a bounded session for each peer, and one common writer.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use swapwire_core::{Addr, ConnInfo, DatagramSocket, ErrorClass, Link, Peer, RecvBatch, SessionHandler};
+use swapwire_core::{Addr, ConnInfo, DatagramSocket, Link, Peer, RecvBatch, SessionHandler};
 use tokio::sync::mpsc;
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::{JoinError, JoinSet};
@@ -16,8 +15,7 @@ use tokio_util::sync::PollSender;
 
 use super::peer_table::PeerTable;
 use super::peer_wire::{Outgoing, PeerState, PeerWire, QueueBudget};
-use crate::datagram::{BATCH, DatagramReceiver, DatagramSender, SourceFilter, fits, local_addr};
-use crate::drain::{DrainWatch, MOST_LATE_BATCHES, QuietPeriod};
+use crate::datagram::{BATCH, ServedSocket, SocketLoop, SourceFilter, fits, local_addr, run_socket};
 use crate::limits::AmplificationBound;
 use crate::metrics::{Behind, Incident, Stats};
 use crate::stream::serve_session;
@@ -44,13 +42,11 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     clock.spawn(async move { driver.drive_clock().await });
     let (outgoing_sender, outgoing) = mpsc::channel(OUTGOING);
     let own = socket.local_addr();
-    let mut this = Loop {
+    run_socket(Loop {
         batch: RecvBatch::new(BATCH, socket.slot_size()),
         max_message: socket.max_message(),
         filter: SourceFilter::new(own, &cx.ours),
-        receiver: DatagramReceiver::new(cx),
         own,
-        socket,
         bound: AmplificationBound::new(&cx.capabilities, own, handler.amplifies(), cx.limits.max_reply),
         handler,
         peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
@@ -58,31 +54,21 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         sessions: JoinSet::new(),
         outgoing_sender,
         outgoing,
-        sender: DatagramSender::new(),
-        drain: cx.drain.watch(),
-        quiet_period: QuietPeriod::default(),
-        late_batches: 0,
         closing: false,
         behind: Behind::new(&cx.stats),
+        socket: ServedSocket::new(socket, Arc::clone(&shared)),
         cx: shared,
-    };
-    let ended = tokio::select! {
-        biased;
-        result = poll_fn(|task| this.poll(task)) => result.map(|()| 0),
-        () = cx.abort.cancelled() => Ok(this.cut()),
-    };
-    this.receiver.end(&*this.socket, cx);
-    ended
+    })
+    .await
 }
 
 struct Loop<H> {
-    socket: Box<dyn DatagramSocket>,
+    socket: ServedSocket,
     handler: Arc<H>,
     batch: RecvBatch,
     max_message: usize,
     own: Option<Addr>,
     filter: SourceFilter,
-    receiver: DatagramReceiver,
     bound: AmplificationBound,
     peers: PeerTable,
     budget: Arc<QueueBudget>,
@@ -90,41 +76,38 @@ struct Loop<H> {
     sessions: JoinSet<(Addr, u64, SessionEnd)>,
     outgoing_sender: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
-    sender: DatagramSender,
-    drain: DrainWatch,
-    quiet_period: QuietPeriod,
-    late_batches: usize,
     /// The drain has begun and what was waiting in the system has been received: no new sessions.
     closing: bool,
     behind: Behind,
     cx: Arc<ServeContext>,
 }
 
-impl<H: SessionHandler> Loop<H> {
+impl<H: SessionHandler> SocketLoop for Loop<H> {
+    fn socket(&mut self) -> &mut ServedSocket {
+        &mut self.socket
+    }
+
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..BATCHES_BEFORE_YIELD {
             while let Poll::Ready(Some(ended)) = self.sessions.poll_join_next(task) {
                 self.reap(ended);
             }
-            let sent = self.sender.poll(task, &mut *self.socket, &self.cx);
+            let sent = self.socket.poll_send(task);
             if sent.is_ready() && self.gather(task) {
                 continue;
             }
-            let received = self.receive(task);
+            let received = self.socket.poll_recv(task, &mut self.batch);
             self.behind.set(received.is_ready() || !has_budget_remaining());
             match received {
-                Poll::Ready(Ok(())) => self.dispatch(),
-                Poll::Ready(Err(error)) => match self.socket.classify(&error) {
-                    ErrorClass::ListenerFatal => return Poll::Ready(Err(error)),
-                    _ => self.cx.incidents.note(Incident::Noise, 1, None, error),
-                },
-                Poll::Pending if self.drain.poll(task) => {
-                    self.closing = self.quiet_period.poll(task, &self.cx.stats).is_ready();
-                    let done =
-                        self.closing && self.sessions.is_empty() && self.outgoing.is_empty() && self.sender.is_empty();
-                    return if done { Poll::Ready(Ok(())) } else { Poll::Pending };
+                Poll::Ready(Ok(false)) => {}
+                Poll::Ready(Ok(true)) => self.dispatch(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.closing = self.socket.is_drained(task);
+                    let is_empty =
+                        self.sessions.is_empty() && self.outgoing.is_empty() && self.socket.sender.is_empty();
+                    return if self.closing && is_empty { Poll::Ready(Ok(())) } else { Poll::Pending };
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
         self.behind.set(true);
@@ -136,21 +119,14 @@ impl<H: SessionHandler> Loop<H> {
     #[cold]
     fn cut(&mut self) -> u64 {
         let sessions = self.sessions.len() as u64;
-        let unsent = self.sender.unsent() + self.outgoing.len() as u64;
+        let unsent = self.socket.sender.unsent() + self.outgoing.len() as u64;
         Stats::add(&self.cx.stats.cut, sessions);
         Stats::add(&self.cx.stats.failed_replies, unsent);
         sessions + unsent
     }
+}
 
-    fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.late_batches > MOST_LATE_BATCHES {
-            return Poll::Pending;
-        }
-        self.late_batches += usize::from(self.cx.drain.has_begun());
-        self.batch.clear();
-        self.receiver.poll_recv(task, &mut *self.socket, &mut self.batch, &self.cx)
-    }
-
+impl<H: SessionHandler> Loop<H> {
     fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), JoinError>) {
         match ended.map_err(JoinError::try_into_panic) {
             Ok((addr, number, end)) => {
@@ -168,7 +144,7 @@ impl<H: SessionHandler> Loop<H> {
 
     /// Takes what the sessions send, until the batch is full. Whether there was anything.
     fn gather(&mut self, task: &mut Context<'_>) -> bool {
-        let batch = &mut self.sender.batch;
+        let batch = &mut self.socket.sender.batch;
         while batch.bytes() < self.cx.limits.out_queue && batch.len() < OUTGOING {
             let Poll::Ready(Some(outgoing)) = self.outgoing.poll_recv(task) else { break };
             batch.push(&outgoing.message, outgoing.to, outgoing.local);
