@@ -38,7 +38,7 @@ use crate::{DrainReport, Limits};
 ///   wait, at most for the drain deadline; cut what is left; report
 /// ```
 ///
-/// With [workers](ServerBuilder::workers), each of them runs such tasks on a thread and a runtime of its own.
+/// With [workers](crate::ServerBuilder::workers), each of them runs such tasks on a thread and a runtime of its own.
 #[must_use = "a server does nothing before it runs"]
 pub struct Server {
     locals: Vec<Endpoint>,
@@ -75,9 +75,9 @@ impl Server {
     /// Serves until `shutdown` is ready, then drains and reports. If every endpoint fails for good, it ends by itself.
     /// `shutdown` is polled before anything is served: a signal that it waits for is caught from the first message on.
     ///
-    /// Needs a tokio runtime with its network and time drivers. With [workers](ServerBuilder::workers) the handlers run on
-    /// theirs, and this one only waits; if the system refuses them their threads, every endpoint has failed, and the report
-    /// says so.
+    /// Needs a tokio runtime with its network and time drivers. With [workers](crate::ServerBuilder::workers) the handlers
+    /// run on theirs, and this one only waits; if the system refuses them their threads, every endpoint has failed, and the
+    /// report says so.
     ///
     /// # Cancel safety
     /// Dropping it closes everything as soon as the runtime gets to it, and leaves no task behind. Workers are told and not
