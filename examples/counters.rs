@@ -1,18 +1,17 @@
 //! A server that says how it is, each second, as CSV: `cargo run --example counters [-- ENDPOINT…]`.
 //!
-//! What a server counts is a value that anything can read at any time, here for a table on the standard output; a page for
-//! Prometheus would do the same.
+//! What a server counts is a value that anything can read at any time, here for a table on the standard output. `Snapshot::iter`
+//! lists all counters with their names, units and helps, for a page of metrics.
 
 use std::time::{Duration, Instant};
 
-use swapwire::Snapshot;
 use swapwire::handlers::UppercaseEcho;
+use swapwire::{SessionEnd, Snapshot};
 
 /// Sessions that have begun and not yet ended.
 fn open(seen: &Snapshot) -> u64 {
-    let timeouts = seen.idle_timeouts + seen.frame_timeouts + seen.write_timeouts;
-    let faults = seen.handshakes_failed + seen.broken + seen.bad_frames + seen.handler_errors + seen.panics;
-    seen.sessions.saturating_sub(seen.done + seen.drained + timeouts + faults + seen.cut)
+    let ended: u64 = SessionEnd::ALL.iter().map(|end| seen.ended(*end)).sum();
+    seen.sessions.saturating_sub(ended)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -20,9 +20,9 @@ pub use swapwire_layers as layers;
 #[cfg(feature = "mem")]
 pub use swapwire_mem as mem;
 pub use swapwire_server::{
-    BuildError, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, MessageKind, PerMessage, PerSession,
-    Running, ServeContext, Server, ServerBuilder, Service, ServiceKind, SessionEnd, SessionKind, Snapshot, Split,
-    UnknownHandler, WhenFull,
+    BuildError, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, MessageKind, PerMessage,
+    PerSession, Running, ServeContext, Server, ServerBuilder, Service, ServiceKind, SessionEnd, SessionKind, Snapshot,
+    Split, UnknownHandler, WhenFull,
 };
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;

@@ -90,7 +90,7 @@ impl ServeContext {
     pub(crate) async fn drive_clock(&self) -> Infallible {
         let limiter = LogLimiter::default();
         let held_up = |late| {
-            Stats::one(&self.stats.held_up);
+            Stats::one(&self.stats.worker_late);
             if limiter.is_due() {
                 let endpoint = &self.endpoint;
                 tracing::warn!(%endpoint, ?late, "a call blocked its thread, or the machine is too busy");

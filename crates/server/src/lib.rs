@@ -52,6 +52,6 @@ mod models;
 pub use compose::{BuildError, HandlerEntry, HandlerRegistry, ServerBuilder, UnknownHandler};
 pub use context::ServeContext;
 pub use limits::{Limits, WhenFull};
-pub use metrics::{DrainReport, SessionEnd, Snapshot};
+pub use metrics::{Counter, DrainReport, SessionEnd, Snapshot};
 pub use runtime::{Running, Server};
 pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};

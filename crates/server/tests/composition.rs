@@ -145,7 +145,7 @@ async fn a_call_that_keeps_its_thread_is_noticed() {
     let mut session = net.connect("mem:a").await;
     assert_eq!(ask(&mut session, "x").await, "x");
     assert_eq!(ask(&mut session, "y").await, "y");
-    common::until(&server, |stats| stats.held_up > 0).await;
+    common::until(&server, |stats| stats.worker_late > 0).await;
     drop(session);
     assert!(server.stop().await.to_string().contains("a thread was blocked"));
 }

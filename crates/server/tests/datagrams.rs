@@ -110,9 +110,9 @@ async fn when_too_many_calls_wait_receiving_stops_and_is_counted() {
         session.send(format!("wait{i}")).await.unwrap();
     }
     session.flush().await.unwrap();
-    until(&server, |stats| stats.stalls > 0).await;
+    until(&server, |stats| stats.receive_stalls > 0).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!((handler.0.load(Relaxed), server.snapshot().stalls), (3, 1));
+    assert_eq!((handler.0.load(Relaxed), server.snapshot().receive_stalls), (3, 1));
     gate.add_permits(40);
     let mut got: Vec<String> = Vec::new();
     for _ in 0..40 {

@@ -98,8 +98,8 @@ impl Incident {
             Self::Evicted => &stats.evicted,
             Self::PeerFull => &stats.dropped_replies,
             Self::NotSent | Self::NoAddress => &stats.failed_replies,
-            Self::Noise => &stats.peer_noise,
-            Self::Stalled => &stats.stalls,
+            Self::Noise => &stats.peer_errors,
+            Self::Stalled => &stats.receive_stalls,
             Self::BadFrame
             | Self::HandlerError
             | Self::Panic

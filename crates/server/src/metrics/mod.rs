@@ -9,7 +9,7 @@ mod upkeep;
 
 pub(crate) use accept_health::AcceptHealth;
 pub(crate) use counters::{Behind, Stats};
-pub use counters::{SessionEnd, Snapshot};
+pub use counters::{Counter, SessionEnd, Snapshot};
 pub(crate) use incidents::{Incident, IncidentLog, Logged};
 pub(crate) use log_limiter::LogLimiter;
 pub use report::DrainReport;

@@ -75,7 +75,7 @@ async fn every_error_of_receiving_is_survived_or_reported() {
             }
             assert_eq!(sent, [b"one", b"two"], "{kind}, {errno}: {report}");
             let stats = &report.stats;
-            assert_eq!((report.failed.len(), stats.peer_noise, stats.panics), (0, 3, 0), "{kind}, {errno}: {report}");
+            assert_eq!((report.failed.len(), stats.peer_errors, stats.panics), (0, 3, 0), "{kind}, {errno}: {report}");
         })
         .await;
     }
@@ -90,7 +90,7 @@ async fn errors_without_end_do_not_spin() {
     };
     each_kind(failing, |kind, sent, report, took| {
         assert_eq!(sent, [b"one", b"two"], "{kind}: {report}");
-        assert_eq!(report.stats.peer_noise, 100, "{kind}: {report}");
+        assert_eq!(report.stats.peer_errors, 100, "{kind}: {report}");
         // A pause of 5 ms before each but the first 64.
         assert!(took >= Duration::from_millis(36 * 5), "{kind}: {took:?}");
     })
