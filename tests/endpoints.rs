@@ -185,7 +185,7 @@ impl SessionHandler for Amplifier {
             let len: usize = std::str::from_utf8(&message)?.parse()?;
             session.send(vec![b'!'; len]).await?;
             // What is withheld is no reason to end.
-            if !matches!(session.flush().await, Ok(()) | Err(SendError::Unproven { .. })) {
+            if !matches!(session.flush().await, Ok(()) | Err(SendError::Unvalidated { .. })) {
                 break;
             }
         }

@@ -154,7 +154,7 @@ mod errors {
             SendError::TooLarge { .. } => "too large",
             SendError::Frame(source) => frame(source),
             SendError::Congested => "congested",
-            SendError::Unproven { .. } => "unproven",
+            SendError::Unvalidated { .. } => "unvalidated",
             SendError::PeerNoise(_) => "noise",
             SendError::Io(_) => "io",
             _ => "new",

@@ -174,7 +174,7 @@ async fn limits_count_the_bytes_on_the_wire() {
 }
 
 #[tokio::test]
-async fn the_bound_of_unproven_peers_counts_the_ends_of_replies() {
+async fn the_bound_of_unvalidated_peers_counts_the_ends_of_replies() {
     let replies_of = |at_once: bool| {
         let reply = |request: Request<'_>, reply: &mut Reply| -> Result<(), HandlerError> {
             let len = std::str::from_utf8(request.message())?.parse()?;

@@ -185,7 +185,7 @@ impl SessionHandler for Answer {
 
 async fn many_peers_on_a_datagram_socket() {
     let mut limits = Limits::default();
-    limits.max_unproven_peers = 100;
+    limits.max_unvalidated_peers = 100;
     let server = start("udp://127.0.0.1:0", Answer, Framing::Chunks, limits).await;
     let mut clients = Vec::new();
     let mut sizes = Vec::new();
@@ -218,7 +218,7 @@ impl SessionHandler for Deaf {
 
 async fn sessions_that_do_not_receive() {
     let mut limits = Limits::default();
-    (limits.max_peers, limits.max_unproven_peers, limits.peer_bytes) = (20, 20, 1 << 20);
+    (limits.max_peers, limits.max_unvalidated_peers, limits.peer_bytes) = (20, 20, 1 << 20);
     (limits.max_message, limits.out_queue) = (16 << 10, 16 << 10);
     let most = 64 * 65_664 + (1 << 20) + 20 * (10 << 10) + (1 << 20);
     let formula = limits.socket_memory(65_507, 65_536, 0);

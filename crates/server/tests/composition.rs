@@ -55,7 +55,7 @@ fn mutate(numbers: &mut Numbers) -> Limits {
             10 => limits.drain_timeout = numbers.time(),
             11 => limits.drain_grace = numbers.time(),
             12 => limits.max_peers = numbers.size(),
-            13 => limits.max_unproven_peers = numbers.size(),
+            13 => limits.max_unvalidated_peers = numbers.size(),
             14 => limits.peer_queue = numbers.size(),
             15 => limits.peer_bytes = numbers.size(),
             16 => limits.source_rate = Some(numbers.size() as u32),

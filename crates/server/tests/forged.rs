@@ -84,16 +84,16 @@ impl SessionHandler for Generous {
                 session.trust_peer();
             }
             for _ in 0..4 {
-                session.send(vec![b'!'; 64]).await.or_else(unless_unproven)?;
-                session.flush().await.or_else(unless_unproven)?;
+                session.send(vec![b'!'; 64]).await.or_else(unless_unvalidated)?;
+                session.flush().await.or_else(unless_unvalidated)?;
             }
         }
         Ok(())
     }
 }
 
-fn unless_unproven(error: SendError) -> Result<(), SendError> {
-    if matches!(error, SendError::Unproven { .. }) { Ok(()) } else { Err(error) }
+fn unless_unvalidated(error: SendError) -> Result<(), SendError> {
+    if matches!(error, SendError::Unvalidated { .. }) { Ok(()) } else { Err(error) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +178,7 @@ impl SessionHandler for Count {
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_forged_senders_ends_no_session_that_is_alive() {
     let wire = Forged::default();
-    let server = start(&wire, Count, limits(|l| l.max_unproven_peers = 100)).await;
+    let server = start(&wire, Count, limits(|l| l.max_unvalidated_peers = 100)).await;
     let live: Vec<_> = (0..100).map(|i| format!("198.51.100.{i}:7000")).collect();
     for round in 1..=2 {
         live.iter().for_each(|peer| wire.send(peer, "hello"));

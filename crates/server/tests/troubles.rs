@@ -65,7 +65,7 @@ impl SessionHandler for Amplifier {
                     len => {
                         session.send(vec![b'!'; len.trim_end().parse()?]).await?;
                         match session.flush().await {
-                            Err(SendError::Unproven { .. }) => {}
+                            Err(SendError::Unvalidated { .. }) => {}
                             flushed => flushed?,
                         }
                     }

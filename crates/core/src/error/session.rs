@@ -67,7 +67,7 @@ pub enum SendError {
     /// 64 bytes for each of its messages. The message was dropped; the session goes on. See
     /// [`Session::trust_peer`](crate::Session::trust_peer).
     #[error("send: {len} bytes to a peer that may be forged; {left} are left until it sends more")]
-    Unproven {
+    Unvalidated {
         /// The message's length.
         len: usize,
         /// What it may be sent now, in bytes.
@@ -86,7 +86,7 @@ impl SendError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Closed => ErrorClass::ConnectionFatal,
-            Self::TooLarge { .. } | Self::Frame(_) | Self::Unproven { .. } | Self::PeerNoise(_) => {
+            Self::TooLarge { .. } | Self::Frame(_) | Self::Unvalidated { .. } | Self::PeerNoise(_) => {
                 ErrorClass::PeerNoise
             }
             Self::Congested => ErrorClass::Retryable,

@@ -64,7 +64,7 @@ pub trait SessionHandler: Send + Sync + 'static {
     }
 
     /// Whether it may send more than three times what it received, or 64 bytes for each message, to a peer whose address
-    /// may be forged. One that returns `false` and sends more gets [`SendError::Unproven`](crate::SendError::Unproven),
+    /// may be forged. One that returns `false` and sends more gets [`SendError::Unvalidated`](crate::SendError::Unvalidated),
     /// until it [trusts](Session::trust_peer) the peer, except on a loopback address. See
     /// [`Handler::amplifies`](crate::Handler::amplifies).
     fn amplifies(&self) -> bool {

@@ -105,7 +105,7 @@ mod tests {
         assert_eq!((Some(limits.drain_timeout), Some(limits.drain_grace)), (seconds(30), seconds(1)));
         assert_eq!((limits.max_handshakes, limits.max_per_source, limits.source_rate), (2048, None, None));
         assert_eq!(limits.memory_budget, None);
-        assert_eq!((limits.max_peers, limits.max_unproven_peers), (65_536, 4096));
+        assert_eq!((limits.max_peers, limits.max_unvalidated_peers), (65_536, 4096));
         assert_eq!((limits.peer_queue, limits.peer_bytes, limits.max_waiting), (64, 64 << 20, 1024));
     }
 }

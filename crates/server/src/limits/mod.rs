@@ -71,7 +71,7 @@ pub struct Limits {
     /// The sessions, among them, whose peer may be forged, because it has sent nothing since it was first answered and is
     /// not [trusted](swapwire_core::Session::trust_peer); when there are more, the oldest is ended. Wires whose senders
     /// cannot be forged have none. Default: 4,096.
-    pub max_unproven_peers: usize,
+    pub max_unvalidated_peers: usize,
     /// Messages waiting for one such session; more are dropped and counted. Default: 64.
     pub peer_queue: usize,
     /// Bytes waiting for all such sessions of one socket, of which one session has at most a sixteenth; each message counts
@@ -130,7 +130,7 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(30),
             drain_grace: Duration::from_secs(1),
             max_peers: 65_536,
-            max_unproven_peers: 4096,
+            max_unvalidated_peers: 4096,
             peer_queue: 64,
             peer_bytes: 64 << 20,
             source_rate: None,
@@ -168,7 +168,7 @@ impl Limits {
             zero("max_reply", self.max_reply),
             zero("out_queue", self.out_queue),
             zero("max_peers", self.max_peers),
-            zero("max_unproven_peers", self.max_unproven_peers),
+            zero("max_unvalidated_peers", self.max_unvalidated_peers),
             zero("peer_queue", self.peer_queue),
             zero("source_rate", self.source_rate.map_or(1, |rate| rate as usize)),
             zero("max_waiting", self.max_waiting),

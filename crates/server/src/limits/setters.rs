@@ -103,10 +103,10 @@ impl Limits {
         self
     }
 
-    /// The same limits with another [`max_unproven_peers`](field@Self::max_unproven_peers).
+    /// The same limits with another [`max_unvalidated_peers`](field@Self::max_unvalidated_peers).
     #[must_use]
-    pub fn max_unproven_peers(mut self, value: usize) -> Self {
-        self.max_unproven_peers = value;
+    pub fn max_unvalidated_peers(mut self, value: usize) -> Self {
+        self.max_unvalidated_peers = value;
         self
     }
 
@@ -167,7 +167,7 @@ mod tests {
             .drain_timeout(Duration::from_secs(12))
             .drain_grace(Duration::from_secs(13))
             .max_peers(14)
-            .max_unproven_peers(15)
+            .max_unvalidated_peers(15)
             .peer_queue(16)
             .peer_bytes(17)
             .source_rate(18)
@@ -189,7 +189,7 @@ mod tests {
             drain_timeout: Duration::from_secs(12),
             drain_grace: Duration::from_secs(13),
             max_peers: 14,
-            max_unproven_peers: 15,
+            max_unvalidated_peers: 15,
             peer_queue: 16,
             peer_bytes: 17,
             source_rate: Some(18),

@@ -50,7 +50,7 @@ incidents! {
     Throttled: "datagrams dropped: their source exceeds its rate", "source_rate is the limit";
     Overflow: "datagrams dropped by the system: the receive buffer was full",
         "recv_buffer is its size; at a wildcard address, broadcasts that another worker takes count too";
-    Evicted: "session ended to make room for another", "max_unproven_peers is the limit";
+    Evicted: "session ended to make room for another", "max_unvalidated_peers is the limit";
     PeerFull: "reply dropped: its peer does not take replies", "the peer has to read faster";
     NotSent: "reply not sent", "the peer has closed, or the network refuses";
     NoAddress: "reply dropped: the sender has no address to answer to", "the client has to bind its socket";

@@ -31,11 +31,11 @@ pub(crate) struct PeerSlot {
     pub(crate) number: u64,
 }
 
-/// Memory: an entry of about 180 bytes for each session, and one of 120 for each of at most twice the unproven ones. The
+/// Memory: an entry of about 180 bytes for each session, and one of 120 for each of at most twice the unvalidated ones. The
 /// addresses are hashed with random numbers. Taking one in and finding one take constant time.
 pub(crate) struct PeerTable {
     peers: HashMap<Addr, Peer>,
-    /// Those that are not proven, the oldest first, among others that have ended or were proven since.
+    /// Those that are not validated, the oldest first, among others that have ended or were validated since.
     unvalidated: VecDeque<(u64, Addr)>,
     unvalidated_count: usize,
     /// Sessions begun so far: the newest one's number.
@@ -57,7 +57,7 @@ impl PeerTable {
             sources: limits.max_per_source.map(SourceQuota::new),
             forgeable,
             most: limits.max_peers,
-            most_unvalidated: limits.max_unproven_peers,
+            most_unvalidated: limits.max_unvalidated_peers,
         }
     }
 
@@ -72,7 +72,7 @@ impl PeerTable {
         Some(peer)
     }
 
-    /// A place for a peer at `addr`. If need be, the oldest session whose peer is not proven ends for it, which is told to
+    /// A place for a peer at `addr`. If need be, the oldest session whose peer is not validated ends for it, which is told to
     /// `evicted`. `None`: there is no room, or the peer's source has its share.
     pub(crate) fn slot(&mut self, addr: &Addr, evicted: impl FnOnce(&Addr)) -> Option<PeerSlot> {
         let source = match (&self.sources, Source::of(addr, 32)) {
@@ -121,7 +121,7 @@ impl PeerTable {
         }
     }
 
-    /// Ends the oldest session whose peer is not proven; whose that was.
+    /// Ends the oldest session whose peer is not validated; whose that was.
     fn evict_oldest(&mut self) -> Option<Addr> {
         while let Some((number, addr)) = self.unvalidated.pop_front() {
             let Entry::Occupied(mut entry) = self.peers.entry(addr) else { continue };
@@ -139,7 +139,7 @@ impl PeerTable {
         None
     }
 
-    /// Forgets those in the row that have ended or were proven, once they are the more: each is moved once for each that
+    /// Forgets those in the row that have ended or were validated, once they are the more: each is moved once for each that
     /// was added.
     fn tidy_up(&mut self) {
         if self.unvalidated.len() >= 2 * self.unvalidated_count + 64 {
@@ -166,7 +166,7 @@ mod tests {
         fn new(most: usize, most_unvalidated: usize, per_source: Option<usize>, forgeable: bool) -> Self {
             let limits = Limits {
                 max_peers: most,
-                max_unproven_peers: most_unvalidated,
+                max_unvalidated_peers: most_unvalidated,
                 max_per_source: per_source,
                 ..Limits::default()
             };
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_that_are_not_proven_go_and_no_others() {
+    async fn the_oldest_that_are_not_validated_go_and_no_others() {
         let mut peers = Fixture::new(1000, 10, None, true);
         for i in 0..100 {
             assert!(peers.hear(1, i));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_all_are_proven_the_next_finds_no_room() {
+    async fn when_all_are_validated_the_next_finds_no_room() {
         let mut peers = Fixture::new(3, 3, None, false);
         assert!((0..3).all(|i| peers.hear(1, i)) && !peers.hear(1, 3));
         let number = peers.has(1, 1).unwrap().number;

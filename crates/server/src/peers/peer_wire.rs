@@ -132,7 +132,7 @@ impl MessageStream for PeerWire {
             // An empty one is a packet too.
             let Some(rest) = left.checked_sub(len.max(1)) else {
                 self.outgoing.abort_send();
-                let error = SendError::Unproven { len, left: *left };
+                let error = SendError::Unvalidated { len, left: *left };
                 self.cx.incidents.note(
                     Incident::Withheld,
                     1,
