@@ -2,7 +2,7 @@
 //!
 //! Words come back in reverse order; on the last endpoint, a session handler numbers its peer's messages.
 
-use swapwire::{Framing, Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait};
+use swapwire::{Framing, Handler, HandlerError, Listen, Reply, Request, Session, SessionHandler, async_trait};
 
 // --- handler ---
 struct ReverseWords;
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .listen(port(1, "tcp://127.0.0.1:8888"))
         .listen(port(2, "udp://127.0.0.1:8888"))
         .handler(ReverseWords)
-        .listen_with(port(3, "tcp://127.0.0.1:8889"), Tally)
+        .listen(Listen::on(port(3, "tcp://127.0.0.1:8889")).handler(Tally))
         .framing(Framing::Lines)
         .bind()
         .await?;

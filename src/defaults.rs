@@ -2,7 +2,9 @@
 
 use swapwire_core::{ConnectError, Endpoint, EndpointError, Framing, Registry, Session, SessionConfig};
 use swapwire_handlers::{Chargen, Chat, Daytime, Discard, Echo, Time, UppercaseEcho};
-use swapwire_server::{HandlerRegistry, PerMessage, PerSession, Server, ServerBuilder, Split};
+use swapwire_server::{
+    BuildError, DrainReport, HandlerRegistry, IntoService, Listen, PerMessage, PerSession, Server, ServerBuilder, Split,
+};
 
 /// Every transport that the features switch on. The `mem` network in it is its own: only this value and its clones reach
 /// it.
@@ -40,6 +42,36 @@ fn both<H: swapwire_core::Handler + swapwire_core::SessionHandler>(make: fn() ->
 /// Starts composing a server with [`default_registry`].
 pub fn server() -> ServerBuilder {
     Server::builder().registry(default_registry())
+}
+
+/// Serves `handler` on one endpoint with [`default_registry`], the default [`Limits`](swapwire_server::Limits), and no more:
+/// the one-liner. For everything else there is [`server`].
+///
+/// `listen` is a text, an [`Endpoint`] or a [`Listen`], which can have a framing. A [`Handler`](swapwire_core::Handler) needs
+/// one on byte streams, or `serve` is an error.
+///
+/// ```no_run
+/// use swapwire::{Framing, Listen, handlers::UppercaseEcho};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), swapwire::BuildError> {
+/// let report = swapwire::serve(Listen::on("tcp://127.0.0.1:8888").framing(Framing::Lines), UppercaseEcho).await?;
+/// eprintln!("{report}");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It installs no signal handler: it serves for ever, or until what it listens on has failed for good, which the report
+/// says. A program that should drain when it is told to stop uses [`server`] with
+/// [`Server::run_until`](swapwire_server::Server::run_until) or a [`ServerHandle`](swapwire_server::ServerHandle).
+///
+/// # Errors
+/// The composition is wrong, or the endpoint cannot be bound.
+///
+/// # Cancel safety
+/// Dropping it closes everything as soon as the runtime gets to it, without a drain.
+pub async fn serve<K>(listen: impl Into<Listen>, handler: impl IntoService<K>) -> Result<DrainReport, BuildError> {
+    Ok(server().listen(listen).handler(handler).bind().await?.await)
 }
 
 /// Connects to `endpoint` with [`default_registry`] and the default [`SessionConfig`]: byte streams arrive in chunks.

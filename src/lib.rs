@@ -3,7 +3,7 @@
 mod defaults;
 pub mod prelude;
 
-pub use defaults::{Error, connect, connect_with, default_handlers, default_registry, server};
+pub use defaults::{Error, connect, connect_with, default_handlers, default_registry, serve, server};
 
 pub use swapwire_core as core;
 pub use swapwire_core::{
@@ -20,9 +20,9 @@ pub use swapwire_layers as layers;
 #[cfg(feature = "mem")]
 pub use swapwire_mem as mem;
 pub use swapwire_server::{
-    BuildError, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, MessageKind, PerMessage,
-    PerSession, Running, ServeContext, Server, ServerBuilder, Service, ServiceKind, SessionEnd, SessionKind, Snapshot,
-    Split, UnknownHandler, WhenFull,
+    BuildError, BuildProblem, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, Listen,
+    MessageKind, PerMessage, PerSession, Running, ServeContext, Server, ServerBuilder, ServerHandle, Service,
+    ServiceKind, SessionEnd, SessionKind, Snapshot, Split, UnknownHandler, WhenFull,
 };
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;

@@ -13,7 +13,7 @@ use swapwire::{Endpoint, Framing, IntoService as _, Running, Session, default_ha
 async fn start(net: &Net, endpoint: &str, name: &str) -> (Running, Endpoint) {
     let handlers = default_handlers();
     let handler = handlers.get(name).unwrap().make();
-    let server = net.server().listen(endpoint).framed(Framing::Chunks).handler(handler).bind().await.unwrap().start();
+    let server = net.server().listen(endpoint).framing(Framing::Chunks).handler(handler).bind().await.unwrap().start();
     let local = server.local_endpoints()[0].clone();
     (server, local)
 }

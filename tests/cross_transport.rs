@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{Net, Places, ask, end, is_datagram, tell, text, within};
 use swapwire::handlers::{Echo, UppercaseEcho};
 use swapwire::{
-    Framing, Handler, HandlerError, IntoService, Limits, Reply, Request, Session, SessionHandler, async_trait,
+    Framing, Handler, HandlerError, IntoService, Limits, Listen, Reply, Request, Session, SessionHandler, async_trait,
     handler_fn,
 };
 use tokio::sync::Semaphore;
@@ -80,7 +80,7 @@ async fn one_server_serves_all_wires_and_several_handlers() {
         builder = builder.listen(endpoint);
     }
     for endpoint in &second {
-        builder = builder.listen_with(endpoint, Echo);
+        builder = builder.listen(Listen::on(endpoint).handler(Echo));
     }
     let server = builder.bind().await.unwrap().start();
     let locals = server.local_endpoints().to_vec();
@@ -197,7 +197,7 @@ async fn sixty_four_mebibytes_arrive_equal_through_a_slow_reader() {
         Arc::new((0..251 * 1021).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect());
     let (places, net) = (Places::new(), Net::new());
     for endpoint in ["tcp://127.0.0.1:0".to_owned(), places.unix()] {
-        let server = net.server().listen(endpoint).framed(Framing::Chunks).handler(Echo).bind().await.unwrap().start();
+        let server = net.server().listen(endpoint).framing(Framing::Chunks).handler(Echo).bind().await.unwrap().start();
         let local = server.local_endpoints()[0].clone();
         let (mut reader, mut writer) = net.connect_framed(&local, Framing::Chunks).await.split();
         let stalled = Arc::new(Semaphore::new(0));

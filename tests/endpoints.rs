@@ -120,7 +120,7 @@ async fn every_endpoint_is_bound_or_none() {
     let error = builder.bind().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::ListenerFatal);
     assert!(error.to_string().starts_with(&format!("bind {taken}: ")), "{error}");
-    assert_eq!(error.problems().count(), 1, "{error}");
+    assert_eq!(error.problems().len(), 1, "{error}");
     // Nothing stayed bound, no file was left behind.
     for endpoint in endpoints {
         let endpoint = endpoint.parse().unwrap();
@@ -132,7 +132,7 @@ async fn every_endpoint_is_bound_or_none() {
     let unix = places.unix();
     let builder = net.server().handler(Echo).listen(&unix).listen("tpc://h:1").listen("tcp://127.0.0.1");
     let error = builder.bind().await.unwrap_err();
-    assert_eq!((error.class(), error.problems().count()), (ErrorClass::Configuration, 2), "{error}");
+    assert_eq!((error.class(), error.problems().len()), (ErrorClass::Configuration, 2), "{error}");
     assert!(!std::path::Path::new(unix.strip_prefix("unix:").unwrap()).exists());
 }
 

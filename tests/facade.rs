@@ -12,10 +12,10 @@ use swapwire::handlers::Daytime;
 use swapwire::layers::{Panicked, RateExceeded, TimedOut};
 use swapwire::prelude::*;
 use swapwire::{
-    BindError, BuildError, Bytes, Capabilities, ConnectError, DatagramSocket, EndpointError, FrameError,
-    FramingParseError, HandlerRegistry, Link, OptionError, PerMessage, PerSession, RecvError, Registry, RegistryError,
-    ReplyError, SendError, ServeContext, Service, SessionEnd, Shape, Split, TrySendError, UnknownHandler, WhenFull,
-    testing,
+    BindError, BuildError, BuildProblem, Bytes, Capabilities, ConnectError, DatagramSocket, EndpointError, FrameError,
+    FramingParseError, HandlerRegistry, Link, Listen, OptionError, PerMessage, PerSession, RecvError, Registry,
+    RegistryError, ReplyError, SendError, ServeContext, Service, SessionEnd, Shape, Split, TrySendError,
+    UnknownHandler, WhenFull, testing,
 };
 
 /// Tells each peer how it is served, and nothing else.
@@ -58,10 +58,9 @@ async fn daytime_and_a_service_of_its_own_are_served() {
         .idle_timeout(Duration::from_secs(60));
     let server = Server::builder()
         .registry(registry.clone())
-        .listen_with("mem:sign", Sign)
-        .listen_with("mem:daytime", daytime())
-        .framed(Framing::Chunks)
-        .listen_with("mem-dgram:daytime", daytime())
+        .listen(Listen::on("mem:sign").handler(Sign))
+        .listen(Listen::on("mem:daytime").handler(daytime()).framing(Framing::Chunks))
+        .listen(Listen::on("mem-dgram:daytime").handler(daytime()))
         .framing(Framing::Lines)
         .limits(limits)
         .bind()
@@ -251,8 +250,8 @@ async fn a_composition_that_fails_names_the_methods_that_cure_it() {
     let error: BuildError = swapwire::server()
         .listen("tcp://127.0.0.1:0")
         .listen("tpc://:1")
-        .listen_with("tcp://127.0.0.1:0", handler_fn(|_, _| Ok(())))
-        .listen_with("quic://h:1", Sign)
+        .listen(Listen::on("tcp://127.0.0.1:0").handler(handler_fn(|_, _| Ok(()))))
+        .listen(Listen::on("quic://h:1").handler(Sign))
         .limits(Limits::default().max_message(0))
         .workers(0)
         .bind()
@@ -262,11 +261,12 @@ async fn a_composition_that_fails_names_the_methods_that_cure_it() {
     let expected = [
         "limits: max_message must be at least 1: .limits(Limits::default().max_message(…))".to_owned(),
         "limits: workers must be from 1 to 1024: .workers(n)".to_owned(),
-        "serve tcp://127.0.0.1:0: no handler: .handler(…) gives one to every endpoint, .listen_with(endpoint, …) to this one"
+        "serve tcp://127.0.0.1:0: no handler: .handler(…) gives one to every endpoint, \
+         .listen(Listen::on(endpoint).handler(…)) to this one"
             .to_owned(),
         format!("endpoint \"tpc://:1\": unknown scheme \"tpc\"; did you mean \"tcp\"? {known}"),
         "serve tcp://127.0.0.1:0: the handler needs whole messages, and a byte stream has none: choose a framing (lines, \
-         length, …): .framing(Framing::Lines) sets one for every byte stream, .framed(…) behind .listen(…) for this one"
+         length, …): .framing(Framing::Lines) sets one for every byte stream, .listen(Listen::on(endpoint).framing(…)) for this one"
             .to_owned(),
         format!(
             "bind quic://h:1: unknown scheme \"quic\"; {known}: .transport(…) adds one, .registry(…) has many"
@@ -275,8 +275,23 @@ async fn a_composition_that_fails_names_the_methods_that_cure_it() {
     assert_eq!(format!("{error:?}").lines().collect::<Vec<_>>(), expected);
     assert_eq!(error.to_string(), expected.join("; "));
     // Operators know no methods.
-    assert!(error.problems().zip(expected).all(|(operator, text)| text.starts_with(&operator)));
-    assert!(error.problems().all(|line| !line.contains("Limits::")));
+    assert!(error.problems().iter().zip(expected).all(|(operator, text)| text.starts_with(&operator.to_string())));
+    assert!(error.problems().iter().all(|line| !line.to_string().contains("Limits::")));
+
+    let kinds = error.problems().iter().map(|problem| match problem {
+        BuildProblem::Limit { name, .. } => *name,
+        BuildProblem::Workers { workers: 0 } => "workers",
+        BuildProblem::NoHandler { .. } => "no handler",
+        BuildProblem::Endpoint(EndpointError { .. }) => "endpoint",
+        BuildProblem::NoFraming { .. } => "no framing",
+        BuildProblem::Bind(BindError::Registry { .. }) => "scheme",
+        other => panic!("{other}"),
+    });
+    let kinds: Vec<_> = kinds.collect();
+    assert_eq!(kinds, ["max_message", "workers", "no handler", "endpoint", "no framing", "scheme"]);
+    let of: Vec<_> =
+        error.problems().iter().filter_map(|problem| problem.endpoint()).map(ToString::to_string).collect();
+    assert_eq!(of, ["tcp://127.0.0.1:0", "tcp://127.0.0.1:0", "quic://h:1"]);
 
     let error = Server::builder().handler(Sign).bind().await.unwrap_err();
     assert_eq!(format!("{error:?}"), "no endpoint to listen on: .listen(\"tcp://127.0.0.1:8888\")");

@@ -99,7 +99,7 @@ async fn is_answered(net: &Net, local: &Endpoint, framing: &Framing) {
 async fn serve(net: &Net, endpoint: &str, framing: &Framing, sessions: bool) -> (Running, Endpoint) {
     let mut limits = Limits::default();
     (limits.idle_timeout, limits.frame_timeout) = (Some(DEADLINE), Some(DEADLINE));
-    let builder = net.server().listen(endpoint).framed(framing.clone()).limits(limits);
+    let builder = net.server().listen(endpoint).framing(framing.clone()).limits(limits);
     let builder = if sessions { builder.handler(Answer) } else { builder.handler(Echo) };
     let server = builder.bind().await.unwrap().start();
     let local = server.local_endpoints()[0].clone();

@@ -31,7 +31,7 @@ async fn python_is_ok(script: &str, args: &[&str]) {
 }
 
 async fn serve(net: &Net, endpoint: &str) -> (Running, Endpoint) {
-    let server = net.server().listen(endpoint).framed(Framing::Chunks).handler(UppercaseEcho);
+    let server = net.server().listen(endpoint).framing(Framing::Chunks).handler(UppercaseEcho);
     let server = server.bind().await.unwrap().start();
     let local = server.local_endpoints()[0].clone();
     (server, local)

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use swapwire::{DrainReport, Endpoint, Limits, Server};
-use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
@@ -68,22 +67,15 @@ async fn serve_until_told(
     ended: impl Future<Output = ()>,
     drain_timeout: Option<Deadline>,
 ) -> u8 {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (cut, was_cut) = oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    let was_cut = async {
-        let _ = was_cut.await;
-    };
-    let mut run = pin!(server.run_until_cut(stopped, was_cut));
+    let handle = server.handle();
+    let mut run = pin!(server.run_until(std::future::pending()));
     tokio::select! {
         // Every endpoint has failed for good.
         report = &mut run => return conclude(&report),
         () = signals.next() => {}
         () = ended => {}
     }
-    let _ = stop.send(());
+    handle.stop();
     let patience = drain_timeout.map_or(Some(Limits::default().drain_timeout), |deadline| deadline.0);
     let patience =
         patience.map_or_else(|| "for as long as it takes".to_owned(), |time| format!("for at most {time:?}"));
@@ -97,7 +89,7 @@ async fn serve_until_told(
         report = &mut run => conclude(&report),
         () = signals.next() => {
             complain_last("second signal: everything was cut");
-            let _ = cut.send(());
+            handle.abort();
             // What was bound is closed then, and a socket's file is gone.
             run.await;
             exit::CUT

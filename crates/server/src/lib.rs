@@ -4,6 +4,7 @@
 //! * [`Limits`]: every bound and deadline, with its default.
 //! * [`Service`]: a handler of either kind behind one object-safe face; [`IntoService`] makes it.
 //! * [`HandlerRegistry`]: handlers by name.
+//! * [`ServerHandle`]: watches and stops a server that runs.
 //! * [`DrainReport`]: what happened, in numbers.
 //!
 //! ```
@@ -49,9 +50,9 @@ mod time;
 #[cfg(all(test, swapwire_loom))]
 mod models;
 
-pub use compose::{BuildError, HandlerEntry, HandlerRegistry, ServerBuilder, UnknownHandler};
+pub use compose::{BuildError, BuildProblem, HandlerEntry, HandlerRegistry, Listen, ServerBuilder, UnknownHandler};
 pub use context::ServeContext;
 pub use limits::{Limits, WhenFull};
 pub use metrics::{Counter, DrainReport, SessionEnd, Snapshot};
-pub use runtime::{Running, Server};
+pub use runtime::{Running, Server, ServerHandle};
 pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};

@@ -11,7 +11,7 @@ use swapwire_core::{
     Handler, HandlerError, Registry, Reply, Request, Session, SessionHandler, async_trait, handler_fn,
 };
 use swapwire_mem::MemNetwork;
-use swapwire_server::{PerMessage, Server};
+use swapwire_server::{Listen, PerMessage, Server};
 use swapwire_testkit::{Faults, Faulty};
 use tokio::sync::Semaphore;
 
@@ -262,7 +262,8 @@ async fn what_a_stuck_socket_has_not_sent_at_the_deadline_is_cut_and_counted() {
         let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
         let builder = Server::builder().transport(Faulty::new(network.clone(), faults, 1));
         let builder = builder.limits(limits(|l| l.out_queue = 1));
-        let builder = if with_sessions { builder.listen_with(HERE, Counter) } else { builder.listen_with(HERE, echo) };
+        let listen = Listen::on(HERE);
+        let builder = builder.listen(if with_sessions { listen.handler(Counter) } else { listen.handler(echo) });
         let server = builder.bind().await.unwrap().start();
         let mut client = Net { registry: Registry::new().with(network) }.connect(HERE).await;
         for message in ["one", "two", "three"] {

@@ -81,7 +81,7 @@ async fn one_place_in_use_leaves_nothing_bound() {
     let taken = network.bind(&"mem:a2".parse().unwrap()).await.unwrap();
     let listen =
         || net.server().transport(Twice(network.clone())).handler(Where).framing(Framing::Lines).listen("mem:a").bind();
-    assert_eq!(listen().await.unwrap_err().problems().count(), 1);
+    assert_eq!(listen().await.unwrap_err().problems().len(), 1);
     drop(taken);
     drop(listen().await.unwrap());
 }

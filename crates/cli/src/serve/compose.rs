@@ -66,7 +66,7 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     }
     builder.bind().await.map_err(|error| {
         let code = if error.class() == ErrorClass::Configuration { exit::USAGE } else { exit::FAILURE };
-        Failure::several(code, error.problems().collect())
+        Failure::several(code, error.problems().iter().map(ToString::to_string).collect())
     })
 }
 

@@ -3,83 +3,159 @@
 use std::fmt;
 use std::io;
 
-use swapwire_core::{BindError, Endpoint, EndpointError, ErrorClass, debug_as_text};
+use swapwire_core::{BindError, Endpoint, EndpointError, ErrorClass, FrameError, debug_as_text};
 
 use crate::runtime::MOST_WORKERS;
 
 /// Why a server could not be made: every mistake of the composition, or the binds that failed.
 ///
 /// Its text names for each problem the method of [`ServerBuilder`](crate::ServerBuilder) that cures it: `Display` on one
-/// line, `Debug`, which is what a `main` that returns it prints, on a line for each. [`problems`](Self::problems) are for
-/// operators, who do not know methods.
+/// line, `Debug`, which is what a `main` that returns it prints, on a line for each. The texts of [`problems`](Self::problems)
+/// are for operators, who do not know methods.
 pub struct BuildError {
-    problems: Vec<Problem>,
+    problems: Vec<BuildProblem>,
 }
 
+/// One problem of a [`BuildError`]. Its text is one line, in the terms of the operator.
 #[derive(thiserror::Error)]
-pub(crate) enum Problem {
+#[non_exhaustive]
+pub enum BuildProblem {
+    /// The server listens nowhere.
     #[error("no endpoint to listen on")]
     NoEndpoint,
+    /// A limit contradicts itself.
     #[error("limits: {name} {reason}")]
-    Limits { name: &'static str, reason: String },
+    Limit {
+        /// The field of [`Limits`](crate::Limits).
+        name: &'static str,
+        /// What would be right.
+        reason: String,
+    },
+    /// There cannot be so many [workers](crate::ServerBuilder::workers).
     #[error("limits: workers must be from 1 to {MOST_WORKERS}")]
-    Workers,
+    Workers {
+        /// How many were asked for.
+        workers: usize,
+    },
+    /// A text is not an endpoint.
     #[error(transparent)]
     Endpoint(EndpointError),
+    /// Neither the endpoint nor the server has a handler.
+    #[error("serve {endpoint}: no handler")]
+    NoHandler {
+        /// What should be served.
+        endpoint: Endpoint,
+    },
+    /// The handler needs whole messages, and the byte stream has no framing that gives any.
     #[error("serve {endpoint}: {reason}")]
-    Composition { endpoint: Endpoint, reason: String, cure: &'static str },
+    NoFraming {
+        /// What should be served.
+        endpoint: Endpoint,
+        /// What the handler needs.
+        reason: String,
+    },
+    /// The handler cannot serve these wires for another reason.
+    #[error("serve {endpoint}: {reason}")]
+    Handler {
+        /// What should be served.
+        endpoint: Endpoint,
+        /// Why it cannot.
+        reason: String,
+    },
+    /// The framing cannot carry the text for connections that are refused
+    /// ([`WhenFull::Refuse`](crate::WhenFull::Refuse)).
+    #[error("serve {endpoint}: the text for connections that are refused: {source}")]
+    Refusal {
+        /// What should be served.
+        endpoint: Endpoint,
+        /// Why the framing cannot.
+        source: FrameError,
+    },
+    /// The handler [amplifies](swapwire_core::Handler::amplifies), and forged senders reach the endpoint.
+    #[error(
+        "serve {endpoint}: this handler answers with more than it is asked, and forged senders could turn it against \
+         others: bind it to a loopback address, or allow amplification"
+    )]
+    Amplification {
+        /// What should be served.
+        endpoint: Endpoint,
+    },
+    /// No transport has the scheme, or the endpoint cannot be bound.
     #[error(transparent)]
     Bind(BindError),
+    /// The runtime of a worker cannot be made.
     #[error(transparent)]
     Worker(io::Error),
 }
 
-debug_as_text!(Problem);
+debug_as_text!(BuildProblem);
 
-pub(crate) const HANDLER: &str = ".handler(…) gives one to every endpoint, .listen_with(endpoint, …) to this one";
-pub(crate) const FRAMING: &str =
-    ".framing(Framing::Lines) sets one for every byte stream, .framed(…) behind .listen(…) for this one";
-pub(crate) const REFUSAL: &str = ".limits(Limits::default().when_full(WhenFull::refuse(…))) sets another";
-pub(crate) const AMPLIFICATION: &str = ".allow_amplification(true)";
-
-impl Problem {
-    /// The builder's method that cures it, as far as there is one.
-    fn cure(&self) -> Option<String> {
+impl BuildProblem {
+    /// The endpoint that it is about; none, where it is about the whole server or a text that is no endpoint.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::NoEndpoint => Some(".listen(\"tcp://127.0.0.1:8888\")".to_owned()),
-            Self::Limits { name, .. } => Some(format!(".limits(Limits::default().{name}(…))")),
-            Self::Workers | Self::Worker(_) => Some(".workers(n)".to_owned()),
-            Self::Bind(BindError::Registry { .. }) => Some(".transport(…) adds one, .registry(…) has many".to_owned()),
-            Self::Composition { cure, .. } if !cure.is_empty() => Some((*cure).to_owned()),
-            Self::Endpoint(_) | Self::Composition { .. } | Self::Bind(_) => None,
+            Self::NoHandler { endpoint }
+            | Self::NoFraming { endpoint, .. }
+            | Self::Handler { endpoint, .. }
+            | Self::Refusal { endpoint, .. }
+            | Self::Amplification { endpoint } => Some(endpoint),
+            Self::Bind(error) => Some(error.endpoint()),
+            Self::NoEndpoint | Self::Limit { .. } | Self::Workers { .. } | Self::Endpoint(_) | Self::Worker(_) => None,
         }
-    }
-}
-
-impl BuildError {
-    /// At least one problem.
-    pub(crate) fn new(problems: Vec<Problem>) -> Self {
-        Self { problems }
-    }
-
-    /// One line for each problem, at least one, in the terms of the operator.
-    pub fn problems(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(ToString::to_string)
     }
 
     /// Whether the composition is at fault ([`ErrorClass::Configuration`]), or the system refused a bind or a worker
     /// ([`ErrorClass::ListenerFatal`]).
     pub fn class(&self) -> ErrorClass {
-        let refused = |problem: &Problem| match problem {
-            Problem::Bind(error) => error.class() == ErrorClass::ListenerFatal,
-            Problem::Worker(_) => true,
-            _ => false,
+        match self {
+            Self::Bind(error) => error.class(),
+            Self::Worker(_) => ErrorClass::ListenerFatal,
+            _ => ErrorClass::Configuration,
+        }
+    }
+
+    /// The builder's method that cures it, as far as there is one.
+    fn cure(&self) -> Option<String> {
+        let cure = match self {
+            Self::NoEndpoint => ".listen(\"tcp://127.0.0.1:8888\")",
+            Self::Limit { name, .. } => return Some(format!(".limits(Limits::default().{name}(…))")),
+            Self::Workers { .. } | Self::Worker(_) => ".workers(n)",
+            Self::NoHandler { .. } => {
+                ".handler(…) gives one to every endpoint, .listen(Listen::on(endpoint).handler(…)) to this one"
+            }
+            Self::NoFraming { .. } => {
+                ".framing(Framing::Lines) sets one for every byte stream, .listen(Listen::on(endpoint).framing(…)) for \
+                 this one"
+            }
+            Self::Refusal { .. } => ".limits(Limits::default().when_full(WhenFull::refuse(…))) sets another",
+            Self::Amplification { .. } => ".allow_amplification(true)",
+            Self::Bind(BindError::Registry { .. }) => ".transport(…) adds one, .registry(…) has many",
+            Self::Endpoint(_) | Self::Handler { .. } | Self::Bind(_) => return None,
         };
+        Some(cure.to_owned())
+    }
+}
+
+impl BuildError {
+    /// At least one problem.
+    pub(crate) fn new(problems: Vec<BuildProblem>) -> Self {
+        Self { problems }
+    }
+
+    /// What is wrong: at least one problem.
+    pub fn problems(&self) -> &[BuildProblem] {
+        &self.problems
+    }
+
+    /// Whether the composition is at fault ([`ErrorClass::Configuration`]), or the system refused all that it refused
+    /// ([`ErrorClass::ListenerFatal`]).
+    pub fn class(&self) -> ErrorClass {
+        let refused = |problem: &BuildProblem| problem.class() == ErrorClass::ListenerFatal;
         if self.problems.iter().all(refused) { ErrorClass::ListenerFatal } else { ErrorClass::Configuration }
     }
 
     fn lines(&self) -> Vec<String> {
-        let line = |problem: &Problem| match problem.cure() {
+        let line = |problem: &BuildProblem| match problem.cure() {
             Some(cure) => format!("{problem}: {cure}"),
             None => problem.to_string(),
         };

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use swapwire_core::{BindError, Bound, Endpoint, EndpointError, Framing, Registry, Shape, Transport};
+use swapwire_core::{BindError, Bound, Framing, Registry, Shape, Transport};
 
-use super::build_error::{AMPLIFICATION, FRAMING, HANDLER, Problem, REFUSAL};
+use super::listen::Listen;
 use crate::accept::framed;
 use crate::limits::can_flood;
 use crate::runtime::{MOST_WORKERS, Route, Served};
-use crate::{BuildError, IntoService, Limits, Server, Service, WhenFull};
+use crate::{BuildError, BuildProblem, IntoService, Limits, Server, Service, WhenFull};
 
 /// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
 ///
@@ -18,18 +18,12 @@ use crate::{BuildError, IntoService, Limits, Server, Service, WhenFull};
 #[derive(Default)]
 pub struct ServerBuilder {
     registry: Registry,
-    routes: Vec<Listen>,
+    listens: Vec<Listen>,
     service: Option<Arc<dyn Service>>,
     framing: Option<Framing>,
     limits: Limits,
     amplification: bool,
     workers: Option<usize>,
-}
-
-struct Listen {
-    endpoint: Result<Endpoint, EndpointError>,
-    service: Option<Arc<dyn Service>>,
-    framing: Option<Framing>,
 }
 
 impl Server {
@@ -52,28 +46,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the server's handler on `endpoint`: a text or an [`Endpoint`]. Of a host name, all addresses are served
-    /// ([`Transport::bind_all`]).
-    pub fn listen<E: TryInto<Endpoint, Error: Into<EndpointError>>>(mut self, endpoint: E) -> Self {
-        self.routes.push(Listen { endpoint: endpoint.try_into().map_err(Into::into), service: None, framing: None });
-        self
-    }
-
-    /// Serves a handler of its own on `endpoint`.
-    pub fn listen_with<E, K>(mut self, endpoint: E, handler: impl IntoService<K>) -> Self
-    where
-        E: TryInto<Endpoint, Error: Into<EndpointError>>,
-    {
-        let service = Some(handler.into_service());
-        self.routes.push(Listen { endpoint: endpoint.try_into().map_err(Into::into), service, framing: None });
-        self
-    }
-
-    /// Gives the endpoint that was added last a framing of its own.
-    pub fn framed(mut self, framing: Framing) -> Self {
-        if let Some(route) = self.routes.last_mut() {
-            route.framing = Some(framing);
-        }
+    /// Listens on an endpoint: a text, an [`Endpoint`](swapwire_core::Endpoint), or a [`Listen`] with a handler or a framing
+    /// of its own. Of a host name, all addresses are served ([`Transport::bind_all`]).
+    pub fn listen(mut self, listen: impl Into<Listen>) -> Self {
+        self.listens.push(listen.into());
         self
     }
 
@@ -129,48 +105,50 @@ impl ServerBuilder {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(self) -> Result<Server, BuildError> {
-        let mut problems: Vec<Problem> =
-            self.limits.problems().into_iter().map(|(name, reason)| Problem::Limits { name, reason }).collect();
+        let limits = self.limits.problems().into_iter();
+        let mut problems: Vec<_> = limits.map(|(name, reason)| BuildProblem::Limit { name, reason }).collect();
         let mut checked = Vec::new();
-        if self.workers.is_some_and(|workers| !(1..=MOST_WORKERS).contains(&workers)) {
-            problems.push(Problem::Workers);
+        if let Some(workers) = self.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
+            problems.push(BuildProblem::Workers { workers });
         }
-        if self.routes.is_empty() {
-            problems.push(Problem::NoEndpoint);
+        if self.listens.is_empty() {
+            problems.push(BuildProblem::NoEndpoint);
         }
-        for route in self.routes {
-            let endpoint = match route.endpoint {
+        for listen in self.listens {
+            let endpoint = match listen.endpoint {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
-                    problems.push(Problem::Endpoint(self.registry.explain(error)));
+                    problems.push(BuildProblem::Endpoint(self.registry.explain(error)));
                     continue;
                 }
             };
-            let framing = route.framing.or_else(|| self.framing.clone()).unwrap_or(Framing::Chunks);
-            let Some(service) = route.service.or_else(|| self.service.clone()) else {
-                problems.push(Problem::Composition { endpoint, reason: "no handler".to_owned(), cure: HANDLER });
+            let framing = listen.framing.or_else(|| self.framing.clone()).unwrap_or(Framing::Chunks);
+            let Some(service) = listen.service.or_else(|| self.service.clone()) else {
+                problems.push(BuildProblem::NoHandler { endpoint });
                 continue;
             };
             let capabilities = match self.registry.transport(&endpoint) {
                 Ok(transport) => transport.capabilities(endpoint.scheme()),
                 Err(source) => {
-                    problems.push(Problem::Bind(BindError::Registry { endpoint, source }));
+                    problems.push(BuildProblem::Bind(BindError::Registry { endpoint, source }));
                     continue;
                 }
             };
             if capabilities.shape == Shape::ByteStream
                 && let WhenFull::Refuse(farewell) = &self.limits.when_full
-                && let Err(error) = framed(farewell, &framing)
+                && let Err(source) = framed(farewell, &framing)
             {
-                let reason = format!("the text for connections that are refused: {error}");
-                problems.push(Problem::Composition { endpoint, reason, cure: REFUSAL });
+                problems.push(BuildProblem::Refusal { endpoint, source });
                 continue;
             }
             match service.check(&capabilities, &framing) {
                 Ok(()) => checked.push((endpoint, service, framing, capabilities)),
                 Err(reason) => {
                     let unframed = capabilities.shape == Shape::ByteStream && !framing.boundaries();
-                    problems.push(Problem::Composition { endpoint, reason, cure: if unframed { FRAMING } else { "" } });
+                    problems.push(match unframed {
+                        true => BuildProblem::NoFraming { endpoint, reason },
+                        false => BuildProblem::Handler { endpoint, reason },
+                    });
                 }
             }
         }
@@ -182,7 +160,7 @@ impl ServerBuilder {
             let groups = match self.registry.bind_all(&endpoint, self.workers.unwrap_or(1)).await {
                 Ok(groups) => groups,
                 Err(error) => {
-                    problems.push(Problem::Bind(error));
+                    problems.push(BuildProblem::Bind(error));
                     continue;
                 }
             };
@@ -194,10 +172,7 @@ impl ServerBuilder {
                     && !self.amplification
                     && can_flood(&capabilities, socket.local_addr())
                 {
-                    let reason = "this handler answers with more than it is asked, and forged senders could turn it \
-                                  against others: bind it to a loopback address, or allow amplification";
-                    let endpoint = endpoint.clone();
-                    problems.push(Problem::Composition { endpoint, reason: reason.to_owned(), cure: AMPLIFICATION });
+                    problems.push(BuildProblem::Amplification { endpoint });
                     continue 'endpoints;
                 }
                 let (local, service, framing) = (first.local(), Arc::clone(&service), framing.clone());
@@ -205,18 +180,19 @@ impl ServerBuilder {
                 served.push(Served { members, route });
             }
             if served.len() == before {
-                problems.push(Problem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
+                problems.push(BuildProblem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
             }
         }
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
-        Server::new(served, self.limits, self.workers).map_err(|error| BuildError::new(vec![Problem::Worker(error)]))
+        Server::new(served, self.limits, self.workers)
+            .map_err(|error| BuildError::new(vec![BuildProblem::Worker(error)]))
     }
 }
 
 impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.routes.iter().map(|route| &route.endpoint)).finish()
+        f.debug_list().entries(self.listens.iter().map(|listen| &listen.endpoint)).finish()
     }
 }

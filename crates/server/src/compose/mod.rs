@@ -3,8 +3,10 @@
 mod build_error;
 mod builder;
 mod handler_registry;
+mod listen;
 mod memory_formula;
 
-pub use build_error::BuildError;
+pub use build_error::{BuildError, BuildProblem};
 pub use builder::ServerBuilder;
 pub use handler_registry::{HandlerEntry, HandlerRegistry, UnknownHandler};
+pub use listen::Listen;

@@ -1,48 +1,43 @@
 //! A server in a task.
 
-use std::sync::Arc;
-
 use swapwire_core::Endpoint;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::metrics::{DrainReport, Snapshot, Stats};
+use super::handle::ServerHandle;
+use crate::metrics::{DrainReport, Snapshot};
 
 /// A server that runs in a task. Dropping it closes everything, without a drain, as soon as the runtime gets to it.
 #[derive(Debug)]
 #[must_use = "dropping it stops the server"]
 pub struct Running {
-    pub(crate) endpoints: Vec<Endpoint>,
-    /// Of each worker.
-    pub(crate) stats: Vec<Arc<Stats>>,
-    pub(crate) stop: Option<oneshot::Sender<()>>,
-    pub(crate) task: JoinHandle<DrainReport>,
+    pub(super) handle: ServerHandle,
+    pub(super) task: JoinHandle<DrainReport>,
 }
 
 impl Running {
-    /// What was really bound: [`Server::local_endpoints`](crate::Server::local_endpoints).
+    /// A handle of the server, which may be cloned and given away.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// As [`ServerHandle::local_endpoints`].
     pub fn local_endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+        self.handle.local_endpoints()
     }
 
-    /// The counters now, of all workers.
+    /// As [`ServerHandle::snapshot`].
     pub fn snapshot(&self) -> Snapshot {
-        Stats::total(&self.stats)
+        self.handle.snapshot()
     }
 
-    /// The counters of each worker now, in their order; of one, where there are no
-    /// [workers](crate::ServerBuilder::workers).
+    /// As [`ServerHandle::worker_snapshots`].
     pub fn worker_snapshots(&self) -> Vec<Snapshot> {
-        self.stats.iter().map(|stats| stats.snapshot()).collect()
+        self.handle.worker_snapshots()
     }
 
-    /// Endpoints that newcomers do not get through to; each is logged as an error when that begins. Listeners that have
-    /// failed to accept for 10 s, without one success; and listeners and datagram sockets whose place was taken away: a
-    /// socket's file was removed and cannot be made again, or another program's is there (see
-    /// [`Upkeep`](swapwire_core::Upkeep)). One that is well again, or has failed for good (see [`DrainReport::failed`]), is
-    /// not among them.
+    /// As [`ServerHandle::unhealthy`].
     pub fn unhealthy(&self) -> Vec<Endpoint> {
-        Stats::unhealthy(&self.stats)
+        self.handle.unhealthy()
     }
 
     /// Drains and reports.
@@ -53,9 +48,7 @@ impl Running {
     /// # Cancel safety
     /// Dropping it is dropping the server.
     pub async fn stop(mut self) -> DrainReport {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+        self.handle.stop();
         match (&mut self.task).await {
             Ok(report) => report,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -8,10 +8,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use swapwire_core::Endpoint;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::handle::ServerHandle;
 use super::running::Running;
 use super::worker::{WorkerRuntime, Workers};
 use super::worker_assignment::{Assignment, Outcome, Served, Shared, assign};
@@ -41,7 +41,7 @@ use crate::{DrainReport, Limits};
 /// With [workers](crate::ServerBuilder::workers), each of them runs such tasks on a thread and a runtime of its own.
 #[must_use = "a server does nothing before it runs"]
 pub struct Server {
-    locals: Vec<Endpoint>,
+    handle: ServerHandle,
     /// One without workers, on the caller's runtime.
     assignments: Vec<Assignment>,
     /// One for each assignment, or none.
@@ -63,16 +63,22 @@ impl Server {
         };
         let runtimes = if workers.is_some() { assignments.len() } else { 0 };
         let runtimes = (0..runtimes).map(runtime).collect::<Result<_, _>>()?;
-        Ok(Self { locals, assignments, runtimes, limits: Arc::new(limits) })
+        let stats = assignments.iter().map(|assignment| Arc::clone(&assignment.stats)).collect();
+        Ok(Self { handle: ServerHandle::new(locals, stats), assignments, runtimes, limits: Arc::new(limits) })
     }
 
     /// What was really bound, in the order of the builder: with the real port where 0 was asked for, and an endpoint for
     /// each address of a host name.
     pub fn local_endpoints(&self) -> Vec<Endpoint> {
-        self.locals.clone()
+        self.handle.local_endpoints().to_vec()
     }
 
-    /// Serves until `shutdown` is ready, then drains and reports. If every endpoint fails for good, it ends by itself.
+    /// A handle to watch and to stop the server with, while [`run_until`](Self::run_until) serves.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until `shutdown` is ready, or [`ServerHandle::stop`] is called, then drains and reports. If every endpoint fails for good, it ends by itself.
     /// `shutdown` is polled before anything is served: a signal that it waits for is caught from the first message on.
     ///
     /// Needs a tokio runtime with its network and time drivers. With [workers](crate::ServerBuilder::workers) the handlers
@@ -92,21 +98,22 @@ impl Server {
     /// # Cancel safety
     /// As of [`Server::run_until`].
     pub async fn run_until_cut(self, shutdown: impl Future<Output = ()>, cut: impl Future<Output = ()>) -> DrainReport {
-        let mut shutdown = pin!(shutdown);
+        let handle = self.handle;
+        let mut shutdown = pin!(either(shutdown, handle.stopped()));
         let at_once = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
         let shared = Shared {
             limits: Arc::clone(&self.limits),
             permits: ConnectionPermits::new(&self.limits),
             memory_budget: MemoryBudget::new(&self.limits),
         };
-        let stats: Vec<_> = self.assignments.iter().map(|assignment| Arc::clone(&assignment.stats)).collect();
+        let stats = handle.stats();
         let signals: Vec<_> = self.assignments.iter().map(|_| StopSignals::default()).collect();
         let mut loops = match Loops::start(self.assignments, self.runtimes, &shared, &signals) {
             Ok(loops) => loops,
             Err(error) => {
                 let again = |endpoint| (endpoint, io::Error::new(error.kind(), error.to_string()));
-                let failed = self.locals.into_iter().map(again).collect();
-                let stats = Stats::total(&stats);
+                let failed = handle.local_endpoints().iter().cloned().map(again).collect();
+                let stats = Stats::total(stats);
                 return DrainReport { stats, cut: 0, cut_at: Vec::new(), drain: Duration::ZERO, failed };
             }
         };
@@ -124,6 +131,7 @@ impl Server {
         let (begun, limits) = (Instant::now(), &self.limits);
         let unused = Arc::default();
         let busiest = stats.iter().max_by_key(|stats| stats.open()).unwrap_or(&unused);
+        handle.stop();
         signals.iter().for_each(|signals| signals.drain.begin());
         let all = async {
             let tell_sessions = async {
@@ -154,7 +162,7 @@ impl Server {
         let late = tokio::select! {
             biased;
             in_time = in_time => !in_time,
-            () = cut => true,
+            () = either(cut, handle.aborted()) => true,
         };
         if late {
             signals.iter().for_each(|signals| signals.abort.cancel());
@@ -162,7 +170,7 @@ impl Server {
             ended.cut = ended.cut.max(loops.left() as u64);
         }
         let Ended { cut, cut_at, failed } = ended;
-        DrainReport { stats: Stats::total(&stats), cut, cut_at, drain: begun.elapsed(), failed }
+        DrainReport { stats: Stats::total(stats), cut, cut_at, drain: begun.elapsed(), failed }
     }
 
     /// Serves in a task of its own and returns a handle; for tests, and for servers inside other programs.
@@ -170,13 +178,17 @@ impl Server {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(self) -> Running {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let endpoints = self.local_endpoints();
-        let stats = self.assignments.iter().map(|assignment| Arc::clone(&assignment.stats)).collect();
-        let task = tokio::spawn(self.run_until(async {
-            let _ = stopped.await;
-        }));
-        Running { endpoints, stats, stop: Some(stop), task }
+        let handle = self.handle();
+        Running { handle, task: tokio::spawn(self.into_future()) }
+    }
+}
+
+/// Resolves when one of them does; the first is polled first.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = one => {}
+        () = other => {}
     }
 }
 
@@ -250,7 +262,7 @@ impl Ended {
     }
 }
 
-/// Serves for ever: [`Server::run_until`] with a shutdown that never comes.
+/// Serves until [`ServerHandle::stop`]: [`Server::run_until`] with a shutdown that never comes.
 impl IntoFuture for Server {
     type Output = DrainReport;
     type IntoFuture = Pin<Box<dyn Future<Output = DrainReport> + Send>>;

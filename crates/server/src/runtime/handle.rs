@@ -1,0 +1,109 @@
+//! A running server as others see it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use swapwire_core::Endpoint;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{Snapshot, Stats};
+
+/// Watches and stops a server from anywhere: [`Server::handle`](crate::Server::handle).
+///
+/// Clones are handles of the same server. Dropping them does nothing to it. A handle may outlive its server; then the
+/// numbers stay as they were at the end, and stopping does nothing.
+///
+/// ```
+/// use swapwire_core::{Registry, handler_fn};
+/// use swapwire_mem::MemNetwork;
+/// use swapwire_server::Server;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?)).any_slicing();
+/// let server = Server::builder().transport(MemNetwork::new()).listen("mem:echo").handler(echo).bind().await?;
+/// let handle = server.handle();
+/// tokio::spawn(async move {
+///     println!("{} sessions at {:?}", handle.snapshot().sessions, handle.local_endpoints());
+///     handle.stop();
+/// });
+/// let report = server.await; // serves until `stop`
+/// assert!(report.is_clean());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerHandle(Arc<Control>);
+
+#[derive(Debug)]
+struct Control {
+    locals: Vec<Endpoint>,
+    /// Of each worker.
+    stats: Vec<Arc<Stats>>,
+    /// The drain is to begin, or has begun.
+    stop: CancellationToken,
+    /// The drain is over, whatever is left.
+    abort: CancellationToken,
+}
+
+impl ServerHandle {
+    pub(super) fn new(locals: Vec<Endpoint>, stats: Vec<Arc<Stats>>) -> Self {
+        Self(Arc::new(Control { locals, stats, stop: CancellationToken::new(), abort: CancellationToken::new() }))
+    }
+
+    /// What was really bound: [`Server::local_endpoints`](crate::Server::local_endpoints).
+    pub fn local_endpoints(&self) -> &[Endpoint] {
+        &self.0.locals
+    }
+
+    /// The counters now, of all workers.
+    pub fn snapshot(&self) -> Snapshot {
+        Stats::total(&self.0.stats)
+    }
+
+    /// The counters of each worker now, in their order; of one, where there are no
+    /// [workers](crate::ServerBuilder::workers).
+    pub fn worker_snapshots(&self) -> Vec<Snapshot> {
+        self.0.stats.iter().map(|stats| stats.snapshot()).collect()
+    }
+
+    /// Endpoints that new peers do not reach; each is logged as an error when that begins. Listeners that have failed to
+    /// accept for 10 s, without one success; and listeners and datagram sockets whose place was taken away: a socket's file
+    /// has gone and cannot be made again, or another socket's file is there (see [`Upkeep`](swapwire_core::Upkeep)). One that
+    /// is well again, or has failed for good (see [`DrainReport::failed`](crate::DrainReport::failed)), is not among them.
+    pub fn unhealthy(&self) -> Vec<Endpoint> {
+        Stats::unhealthy(&self.0.stats)
+    }
+
+    /// Begins the drain, as the `shutdown` of [`Server::run_until`](crate::Server::run_until) does, and does not wait for its
+    /// end: whoever awaits the server has the report. A server that does not run yet drains as soon as it does. Calling it
+    /// again does nothing.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// Cuts everything now, as at the drain deadline, whether a drain has begun or not. What was cut is in the report.
+    pub fn abort(&self) {
+        self.0.abort.cancel();
+        self.stop();
+    }
+
+    /// Whether a drain has begun, or is to begin as soon as the server runs. It stays so when the server has ended.
+    pub fn is_draining(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Resolves with [`stop`](Self::stop).
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.stop.clone().cancelled_owned()
+    }
+
+    /// Resolves with [`abort`](Self::abort).
+    pub(super) fn aborted(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.abort.clone().cancelled_owned()
+    }
+
+    pub(super) fn stats(&self) -> &[Arc<Stats>] {
+        &self.0.stats
+    }
+}
