@@ -20,7 +20,8 @@
 //!
 //! # Features
 //!
-//! * `serde` (off by default): `Serialize` and `Deserialize` for [`Endpoint`], as its text.
+//! * `serde` (off by default): `Serialize` and `Deserialize` for [`Endpoint`], as its text, and for [`SessionConfig`], as a map of
+//!   its [`Settings`].
 
 #[macro_use]
 mod debug_as_text;
@@ -31,6 +32,7 @@ mod handler;
 mod name;
 mod reply;
 mod session;
+mod settings;
 pub mod testing;
 mod wire;
 
@@ -62,6 +64,9 @@ pub use session::{
     DrainToken, Permit, Progress, RawStream, Session, SessionConfig, SessionFault, SessionGuard, SessionReader,
     SessionSender, SessionWriter,
 };
+pub use settings::{Setting, SettingError, SettingValue, Settings, Unit, parse_number};
+#[cfg(feature = "serde")]
+pub use settings::{deserialize_settings, serialize_settings};
 pub use tower_layer::Layer;
 pub use wire::{
     Bound, ByteStream, Capabilities, ConnInfo, DatagramSocket, Incoming, Link, Listener, MessageStream, Offload,

@@ -2,6 +2,7 @@
 //!
 //! A session owns a wire, frames what goes over it and queues what is sent. It uses neither handlers nor replies.
 
+mod config;
 mod drain;
 mod guard;
 mod outbox;
@@ -19,6 +20,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::{Sink, Stream};
 
+pub use config::SessionConfig;
 pub use drain::DrainToken;
 pub use guard::{SessionFault, SessionGuard};
 pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
@@ -26,37 +28,7 @@ pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 use outbox::Inner;
 use read::ReadState;
 
-use crate::{Addr, ConnInfo, Framing, Link, Peer, RecvError, SendError, TrySendError};
-
-/// A session's bounds and framing.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionConfig {
-    /// How a byte stream is cut into messages; ignored where the wire has boundaries, but for the ends of
-    /// [lines](Framing::Lines). Default: chunks.
-    pub framing: Framing,
-    /// The largest message in either direction, in bytes. Default: 1 MiB.
-    pub max_message: usize,
-    /// How many bytes may be queued before `send` waits; each message counts 64 bytes more on wires with boundaries.
-    /// Default: 256 KiB.
-    pub out_queue: usize,
-    /// Told when the server drains; see [`Session::draining`]. Default: never.
-    pub draining: Option<DrainToken>,
-}
-
-impl Default for SessionConfig {
-    fn default() -> Self {
-        Self { framing: Framing::Chunks, max_message: 1 << 20, out_queue: 256 << 10, draining: None }
-    }
-}
-
-impl SessionConfig {
-    /// The defaults with another framing.
-    #[must_use]
-    pub fn framed(framing: Framing) -> Self {
-        Self { framing, ..Self::default() }
-    }
-}
+use crate::{Addr, ConnInfo, Link, Peer, RecvError, SendError, TrySendError};
 
 /// How far a session has come, for deadlines and statistics. Core reads no clock: to enforce a deadline, compare two of
 /// these.
