@@ -12,8 +12,8 @@ pub use swapwire_core::{
     Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, Incoming, Input, Layer, Link, Listener,
     MessageCodec, MessageStream, OptionError, Peer, Permit, Place, Progress, RawStream, RecvError, Registry,
     RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionFault, SessionGuard,
-    SessionHandler, SessionReader, SessionSender, SessionWriter, Shape, TextItems, Transport, TrySendError, UnixAddr,
-    async_trait, handler_fn, handler_fn_async, testing,
+    SessionHandler, SessionReader, SessionSender, SessionWriter, Setting, SettingError, SettingUnit, SettingValue,
+    Settings, Shape, TextItems, Transport, TrySendError, UnixAddr, async_trait, handler_fn, handler_fn_async, testing,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;

@@ -338,8 +338,11 @@ const OF_THE_CORE_ALONE: &[&str] = &[
     "classify_accept",
     "classify_datagram",
     "classify_stream",
+    "deserialize_settings",
     "did_you_mean",
     "needs_escape",
+    "parse_number",
+    "serialize_settings",
     "server",
     "unescape",
 ];

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::help;
-use crate::values::{Deadline, count, deadline, patience, size};
+use crate::values::{Deadline, count, patience, size};
 
 /// Groups of the flags of `serve`.
 const LIMITS: &str = "Limits";
@@ -16,8 +16,10 @@ const TIMES: &str = "Times";
 /// As clap's own, with a few examples before the flags, so that the first screen suffices.
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
+mod limits;
 mod measure;
 
+pub(crate) use limits::LimitFlags;
 pub(crate) use measure::{BenchArgs, CompareArgs, OutputArgs, ReportArgs};
 
 /// Swap the wire, keep the handler: serve a handler on TCP, UDP and Unix sockets, talk to it, and measure it.
@@ -101,11 +103,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILTER", env = "SWAPWIRE_LOG", hide_env_values = true, default_value = "warn")]
     pub(crate) log: String,
 
-    /// Open connections of all workers together. Default: 0.8 × the limit on descriptors
-    ///
-    /// More connections wait in the system's queue; --refuse closes them.
-    #[arg(long, value_name = "N", help_heading = LIMITS)]
-    pub(crate) max_connections: Option<usize>,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
 
     /// Close connections at once when the server is full, after this text as a message
     ///
@@ -113,49 +112,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", require_equals = true, help_heading = LIMITS)]
     pub(crate) refuse: Option<String>,
 
-    /// Open connections of one source with all workers, and its sessions on a datagram socket. Default: no limit
-    ///
-    /// A source is an IPv4 address or an IPv6 /64. More connections are refused.
-    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = LIMITS)]
-    pub(crate) max_per_source: Option<usize>,
-
-    /// Datagrams of one source to one socket in a second. Default: no limit
-    ///
-    /// A source is an IPv4 /24 or an IPv6 /64. More datagrams are dropped.
-    #[arg(long, value_name = "N", value_parser = count::<u32>, help_heading = LIMITS)]
-    pub(crate) source_rate: Option<u32>,
-
-    /// Largest message. Default: 1MiB
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
-    pub(crate) max_message: Option<usize>,
-
-    /// Memory that all connections together may keep while they wait. Default: no limit
-    ///
-    /// Above it, the connections that keep the most are closed.
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
-    pub(crate) memory_budget: Option<usize>,
-
     /// Serve a handler whose replies are larger than its requests to other hosts over UDP
     ///
     /// Senders of datagrams can be forged: an attacker can use such a server to flood a third host.
     #[arg(long, help_heading = LIMITS)]
     pub(crate) allow_amplification: bool,
-
-    /// Time without a byte after which a session ends; none switches it off. Default: 5m
-    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
-    pub(crate) idle_timeout: Option<Deadline>,
-
-    /// Time in which a whole message has to arrive, else the session ends; none switches it off. Default: 30s
-    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
-    pub(crate) frame_timeout: Option<Deadline>,
-
-    /// Time without progress in writing after which a session ends; none switches it off. Default: 30s
-    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
-    pub(crate) write_timeout: Option<Deadline>,
-
-    /// Time that sessions have to finish after a signal, before they are cut; 0 cuts at once. Default: 30s
-    #[arg(long, value_name = "TIME", value_parser = patience, help_heading = TIMES)]
-    pub(crate) drain_timeout: Option<Deadline>,
 
     /// Also stop, as by a signal, when the standard input ends
     ///

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use swapwire::{DrainReport, Endpoint, Limits, Server};
+use swapwire::{DrainReport, Endpoint, Server};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::ServeArgs;
@@ -15,7 +15,6 @@ use crate::exit::{self, Failure, complain, complain_last};
 use crate::notices;
 use crate::signals::Signals;
 use crate::stdio::{Output, Stdin};
-use crate::values::Deadline;
 
 mod compose;
 
@@ -36,7 +35,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
 }
 
 async fn serve(args: ServeArgs) -> Result<u8, Failure> {
-    let (drain_timeout, until_eof, check) = (args.drain_timeout, args.until_eof, args.check);
+    let (drain_timeout, until_eof, check) = (args.limits.limits().drain_timeout, args.until_eof, args.check);
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     // A name may take a while to be found.
@@ -65,7 +64,7 @@ async fn serve_until_told(
     server: Server,
     signals: &mut Signals,
     ended: impl Future<Output = ()>,
-    drain_timeout: Option<Deadline>,
+    drain_timeout: Duration,
 ) -> u8 {
     let handle = server.handle();
     let mut run = pin!(server.run_until(std::future::pending()));
@@ -76,9 +75,10 @@ async fn serve_until_told(
         () = ended => {}
     }
     handle.stop();
-    let patience = drain_timeout.map_or(Some(Limits::default().drain_timeout), |deadline| deadline.0);
-    let patience =
-        patience.map_or_else(|| "for as long as it takes".to_owned(), |time| format!("for at most {time:?}"));
+    let patience = match drain_timeout {
+        Duration::MAX => "for as long as it takes".to_owned(),
+        time => format!("for at most {time:?}"),
+    };
     let notice = async {
         // A drain that is over at once needs no words.
         tokio::time::sleep(Duration::from_millis(100)).await;

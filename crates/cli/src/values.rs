@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swapwire::core::OptionValue;
+use swapwire::core::{OptionValue, parse_number};
 
 /// A deadline; none is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,17 @@ pub(crate) struct Deadline(pub(crate) Option<Duration>);
 /// A deadline, switched off by `0`, `none` or `off`.
 pub(crate) fn deadline(text: &str) -> Result<Deadline, String> {
     patience(text).map(|Deadline(time)| Deadline(time.filter(|time| !time.is_zero())))
+}
+
+impl From<Deadline> for Option<Duration> {
+    fn from(deadline: Deadline) -> Self {
+        deadline.0
+    }
+}
+
+/// How long a drain may take: `0` cuts at once, `none` or `off` waits for ever.
+pub(crate) fn drain(text: &str) -> Result<Duration, String> {
+    patience(text).map(|time| time.0.unwrap_or(Duration::MAX))
 }
 
 /// How long to wait: `0` does not wait, `none` or `off` waits for ever.
@@ -34,7 +45,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 /// A count, at least 1: `64`, `10k` (10,000), `1.5M`.
 pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     const HELP: &str = "write a whole number from 1 on, as 64, 10k or 1.5M";
-    let number = number(text).filter(|number| (number - number.round()).abs() < 1e-6 && *number < EXACT).ok_or(HELP)?;
+    let number = parse_number(text).filter(|number| (number - number.round()).abs() < 1e-6).ok_or(HELP)?;
     let number = number.round() as u64;
     match T::try_from(number) {
         Ok(count) if number > 0 => Ok(count),
@@ -44,9 +55,7 @@ pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 
 /// So many for each second, more than 0: `500`, `10k`, `1.5M`.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    number(text)
-        .filter(|rate| *rate > 0.0 && *rate < EXACT)
-        .ok_or_else(|| "write a rate, as 500, 10k or 1.5M".to_owned())
+    parse_number(text).filter(|rate| *rate > 0.0).ok_or_else(|| "write a rate, as 500, 10k or 1.5M".to_owned())
 }
 
 /// The elements of a comma list. Each is told apart: one that is malformed, or that stands there twice.
@@ -66,22 +75,6 @@ pub(crate) fn list<T>(
         }
     }
     all
-}
-
-/// Whole numbers are exact below this.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
-fn number(text: &str) -> Option<f64> {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor = match unit {
-        "" => 1.0,
-        "k" | "K" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        _ => return None,
-    };
-    number.parse::<f64>().ok().map(|number| number * factor)
 }
 
 #[cfg(test)]

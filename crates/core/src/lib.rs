@@ -64,7 +64,7 @@ pub use session::{
     DrainToken, Permit, Progress, RawStream, Session, SessionConfig, SessionFault, SessionGuard, SessionReader,
     SessionSender, SessionWriter,
 };
-pub use settings::{Setting, SettingError, SettingValue, Settings, Unit, parse_number};
+pub use settings::{Setting, SettingError, SettingUnit, SettingValue, Settings, parse_number};
 #[cfg(feature = "serde")]
 pub use settings::{deserialize_settings, serialize_settings};
 pub use tower_layer::Layer;

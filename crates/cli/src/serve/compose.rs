@@ -1,10 +1,9 @@
 //! From arguments to a bound server.
 
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use swapwire::core::{EndpointError, Place};
-use swapwire::{Endpoint, ErrorClass, Framing, Limits, Server, WhenFull};
+use swapwire::{Endpoint, ErrorClass, Framing, Server, WhenFull};
 
 use crate::cli::ServeArgs;
 use crate::directories;
@@ -34,21 +33,12 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
         endpoints = default_endpoints().await?;
     }
 
-    let mut limits = Limits::default();
-    limits.max_connections = args.max_connections.unwrap_or(limits.max_connections);
-    (limits.max_per_source, limits.source_rate) = (args.max_per_source, args.source_rate);
-    limits.memory_budget = args.memory_budget;
-    if let Some(farewell) = args.refuse {
-        limits.when_full = WhenFull::Refuse(farewell.into());
+    let mut limits = args.limits.limits();
+    if let Some(message) = args.refuse {
+        limits.when_full = WhenFull::refuse(message);
     }
-    limits.max_message = args.max_message.unwrap_or(limits.max_message);
     // An echo of the largest message must fit into a reply.
     limits.max_reply = limits.max_reply.max(limits.max_message);
-    limits.idle_timeout = args.idle_timeout.map_or(limits.idle_timeout, |deadline| deadline.0);
-    limits.frame_timeout = args.frame_timeout.map_or(limits.frame_timeout, |deadline| deadline.0);
-    limits.write_timeout = args.write_timeout.map_or(limits.write_timeout, |deadline| deadline.0);
-    limits.drain_timeout =
-        args.drain_timeout.map_or(limits.drain_timeout, |deadline| deadline.0.unwrap_or(Duration::MAX));
 
     let workers = args.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT));
     let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);

@@ -1,7 +1,7 @@
 //! The bounds and the framing of a session.
 
 use super::DrainToken;
-use crate::{Framing, SettingError, SettingValue, Settings, Unit};
+use crate::{Framing, SettingError, SettingUnit, SettingValue, Settings};
 
 /// A session's bounds and framing.
 ///
@@ -37,16 +37,16 @@ impl SessionConfig {
 
 impl Settings for SessionConfig {
     const FIELDS: &'static [crate::Setting] = &[
-        crate::Setting::new("framing", Unit::Text, "How a byte stream is cut into messages."),
-        crate::Setting::new("max_message", Unit::Bytes, "The largest message in either direction."),
-        crate::Setting::new("out_queue", Unit::Bytes, "How much may be queued before sending waits."),
+        crate::Setting::new("framing", SettingUnit::Text, "How a byte stream is cut into messages."),
+        crate::Setting::new("max_message", SettingUnit::Bytes, "The largest message in either direction."),
+        crate::Setting::new("out_queue", SettingUnit::Bytes, "How much may be queued before sending waits."),
     ];
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
         match name {
-            "framing" => self.framing = SettingError::read("framing", Unit::Text, value)?,
-            "max_message" => self.max_message = SettingError::read("max_message", Unit::Bytes, value)?,
-            "out_queue" => self.out_queue = SettingError::read("out_queue", Unit::Bytes, value)?,
+            "framing" => self.framing = SettingError::read("framing", SettingUnit::Text, value)?,
+            "max_message" => self.max_message = SettingError::read("max_message", SettingUnit::Bytes, value)?,
+            "out_queue" => self.out_queue = SettingError::read("out_queue", SettingUnit::Bytes, value)?,
             _ => return Err(SettingError::unknown::<Self>(name)),
         }
         Ok(())
@@ -54,9 +54,9 @@ impl Settings for SessionConfig {
 
     fn get(&self, name: &str) -> Option<String> {
         match name {
-            "framing" => self.framing.write(Unit::Text),
-            "max_message" => self.max_message.write(Unit::Bytes),
-            "out_queue" => self.out_queue.write(Unit::Bytes),
+            "framing" => self.framing.write(SettingUnit::Text),
+            "max_message" => self.max_message.write(SettingUnit::Bytes),
+            "out_queue" => self.out_queue.write(SettingUnit::Bytes),
             _ => None,
         }
     }
@@ -64,11 +64,11 @@ impl Settings for SessionConfig {
 
 /// A [codec](Framing::codec) has no text.
 impl SettingValue for Framing {
-    fn read(text: &str, _: Unit) -> Result<Self, String> {
+    fn read(text: &str, _: SettingUnit) -> Result<Self, String> {
         text.parse().map_err(|error: crate::FramingParseError| error.to_string())
     }
 
-    fn write(&self, _: Unit) -> Option<String> {
+    fn write(&self, _: SettingUnit) -> Option<String> {
         (!matches!(self, Self::Codec(_))).then(|| self.to_string())
     }
 }

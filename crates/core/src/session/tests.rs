@@ -5,6 +5,7 @@ use futures::{FutureExt as _, SinkExt, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
+use crate::Framing;
 
 fn info() -> ConnInfo {
     let addr = Addr::named("test", "x").unwrap();

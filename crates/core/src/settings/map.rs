@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, Serializer};
 
-use super::{SettingError, Settings, Unit};
+use super::{SettingError, SettingUnit, Settings};
 
 /// Writes a map with all fields. Needs the feature `serde`.
 ///
@@ -17,7 +17,7 @@ pub fn serialize_settings<T: Settings, S: Serializer>(value: &T, serializer: S) 
     for field in T::FIELDS {
         let text = value.get(field.name).ok_or_else(|| S::Error::custom(format_args!("{} has no text", field.name)))?;
         match text.parse::<u64>() {
-            Ok(number) if field.unit == Unit::Count => map.serialize_entry(field.name, &number)?,
+            Ok(number) if field.unit == SettingUnit::Count => map.serialize_entry(field.name, &number)?,
             _ => map.serialize_entry(field.name, &text)?,
         }
     }

@@ -14,7 +14,7 @@ pub use map::{deserialize_settings, serialize_settings};
 /// What a setting is, which decides how its value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Unit {
+pub enum SettingUnit {
     /// A whole number, with decimal suffixes: `64`, `10k` (10,000), `1.5M`.
     Count,
     /// A number of bytes, with binary suffixes: `65536`, `64KiB`, `1MiB`.
@@ -32,14 +32,14 @@ pub struct Setting {
     /// The field's name.
     pub name: &'static str,
     /// How its value is written.
-    pub unit: Unit,
+    pub unit: SettingUnit,
     /// What it means: the docs of the field, on one line.
     pub help: &'static str,
 }
 
 impl Setting {
     /// Describes a field.
-    pub const fn new(name: &'static str, unit: Unit, help: &'static str) -> Self {
+    pub const fn new(name: &'static str, unit: SettingUnit, help: &'static str) -> Self {
         Self { name, unit, help }
     }
 }
@@ -111,7 +111,7 @@ impl SettingError {
     ///
     /// # Errors
     /// It is malformed.
-    pub fn read<T: SettingValue>(name: &'static str, unit: Unit, value: &str) -> Result<T, Self> {
+    pub fn read<T: SettingValue>(name: &'static str, unit: SettingUnit, value: &str) -> Result<T, Self> {
         T::read(value, unit).map_err(|reason| Self::Value { name, value: value.to_owned(), reason })
     }
 }
@@ -122,10 +122,10 @@ pub trait SettingValue: Sized {
     ///
     /// # Errors
     /// What would be right, for people.
-    fn read(text: &str, unit: Unit) -> Result<Self, String>;
+    fn read(text: &str, unit: SettingUnit) -> Result<Self, String>;
 
     /// The text that [`read`](Self::read) reads; `None` if there is none.
-    fn write(&self, unit: Unit) -> Option<String>;
+    fn write(&self, unit: SettingUnit) -> Option<String>;
 
     /// Whether this is written to switch it off, as well as `none`.
     fn is_off(&self) -> bool {
@@ -134,43 +134,43 @@ pub trait SettingValue: Sized {
 }
 
 impl SettingValue for usize {
-    fn read(text: &str, unit: Unit) -> Result<Self, String> {
+    fn read(text: &str, unit: SettingUnit) -> Result<Self, String> {
         match unit {
-            Unit::Bytes => Self::parse_option(text).map_err(|reason| reason.to_string()),
+            SettingUnit::Bytes => Self::parse_option(text).map_err(|reason| reason.to_string()),
             _ => parse_count(text),
         }
     }
 
-    fn write(&self, unit: Unit) -> Option<String> {
+    fn write(&self, unit: SettingUnit) -> Option<String> {
         let suffixes = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
         let fits = |(shift, _): &(u32, &str)| self.trailing_zeros() >= *shift;
         Some(match suffixes.into_iter().find(fits) {
-            Some((shift, suffix)) if unit == Unit::Bytes && *self > 0 => format!("{}{suffix}", self >> shift),
+            Some((shift, suffix)) if unit == SettingUnit::Bytes && *self > 0 => format!("{}{suffix}", self >> shift),
             _ => self.to_string(),
         })
     }
 }
 
 impl SettingValue for u32 {
-    fn read(text: &str, _: Unit) -> Result<Self, String> {
+    fn read(text: &str, _: SettingUnit) -> Result<Self, String> {
         parse_count(text)
     }
 
-    fn write(&self, _: Unit) -> Option<String> {
+    fn write(&self, _: SettingUnit) -> Option<String> {
         Some(self.to_string())
     }
 }
 
 /// `none` is [`Duration::MAX`].
 impl SettingValue for Duration {
-    fn read(text: &str, _: Unit) -> Result<Self, String> {
+    fn read(text: &str, _: SettingUnit) -> Result<Self, String> {
         if OFF.contains(&text) {
             return Ok(Self::MAX);
         }
         Self::parse_option(text).map_err(|reason| format!("{reason}, or none"))
     }
 
-    fn write(&self, _: Unit) -> Option<String> {
+    fn write(&self, _: SettingUnit) -> Option<String> {
         if *self == Self::MAX {
             return Some(OFF[0].to_owned());
         }
@@ -190,7 +190,7 @@ impl SettingValue for Duration {
 }
 
 impl<T: SettingValue> SettingValue for Option<T> {
-    fn read(text: &str, unit: Unit) -> Result<Self, String> {
+    fn read(text: &str, unit: SettingUnit) -> Result<Self, String> {
         if OFF.contains(&text) {
             return Ok(None);
         }
@@ -199,7 +199,7 @@ impl<T: SettingValue> SettingValue for Option<T> {
         T::read(text, unit).map(|value| Some(value).filter(|value| !value.is_off())).map_err(or_none)
     }
 
-    fn write(&self, unit: Unit) -> Option<String> {
+    fn write(&self, unit: SettingUnit) -> Option<String> {
         self.as_ref().map_or_else(|| Some(OFF[0].to_owned()), |value| value.write(unit))
     }
 }
@@ -241,37 +241,40 @@ mod tests {
     fn values_are_read_as_they_are_written() {
         let times = [0, 1, 999, 1000, 1_500_000, 30_000_000_000, 300_000_000_000, 86_400_000_000_000, 12_345_678_901];
         for time in times.map(Duration::from_nanos).into_iter().chain([Duration::MAX]) {
-            let text = time.write(Unit::Time).unwrap();
-            assert_eq!(Duration::read(&text, Unit::Time), Ok(time), "{text}");
+            let text = time.write(SettingUnit::Time).unwrap();
+            assert_eq!(Duration::read(&text, SettingUnit::Time), Ok(time), "{text}");
         }
         for size in [0, 1, 1000, 1024, 65_536, 1 << 20, 3 << 30, usize::MAX] {
-            for unit in [Unit::Bytes, Unit::Count] {
+            for unit in [SettingUnit::Bytes, SettingUnit::Count] {
                 let text = size.write(unit).unwrap();
                 assert_eq!(usize::read(&text, unit), Ok(size), "{text}");
             }
         }
-        let write = |value: Option<Duration>| value.write(Unit::Time).unwrap();
+        let write = |value: Option<Duration>| value.write(SettingUnit::Time).unwrap();
         let texts = [300, 30, 7200].map(|seconds| write(Some(Duration::from_secs(seconds))));
         assert_eq!((texts.join(" "), write(None)), ("5m 30s 2h".to_owned(), "none".to_owned()));
         assert_eq!(
-            (65_536_usize.write(Unit::Bytes), 1000_usize.write(Unit::Bytes)),
+            (65_536_usize.write(SettingUnit::Bytes), 1000_usize.write(SettingUnit::Bytes)),
             (Some("64KiB".into()), Some("1000".into()))
         );
     }
 
     #[test]
     fn what_is_no_value_is_told() {
-        assert_eq!(usize::read("10k", Unit::Count), Ok(10_000));
-        assert_eq!(usize::read("10k", Unit::Bytes), Ok(10_240));
-        assert_eq!(Option::<usize>::read("off", Unit::Count), Ok(None));
-        assert_eq!(Option::<usize>::read("0", Unit::Count), Ok(Some(0)));
-        assert_eq!(Option::<Duration>::read("0", Unit::Time), Ok(None));
-        let wrong = Option::<u32>::read("many", Unit::Count).unwrap_err();
+        assert_eq!(usize::read("10k", SettingUnit::Count), Ok(10_000));
+        assert_eq!(usize::read("10k", SettingUnit::Bytes), Ok(10_240));
+        assert_eq!(Option::<usize>::read("off", SettingUnit::Count), Ok(None));
+        assert_eq!(Option::<usize>::read("0", SettingUnit::Count), Ok(Some(0)));
+        assert_eq!(Option::<Duration>::read("0", SettingUnit::Time), Ok(None));
+        let wrong = Option::<u32>::read("many", SettingUnit::Count).unwrap_err();
         assert_eq!(wrong, "write a whole number, as 64, 10k or 1.5M, or none");
         for text in ["", "-1", "1.5", "1kk", "99999999999999999999"] {
-            assert!(u32::read(text, Unit::Count).is_err() && usize::read(text, Unit::Count).is_err(), "{text}");
+            assert!(
+                u32::read(text, SettingUnit::Count).is_err() && usize::read(text, SettingUnit::Count).is_err(),
+                "{text}"
+            );
         }
-        let wrong = Option::<Duration>::read("soon", Unit::Time).unwrap_err();
+        let wrong = Option::<Duration>::read("soon", SettingUnit::Time).unwrap_err();
         assert_eq!(wrong, "write a time, as 500ms, 30s, 5m or 1h, or none");
     }
 }

@@ -71,8 +71,6 @@ fn product(one: usize, count: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// The numbers that the documentation gives.
@@ -92,20 +90,5 @@ mod tests {
         assert_eq!(few.socket_memory(largest, slot, 0), calls + 2 * m);
         let huge = Limits { max_peers: usize::MAX, max_message: usize::MAX, ..Limits::default() };
         assert_eq!((huge.socket_memory(largest, slot, 1), huge.session_memory()), (usize::MAX, usize::MAX));
-    }
-
-    /// `docs/limits.md` has these in tables.
-    #[test]
-    fn the_defaults_are_those_of_the_documentation() {
-        let limits = Limits::default();
-        let seconds = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!((limits.max_message, limits.max_reply, limits.out_queue), (1 << 20, 1 << 20, 256 << 10));
-        assert_eq!((limits.frame_timeout, limits.write_timeout), (seconds(30), seconds(30)));
-        assert_eq!((limits.idle_timeout, limits.handshake_timeout), (seconds(300), seconds(10)));
-        assert_eq!((Some(limits.drain_timeout), Some(limits.drain_grace)), (seconds(30), seconds(1)));
-        assert_eq!((limits.max_handshakes, limits.max_per_source, limits.source_rate), (2048, None, None));
-        assert_eq!(limits.memory_budget, None);
-        assert_eq!((limits.max_peers, limits.max_unvalidated_peers), (65_536, 4096));
-        assert_eq!((limits.peer_queue, limits.peer_bytes, limits.max_waiting), (64, 64 << 20, 1024));
     }
 }

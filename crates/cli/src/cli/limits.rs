@@ -1,0 +1,107 @@
+//! The flags of `serve` that are limits.
+
+use std::time::Duration;
+
+use clap::Args;
+use swapwire::Limits;
+
+use super::{LIMITS, TIMES};
+use crate::values::{Deadline, count, deadline, drain, size};
+
+/// Defines the flags. Each has the name of its field of [`Limits`], and sets it.
+macro_rules! limit_flags {
+    ($($(#[$attr:meta])* $name:ident: $type:ty;)*) => {
+        #[derive(Args, Debug)]
+        pub(crate) struct LimitFlags {
+            $($(#[$attr])* pub(crate) $name: Option<$type>,)*
+        }
+
+        impl LimitFlags {
+            /// The default limits, but for those that were given.
+            pub(crate) fn limits(&self) -> Limits {
+                let mut limits = Limits::default();
+                $(if let Some(value) = self.$name {
+                    limits = limits.$name(value);
+                })*
+                limits
+            }
+        }
+    };
+}
+
+limit_flags! {
+    /// Open connections of all workers together. Default: 0.8 × the limit on descriptors
+    ///
+    /// More connections wait in the system's queue; --refuse closes them.
+    #[arg(long, value_name = "N", help_heading = LIMITS)]
+    max_connections: usize;
+
+    /// Open connections of one source with all workers, and its sessions on a datagram socket. Default: no limit
+    ///
+    /// A source is an IPv4 address or an IPv6 /64. More connections are refused.
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = LIMITS)]
+    max_per_source: usize;
+
+    /// Datagrams of one source to one socket in a second. Default: no limit
+    ///
+    /// A source is an IPv4 /24 or an IPv6 /64. More datagrams are dropped.
+    #[arg(long, value_name = "N", value_parser = count::<u32>, help_heading = LIMITS)]
+    source_rate: u32;
+
+    /// Largest message. Default: 1MiB
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
+    max_message: usize;
+
+    /// Memory that all connections together may keep while they wait. Default: no limit
+    ///
+    /// Above it, the connections that keep the most are closed.
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
+    memory_budget: usize;
+
+    /// Time without a byte after which a session ends; none switches it off. Default: 5m
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    idle_timeout: Deadline;
+
+    /// Time in which a whole message has to arrive, else the session ends; none switches it off. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    frame_timeout: Deadline;
+
+    /// Time without progress in writing after which a session ends; none switches it off. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    write_timeout: Deadline;
+
+    /// Time that sessions have to finish after a signal, before they are cut; 0 cuts at once. Default: 30s
+    #[arg(long, value_name = "TIME", value_parser = drain, help_heading = TIMES)]
+    drain_timeout: Duration;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_limits_names_the_flag_of_each() {
+        let command = LimitFlags::augment_args(Command::new("serve"));
+        let flags: BTreeSet<_> = command.get_arguments().filter_map(|flag| flag.get_long()).collect();
+        let page = include_str!("../../../../docs/limits.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let mut found = 0;
+        for (field, row) in rows {
+            let flag = row.split(" | ").nth(2).unwrap().trim_matches('`');
+            let name = field.replace('_', "-");
+            if field == "when_full" {
+                assert_eq!(flag, "--refuse");
+            } else if flags.contains(&*name) {
+                found += 1;
+                assert_eq!(flag, format!("--{name}"));
+            } else {
+                assert_eq!(flag, "–", "{field}");
+            }
+        }
+        assert_eq!(found, flags.len());
+    }
+}

@@ -1,0 +1,131 @@
+use super::*;
+
+#[test]
+fn every_limit_has_a_setter_of_its_own() {
+    let set = Limits::default()
+        .max_connections(1)
+        .when_full(WhenFull::Refuse("2".into()))
+        .max_per_source(3)
+        .max_handshakes(4)
+        .max_message(5)
+        .max_reply(6)
+        .out_queue(7)
+        .frame_timeout(Duration::from_secs(8))
+        .write_timeout(Duration::from_secs(9))
+        .idle_timeout(Duration::from_secs(10))
+        .handshake_timeout(Duration::from_secs(11))
+        .drain_timeout(Duration::from_secs(12))
+        .drain_grace(Duration::from_secs(13))
+        .max_peers(14)
+        .max_unvalidated_peers(15)
+        .peer_queue(16)
+        .peer_bytes(17)
+        .source_rate(18)
+        .memory_budget(19)
+        .max_waiting(20);
+    // Without `..`: a field that is new is missing here.
+    let expected = Limits {
+        max_connections: 1,
+        when_full: WhenFull::Refuse("2".into()),
+        max_per_source: Some(3),
+        max_handshakes: 4,
+        max_message: 5,
+        max_reply: 6,
+        out_queue: 7,
+        frame_timeout: Some(Duration::from_secs(8)),
+        write_timeout: Some(Duration::from_secs(9)),
+        idle_timeout: Some(Duration::from_secs(10)),
+        handshake_timeout: Some(Duration::from_secs(11)),
+        drain_timeout: Duration::from_secs(12),
+        drain_grace: Duration::from_secs(13),
+        max_peers: 14,
+        max_unvalidated_peers: 15,
+        peer_queue: 16,
+        peer_bytes: 17,
+        source_rate: Some(18),
+        memory_budget: Some(19),
+        max_waiting: 20,
+    };
+    assert_eq!(set, expected);
+}
+
+/// The rows of `docs/limits.md`: field, what, default, flag, beyond it.
+fn documented() -> Vec<Vec<&'static str>> {
+    let page = include_str!("../../../../../docs/limits.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    rows.map(|row| row.split(" | ").map(str::trim).collect()).collect()
+}
+
+#[test]
+fn the_page_of_limits_has_every_field_with_its_default() {
+    let mut rows: Vec<_> = documented().iter().map(|row| (row[0].trim_end_matches('`'), row[2])).collect();
+    let defaults = Limits::default();
+    for field in Limits::FIELDS {
+        let at = rows.iter().position(|(name, _)| *name == field.name);
+        let (_, default) = rows.remove(at.unwrap_or_else(|| panic!("docs/limits.md lacks {}", field.name)));
+        // It depends on the machine.
+        if field.name == "max_connections" {
+            continue;
+        }
+        let (mut written, text) = (Limits::default(), default.replace([',', ' '], ""));
+        written.set(field.name, &text).unwrap();
+        assert_eq!(
+            written.get(field.name),
+            defaults.get(field.name),
+            "the default of {} in docs/limits.md",
+            field.name
+        );
+        assert_eq!(written, defaults);
+    }
+    assert!(rows.is_empty(), "docs/limits.md invents {rows:?}");
+}
+
+#[test]
+fn every_limit_is_read_as_it_is_written() {
+    let mut limits = Limits::default();
+    for (name, text) in [
+        ("max_connections", "10k"),
+        ("when_full", "refuse:try\\nlater"),
+        ("max_per_source", "none"),
+        ("source_rate", "1.5k"),
+        ("max_message", "64KiB"),
+        ("idle_timeout", "90s"),
+        ("write_timeout", "off"),
+        ("drain_timeout", "none"),
+    ] {
+        limits.set(name, text).unwrap();
+    }
+    let expected = Limits::default()
+        .max_connections(10_000)
+        .when_full(WhenFull::refuse("try\nlater"))
+        .source_rate(1500)
+        .max_message(65_536)
+        .idle_timeout(Duration::from_secs(90))
+        .write_timeout(None)
+        .drain_timeout(Duration::MAX);
+    assert_eq!(limits, expected);
+    let mut again = Limits::default();
+    for field in Limits::FIELDS {
+        again.set(field.name, &limits.get(field.name).unwrap()).unwrap();
+        assert!(field.help.ends_with('.') && !field.help.contains('\n'), "{field:?}");
+    }
+    assert_eq!(again, limits);
+    let error = |name, text| Limits::default().set(name, text).unwrap_err().to_string();
+    assert!(error("max_conections", "1").contains("did you mean \"max_connections\"?"));
+    assert_eq!(error("when_full", "fight"), "when_full=fight: write wait, refuse or refuse:TEXT");
+    assert_eq!(error("max_waiting", "many"), "max_waiting=many: write a whole number, as 64, 10k or 1.5M");
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn serde_makes_a_map_of_them() {
+    let limits = Limits::default().max_connections(100).when_full(WhenFull::refuse("full")).idle_timeout(None);
+    let json = serde_json::to_string(&limits).unwrap();
+    assert!(json.starts_with(r#"{"max_connections":100,"when_full":"refuse:full","max_per_source":"none","#), "{json}");
+    assert!(json.contains(r#""max_message":"1MiB""#) && json.contains(r#""idle_timeout":"none""#), "{json}");
+    assert_eq!(serde_json::from_str::<Limits>(&json).unwrap(), limits);
+    let some = serde_json::from_str::<Limits>(r#"{"max_message": "64KiB", "max_peers": 7}"#).unwrap();
+    assert_eq!(some, Limits::default().max_message(65_536).max_peers(7));
+    let error = serde_json::from_str::<Limits>("{\n\"max_mesage\": 1}").unwrap_err().to_string();
+    assert!(error.contains("did you mean \"max_message\"?") && error.contains("line 2"), "{error}");
+}
