@@ -55,15 +55,9 @@ fn fields(run: &Run, measured: &Measured<'_>) -> Vec<(String, String)> {
         spread(name, spectrum, &mut add);
     }
     let faults = &round.faults;
-    add("wrong", faults.wrong.to_string());
-    add("lost", faults.lost.to_string());
-    add("late", faults.late.to_string());
-    add("duplicated", optional(faults.duplicated));
-    add("reordered", optional(faults.reordered));
-    add("unsent", faults.unsent.to_string());
-    add("broken", faults.broken.to_string());
-    add("client_drops", optional(faults.client_drops));
-    add("server_drops", optional(faults.server_drops));
+    for (name, _, count) in faults.counts() {
+        add(name, optional(count));
+    }
     add("errors", words::errors(faults));
     add("reconnects", round.reconnects.to_string());
     usage("client", Some(&round.client), &mut add);

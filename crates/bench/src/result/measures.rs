@@ -1,6 +1,6 @@
 //! What one round says.
 
-use super::{Faults, Round, Spectrum, Usage};
+use super::{Round, Spectrum, Usage};
 
 impl Round {
     /// Adds what is counted in `other`. When it was, its timeline and what was used stay.
@@ -63,28 +63,6 @@ impl Round {
     /// Their share of all; `None` without requests.
     pub(crate) fn loss(&self) -> Option<f64> {
         (self.requests > 0).then(|| self.unanswered() as f64 / self.requests as f64)
-    }
-}
-
-impl Faults {
-    /// Adds all of `other`. What one of them could not see, the sum has from the other.
-    fn add(&mut self, other: &Self) {
-        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
-            (None, None) => None,
-            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
-        };
-        self.wrong += other.wrong;
-        self.lost += other.lost;
-        self.late += other.late;
-        self.duplicated = sum(self.duplicated, other.duplicated);
-        self.reordered = sum(self.reordered, other.reordered);
-        self.unsent += other.unsent;
-        self.broken += other.broken;
-        self.client_drops = sum(self.client_drops, other.client_drops);
-        self.server_drops = sum(self.server_drops, other.server_drops);
-        for (kind, count) in &other.errors {
-            *self.errors.entry(kind.clone()).or_default() += count;
-        }
     }
 }
 

@@ -5,14 +5,16 @@
 //!
 //! These are plain values: they know nothing of how they are measured, judged or shown.
 
+mod faults;
 mod measures;
 mod round;
 mod run;
 mod spectrum;
 mod summary;
 
-pub(crate) use round::OUT_OF_PORTS;
-pub use round::{Faults, Round, Usage};
+pub use faults::Faults;
+pub(crate) use faults::OUT_OF_PORTS;
+pub use round::{Round, Usage};
 pub use run::{Cell, LoadInfo, Machine, Run, SCHEMA, Settings, TargetInfo};
 pub use spectrum::Spectrum;
 pub use summary::{Found, Probe, Ratio, Summary, Value};

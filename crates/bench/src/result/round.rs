@@ -1,10 +1,8 @@
 //! One measured round.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::Spectrum;
+use super::{Faults, Spectrum};
 
 /// One measured round.
 ///
@@ -56,32 +54,6 @@ pub struct Round {
     pub yardstick_ns: f64,
 }
 
-/// What went wrong with requests of the measured part.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Faults {
-    /// Replies that were not what they should be.
-    pub wrong: u64,
-    /// Requests without a reply within the timeout.
-    pub lost: u64,
-    /// Of those, answered later, before the round ended.
-    pub late: u64,
-    /// Replies to what had been answered before; `None` where it cannot be seen.
-    pub duplicated: Option<u64>,
-    /// Replies that came after the reply to a later request of the same connection; `None` where it cannot be seen.
-    pub reordered: Option<u64>,
-    /// Requests that were due and never sent, since the wire or the bound on requests under way was in the way.
-    pub unsent: u64,
-    /// Requests under way on a connection that broke.
-    pub broken: u64,
-    /// Datagrams that the system dropped before the generator's sockets received them, over the whole round: their receive
-    /// buffers were full. A train that left as one (`udp(7)`, `UDP_SEGMENT`) counts as one. `None` where it does not tell.
-    pub client_drops: Option<u64>,
-    /// The same of the server's UDP sockets; `None` where they cannot be seen.
-    pub server_drops: Option<u64>,
-    /// Errors by kind, as `connect: connection refused`.
-    pub errors: BTreeMap<String, u64>,
-}
-
 /// What a side used in the measured part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
@@ -95,6 +67,3 @@ pub struct Usage {
     /// Resident memory at the end of the round, in bytes; `None` where it cannot be seen.
     pub memory: Option<u64>,
 }
-
-/// The kind of [error](Faults::errors) that says that the generator's machine had no local port left.
-pub(crate) const OUT_OF_PORTS: &str = "connect: no local port left on the client's machine";

@@ -1,6 +1,6 @@
 //! The tables that more than one report shows.
 
-use crate::{Cell, Run, Spectrum, Summary, Value};
+use crate::{Cell, Faults, Run, Spectrum, Summary, Value};
 
 use super::loads::{Group, by_load};
 use super::table::{Column, NONE, Table};
@@ -145,34 +145,14 @@ pub(crate) fn times(group: &Group<'_>, names: &[String], kinds: &[Times]) -> Tab
 
 /// What went wrong, for the targets with which anything did.
 pub(crate) fn faults(group: &Group<'_>, names: &[String]) -> Table {
-    let heads = [
-        "requests",
-        "wrong",
-        "lost",
-        "of those late",
-        "duplicated",
-        "reordered",
-        "unsent",
-        "broken",
-        "dropped: client",
-        "dropped: server",
-    ];
+    let heads = Faults::default().counts().map(|(_, heading, _)| heading);
+    let heads = ["requests"].into_iter().chain(heads);
     let columns = [Column::words("target")].into_iter().chain(heads.map(Column::number));
     let row = |cell: &&Cell| {
         let summary = cell.summary.as_ref().filter(|summary| words::faulty(&summary.faults))?;
         let faults = &summary.faults;
-        let counts = [
-            Some(summary.requests),
-            Some(faults.wrong),
-            Some(faults.lost),
-            Some(faults.late),
-            faults.duplicated,
-            faults.reordered,
-            Some(faults.unsent),
-            Some(faults.broken),
-            faults.client_drops,
-            faults.server_drops,
-        ];
+        let counts = faults.counts().map(|(.., count)| count);
+        let counts = [Some(summary.requests)].into_iter().chain(counts);
         let counts = counts.map(|count| optional(count, |count| COUNT.whole(count)));
         let errors = words::errors(faults);
         Some([named(names, cell.target)].into_iter().chain(counts).chain([errors]).collect())
