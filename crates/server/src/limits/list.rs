@@ -7,8 +7,7 @@ use swapwire_core::{Setting, SettingError, SettingUnit, SettingValue, Settings};
 use super::{WhenFull, check};
 
 /// Defines the limits. Each has its meaning as doc comment, a type, a unit, its default, and checks of whether a value makes
-/// sense. A new limit is a line here, the place that enforces it, a row of `docs/limits.md`, and a flag in the command's
-/// `cli/limits.rs` if operators should have one.
+/// sense. The recipe for another one is in `CONTRIBUTING.md`.
 macro_rules! limits {
     (
         $(#[$attr:meta])*

