@@ -125,7 +125,7 @@ impl Drop for PanicContext<'_> {
 
 #[cfg(test)]
 impl ServeContext {
-    /// Of a byte stream that nobody serves.
+    /// Of a byte stream that is not served.
     #[allow(clippy::expect_used, reason = "a test")]
     pub(crate) fn for_test() -> Self {
         let limits = Arc::new(Limits::default());

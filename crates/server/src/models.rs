@@ -15,7 +15,7 @@ use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::tasks::{ReadyQueue, TaskWaker};
 use crate::time::TickControl;
 
-/// Two events, each told by a thread that wakes a slot of its own or a common one: whoever polls sees both, however
+/// Two events, each told by a thread that wakes a slot of its own or a common one: the task that polls sees both, however
 /// the wake-ups fall; if one were lost, it would wait for ever.
 fn ready_queue(slots: usize) {
     loom::model(move || {
@@ -66,7 +66,7 @@ fn no_wake_up_is_lost_on_one_slot() {
     ready_queue(1);
 }
 
-/// Who is brought is begun, and who is cut is heard, while a slot is woken.
+/// A new session is begun, and a cut is seen, while a slot is woken.
 #[test]
 fn who_is_new_and_a_cut_are_noticed() {
     loom::model(|| {
@@ -128,7 +128,8 @@ fn a_clock_finds_who_waits_and_stops() {
     });
 }
 
-/// Whoever finds a clock going, or has set it going, sees the time that it was set to, and not that at which it had stopped.
+/// A thread that finds the clock going, or has set it going, sees the time that it was set to, not that at which it had
+/// stopped.
 #[test]
 fn nobody_is_told_when_a_clock_stopped() {
     loom::model(|| {
@@ -150,7 +151,7 @@ fn nobody_is_told_when_a_clock_stopped() {
     });
 }
 
-/// The end of a group: told by one of those who become quiet for good, once, and never while another is busy for good.
+/// The end of a group: reported by one of the members that become quiet for good, once, and never while another is busy for good.
 #[test]
 fn a_group_is_quiet_when_its_last_member_is() {
     loom::model(|| {

@@ -105,7 +105,7 @@ async fn take(
 /// The framing cannot carry it.
 pub(crate) fn framed(farewell: &[u8], framing: &Framing) -> Result<Vec<u8>, FrameError> {
     let farewell = match framing {
-        // As whoever writes a line may end it.
+        // A line may be written with its end.
         Framing::Lines => without_line_end(farewell),
         _ => farewell,
     };
@@ -123,7 +123,7 @@ pub(crate) async fn turn_away(incoming: Incoming, farewell: &[u8], framing: &Fra
     if farewell.is_empty() {
         return;
     }
-    // Whoever would have to be waited for first is closed without a word.
+    // A connection whose handshake takes time is closed without a message.
     let Some(Ok(link)) = incoming.establish().now_or_never() else { return };
     let said = async {
         match link {

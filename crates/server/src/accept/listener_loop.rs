@@ -115,7 +115,7 @@ impl Acceptor {
         let cx = Arc::clone(&self.cx);
         let all_quiet = admission.member.all_quiet();
         let mut all_quiet = pin!(all_quiet);
-        // Whoever comes does not make it longer.
+        // Arrivals do not make it longer.
         let mut grace = pin!(over(cx.limits.drain_grace, &cx.stats));
         let mut quiet = false;
         for _ in 0..MOST_LATE_ARRIVALS {

@@ -199,7 +199,7 @@ pub(crate) async fn run<H: Handler>(
     }
 }
 
-/// Of whom a slot's datagrams are: told once for a whole train.
+/// Where the datagrams of a slot come from: read once for a whole train.
 struct Origin {
     slot: usize,
     peer: Option<Peer>,

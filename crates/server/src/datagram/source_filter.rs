@@ -92,7 +92,7 @@ const fn bit(port: u16) -> u64 {
 #[inline(always)]
 fn can_be_answered(addr: &SocketAddr) -> bool {
     match addr {
-        // 224.0.0.0/4 are groups, 240.0.0.0/4 nobody's, with 255.255.255.255 among them.
+        // 224.0.0.0/4 are groups, 240.0.0.0/4 is reserved, with 255.255.255.255 in it.
         SocketAddr::V4(addr) => addr.ip().octets()[0] < 224 && addr.port() != 0,
         SocketAddr::V6(addr) => addr.ip().octets()[0] != 0xff && addr.port() != 0,
     }

@@ -20,7 +20,7 @@ pub(crate) struct Member {
 /// the last of them has left. If one were closed before the others, what waits in its queue would be reset.
 #[derive(Debug)]
 struct Group {
-    /// Members to whom something may still come.
+    /// Members that may still receive something.
     busy: BusyCount,
     all_quiet: CancellationToken,
     /// What those were bound to that have left, one each; dropped with the group.
@@ -73,7 +73,7 @@ impl Member {
     }
 }
 
-/// Who has left is quiet for good, however that came: nobody waits for it.
+/// A member that was dropped is quiet for good, for whatever reason: no other waits for it.
 impl Drop for Member {
     fn drop(&mut self) {
         self.set_quiet(true);

@@ -51,7 +51,7 @@ impl ConnectionPermits {
         self.connections.available_permits() > 0 && self.handshakes.available_permits() > 0
     }
 
-    /// Ready when one was free. Takes none, and does not look again: those who wait pass it on to one another. Cancel
+    /// Ready when one was free. Takes none, and does not look again: the tasks that wait pass it on to one another. Cancel
     /// safe.
     pub(crate) async fn free(&self) {
         drop(self.connections.acquire().await);

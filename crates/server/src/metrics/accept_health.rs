@@ -19,7 +19,7 @@ pub(crate) struct AcceptHealth {
     /// The first and the last of the failures since the last success.
     failing: Option<(Instant, Instant)>,
     unhealthy: bool,
-    /// It is unhealthy, and nobody was told.
+    /// It is unhealthy, and that was not logged.
     news: bool,
 }
 

@@ -26,7 +26,7 @@ use crate::{ServeContext, SessionEnd};
 pub(crate) const OUTGOING: usize = 256;
 /// Batches handled before other tasks run.
 const BATCHES_BEFORE_YIELD: usize = 8;
-/// Sessions that were ended to make room and are not gone yet, at most: until they are, nobody is let in.
+/// Sessions that were ended to make room and are not dropped yet, at most: until they are, no session begins.
 const GOING: usize = 1024;
 
 /// Serves one socket until the drain. Returns how many sessions were cut.

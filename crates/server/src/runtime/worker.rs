@@ -105,7 +105,7 @@ async fn work(
     let mut loops = assignment.start(shared, signals);
     let all = async {
         while let Some(one) = loops.join_next().await {
-            // A loop catches its panics, and nobody else ends it.
+            // A loop catches its panics, and nothing else ends it.
             let Ok(outcome) = one else { continue };
             let _ = ended.try_send(outcome);
         }

@@ -125,7 +125,7 @@ impl Assignment {
             let permits = shared.permits.clone();
             loops.spawn(async move {
                 let local = part.route.local.clone();
-                // A transport of somebody else's may panic; then this endpoint has failed, and says so.
+                // A transport of a third party may panic: then this endpoint has failed, and the report says so.
                 let served = AssertUnwindSafe(part.serve(cx, permits)).catch_unwind().await.map_err(let_go);
                 let (cut, result) = served.unwrap_or_else(|()| (0, Err(io::Error::other("its loop panicked"))));
                 (local, cut, result)

@@ -155,7 +155,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                 None => {}
             }
             if conn.must_yield(reading.new) {
-                // Whoever runs meanwhile needs one too.
+                // The sessions that run meanwhile need buffers too.
                 reading.give();
                 tokio::task::yield_now().await;
                 if conn.is_over_budget() {

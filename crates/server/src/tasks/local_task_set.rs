@@ -24,7 +24,7 @@ const BEFORE_YIELD: usize = 64;
 
 type Session<F> = Pin<Box<F>>;
 
-/// The sessions, as who starts them sees them. Dropping it drops them.
+/// The sessions, as the accept loop sees them. Dropping it drops them.
 #[derive(Debug)]
 pub(crate) struct LocalTaskSet<F> {
     shared: Arc<Shared<F>>,
@@ -90,13 +90,13 @@ struct Table<F> {
     /// As many as there were sessions at once.
     slots: Vec<TaskSlot<F>>,
     free: Vec<u32>,
-    /// Whose turn it is.
+    /// The slots to be polled.
     ready: VecDeque<u32>,
     log: IncidentLog,
 }
 
 impl<F: Future<Output = SessionEnd> + Send + 'static> Table<F> {
-    /// Polls who was woken; ready when others should run first.
+    /// Polls the sessions that were woken; ready when other tasks should run first.
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
         self.shared.task.register(task.waker());
         if self.shared.cut.load(Ordering::Acquire) {
@@ -130,7 +130,7 @@ impl<F: Future<Output = SessionEnd> + Send + 'static> Table<F> {
 
     fn poll_one(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
-        // Before the poll: who is woken while it runs gets another turn.
+        // Before the poll: a session that is woken while it runs is polled again.
         slot.ready_waker.rearm();
         let Some(session) = &mut slot.session else { return };
         let mut task = Context::from_waker(&slot.waker);

@@ -1,4 +1,4 @@
-//! Who was woken: a wake-up of one of many that a task polls is a number in a list.
+//! The sessions that were woken: where one task polls many, a wake-up is a number in a list.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -58,7 +58,7 @@ impl<T> ReadyQueue<T> {
         self.push(|queue| queue.new.push(new));
     }
 
-    /// Takes those who were woken, into `ready`, which is empty, and those who are new. The task must have registered before.
+    /// Takes the sessions that were woken into `ready`, which is empty, and returns the new ones. The task must have registered before.
     pub(crate) fn take(&self, ready: &mut VecDeque<u32>) -> Vec<T> {
         let mut queue = self.queue();
         std::mem::swap(ready, &mut queue.woken);

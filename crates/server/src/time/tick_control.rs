@@ -4,17 +4,17 @@ use std::task::Waker;
 
 use crate::sync::{AtomicU8, AtomicWaker, Ordering};
 
-/// Nobody has asked for the time of late: it stands still.
+/// The time was not read of late: it stands still.
 const STOPPED: u8 = 0;
 /// It goes on for one more tick.
 const COASTING: u8 = 1;
-/// Somebody asked since the last tick.
+/// The time was read since the last tick.
 const USED: u8 = 2;
 
 #[derive(Debug)]
 pub(crate) struct TickControl {
     state: AtomicU8,
-    /// Whoever makes it tick.
+    /// The task that makes it tick.
     driver: AtomicWaker,
 }
 
@@ -23,7 +23,7 @@ impl TickControl {
         Self { state: AtomicU8::new(STOPPED), driver: AtomicWaker::new() }
     }
 
-    /// Whether somebody has asked since the last tick, so that another one is to come. Who hears so sees what the clock was
+    /// Whether the time was read since the last tick, so that another one is to come. A caller that gets `true` sees what the clock was
     /// set to.
     #[inline(always)]
     pub(crate) fn is_used(&self) -> bool {
@@ -55,7 +55,7 @@ impl TickControl {
         self.state.load(Ordering::Acquire) == STOPPED
     }
 
-    /// For whoever has left something for the driver to find: it may have stopped since the time was asked.
+    /// For a caller that has entered something for the driver to find: the clock may have stopped since the time was read.
     pub(crate) fn wake_if_stopped(&self) {
         if self.has_stopped() {
             self.driver.wake();

@@ -95,15 +95,15 @@ pub(crate) struct TimerWheel {
     pub(crate) write: Tick,
     /// See [`Limits::drain_grace`].
     pub(crate) grace: Tick,
-    /// The shortest deadline: nobody is entered further ahead, so nobody need be moved nearer.
+    /// The shortest deadline: no entry is further ahead, so none has to be moved nearer.
     pub(super) horizon: Tick,
     wheel: Mutex<Wheel>,
     /// At most [`JUMPS`].
     jumps: Mutex<Vec<Jump>>,
 }
 
-/// The clock was late, as the process was stopped or its thread was held up. Who asked for the time before it was set right
-/// was told a tick long over.
+/// The clock was late, as the process was stopped or its thread was blocked. A session that read the time before it was set
+/// right read a tick long over.
 #[derive(Clone, Copy, Debug)]
 struct Jump {
     from: Tick,
@@ -115,7 +115,7 @@ struct Wheel {
     /// One for each session that waits or has waited; as many as there were sessions at once.
     entries: Vec<Entry>,
     free: Vec<u32>,
-    /// Who may be due at a tick of this remainder.
+    /// The entries that may be due at a tick of this remainder.
     buckets: Vec<Vec<u32>>,
     swept: Tick,
 }
@@ -177,9 +177,9 @@ impl TimerWheel {
         self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drives the clock and wakes who is due, and everybody at a drain; the sessions of a wheel that is not driven wait for
+    /// Drives the clock and wakes the sessions that are due, and all of them at a drain; the sessions of a wheel that is not driven wait for
     /// ever. Tells `late` when the clock was held up, and for how long: on a runtime of one thread, by a call that did not
-    /// let others run. While nobody asks for the time, nobody notices.
+    /// let others run. While no session reads the time, that is not noticed.
     pub(crate) async fn run(&self, drain: &CancellationToken, mut late: impl FnMut(Duration)) -> Infallible {
         let mut sleep = pin!(sleep_until(self.base));
         let mut drain = pin!(drain.cancelled());
@@ -214,7 +214,7 @@ impl TimerWheel {
 
     fn tick(&self) {
         let now = self.elapsed();
-        // While it stands still nobody is told an old time.
+        // While it stands still, no session reads an old time.
         let goes = !self.control.has_stopped();
         let before = self.now.load(Ordering::Acquire);
         if goes && now > before + LEAST_JUMP {
@@ -229,7 +229,7 @@ impl TimerWheel {
     #[cold]
     fn jump(&self, from: Tick, to: Tick) {
         let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
-        // By then everybody has asked what began when.
+        // By then every session has asked what began when.
         let memory = self.horizon.max(self.grace).saturating_add(LEAST_JUMP);
         jumps.retain(|jump| to < jump.to.saturating_add(memory));
         jumps.push(Jump { from, to });

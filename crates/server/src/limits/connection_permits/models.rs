@@ -57,7 +57,7 @@ fn a_source_has_its_share_and_nothing_is_left_of_it() {
     });
 }
 
-/// Whoever has no descriptor left tries again then.
+/// A listener without a descriptor left tries again then.
 #[test]
 fn when_a_connection_has_closed_there_is_room() {
     explore(3, || {

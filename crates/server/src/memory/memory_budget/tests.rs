@@ -49,7 +49,7 @@ fn the_largest_goes_and_among_equals_the_oldest() {
     let mut last = connection();
     assert!(!last.keep(&budget, 270 << 10));
     assert!(!all.iter().any(Connection::is_told));
-    // One byte above, by whoever keeps little: of those between 256 and 512 KiB the first has to go.
+    // One byte above, by one that keeps little: of those between 256 and 512 KiB the first has to go.
     assert!(!all[0].keep(&budget, BUDGET - (839 << 10) + 1));
     let told: Vec<_> = all.iter().map(Connection::is_told).collect();
     assert_eq!((told, last.is_told()), (vec![false, true, false, false, false], false));

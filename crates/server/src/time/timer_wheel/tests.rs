@@ -118,7 +118,7 @@ async fn the_clock_stops_when_nobody_asks_and_is_right_when_somebody_does() {
         tokio::time::sleep(3 * TICK).await;
         assert!((2..=4).contains(&driven.polls()));
     }
-    // While somebody asks at every tick it does not stop.
+    // While the time is read at every tick, it does not stop.
     let begun = driven.wheel.now();
     for _ in 0..100 {
         tokio::time::sleep(TICK).await;
@@ -127,7 +127,7 @@ async fn the_clock_stops_when_nobody_asks_and_is_right_when_somebody_does() {
     let asked = driven.wheel.now() - begun;
     assert!((99..=107).contains(&asked), "{asked} ticks");
     assert!(driven.polls() >= 100);
-    // One who waits costs a look at each lap, at most.
+    // An entry costs a look at each lap, at most.
     let wheel = Arc::clone(&driven.wheel);
     let waiting = tokio::spawn(async move { wait(&wheel, wheel.now() + ticks(Duration::from_secs(100))).await });
     tokio::time::sleep(Duration::from_secs(90)).await;
@@ -161,7 +161,7 @@ async fn a_clock_that_was_late_says_what_began_when() {
         assert!(to >= from + 1000 / 16, "{i}: {from} to {to}");
         assert_eq!(wheel.begun(from), if i < 20 - JUMPS { from } else { to }, "{i}");
     }
-    // When nobody can have begun at them, they are forgotten.
+    // When nothing can have begun at them, they are forgotten.
     for _ in 0..2 {
         tokio::time::sleep(2 * HOUR).await;
         let told = wheel.now();
