@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use swapwire::{
-    Framing, HandlerError, Server, Session, SessionConfig, SessionHandler, async_trait, connect_with, default_registry,
+    Framing, HandlerError, HandlerProperties, Server, Session, SessionConfig, SessionHandler, async_trait,
+    connect_with, default_registry,
 };
 
 struct Counter;
@@ -43,8 +44,8 @@ impl SessionHandler for Counter {
     }
 
     /// It speaks more than it is spoken to: on UDP it stays on loopback, unless the server says otherwise.
-    fn amplifies(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_amplifies(true)
     }
 }
 

@@ -21,7 +21,7 @@ use std::{env, io, thread};
 
 use swapwire::core::OptionValue;
 use swapwire::handlers::UppercaseEcho;
-use swapwire::{Framing, Handler, HandlerError, Input, Reply, Request};
+use swapwire::{Framing, Handler, HandlerError, HandlerProperties, Reply, Request};
 
 /// tokio's timers are late by up to two milliseconds, so waits sleep on threads; this much of each is polled.
 const POLLED: Duration = Duration::from_micros(100);
@@ -58,8 +58,8 @@ impl Handler for Slow {
         UppercaseEcho.handle(request, reply).await
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing()
     }
 }
 

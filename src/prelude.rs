@@ -19,6 +19,6 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Endpoint, Framing, Handler, HandlerError, HandlerExt, Input, Limits, Reply, Request, Server, Session,
-    SessionConfig, SessionHandler, async_trait, handler_fn,
+    Endpoint, Framing, Handler, HandlerError, HandlerExt, HandlerProperties, Input, Limits, Reply, Request, Server,
+    Session, SessionConfig, SessionHandler, async_trait, handler_fn,
 };

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use common::{Net, Places, within};
 use futures::FutureExt as _;
-use swapwire::core::Input;
 use swapwire::handlers::Echo;
 use swapwire::{
-    Endpoint, Framing, HandlerError, Limits, Link, Running, Session, SessionConfig, SessionHandler, async_trait,
+    Endpoint, Framing, HandlerError, HandlerProperties, Limits, Link, Running, Session, SessionConfig, SessionHandler,
+    async_trait,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -48,8 +48,8 @@ struct Answer;
 
 #[async_trait]
 impl SessionHandler for Answer {
-    fn input(&self) -> Input {
-        Input::AnySlicing
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing()
     }
 
     async fn run(&self, mut session: Session) -> Result<(), HandlerError> {

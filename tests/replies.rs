@@ -9,7 +9,9 @@ mod hostile;
 
 use common::{Net, Places, ask, end, is_datagram, tell, text, until, within};
 use hostile::{Hostile, TRICKS};
-use swapwire::{Endpoint, Framing, Handler, HandlerError, HandlerExt as _, Reply, Request, Session, handler_fn};
+use swapwire::{
+    Endpoint, Framing, Handler, HandlerError, HandlerExt as _, HandlerProperties, Reply, Request, Session, handler_fn,
+};
 use tokio::task::JoinSet;
 
 const ROUNDS: usize = 8;
@@ -117,8 +119,8 @@ impl<H: Handler> Handler for Reversed<H> {
         Ok(())
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.0.ready_at_once()
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties()
     }
 }
 
@@ -134,8 +136,8 @@ impl<H: Handler> Handler for Excused<H> {
         }
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.0.ready_at_once()
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties()
     }
 }
 

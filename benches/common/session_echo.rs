@@ -1,6 +1,6 @@
 //! A session handler that does what `uppercase-echo` does, as `examples/session_echo.rs`.
 
-use swapwire::{HandlerError, Input, Session, SessionHandler, async_trait};
+use swapwire::{HandlerError, HandlerProperties, Session, SessionHandler, async_trait};
 
 pub struct SessionEcho;
 
@@ -17,7 +17,7 @@ impl SessionHandler for SessionEcho {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing()
     }
 }

@@ -53,7 +53,8 @@ pub use framing::{
     MessageCodec, TextItems, unescape,
 };
 pub use handler::{
-    AsyncHandlerFn, Handler, HandlerExt, HandlerFn, Input, Request, SessionHandler, handler_fn, handler_fn_async,
+    AsyncHandlerFn, Handler, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties, Input, LayerFn, Layered, Request,
+    SessionHandler, handler_fn, handler_fn_async,
 };
 pub use name::{
     Addr, Credentials, Endpoint, EndpointError, Extensions, InlineName, OptionDoc, OptionError, OptionReader,

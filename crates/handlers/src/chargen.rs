@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use async_trait::async_trait;
 use swapwire_core::{
-    ErrorClass, Handler, HandlerError, Input, Reply, Request, SendError, Session, SessionHandler, SessionReader,
-    SessionWriter,
+    ErrorClass, Handler, HandlerError, HandlerProperties, Reply, Request, SendError, Session, SessionHandler,
+    SessionReader, SessionWriter,
 };
 
 /// Printable characters of ASCII; as many lines until the pattern begins again.
@@ -30,7 +30,7 @@ static PATTERN: [u8; CYCLE + MAX_ANSWER.next_multiple_of(LINE)] = pattern();
 /// On a datagram socket ([`Handler`]) it answers each message, even an empty one, with 0 to 512 characters, from the
 /// beginning of some line; how many looks random but is no secret. Fewer where the reply's limit is lower.
 ///
-/// It [amplifies](Handler::amplifies): a client that forges a sender's address makes it send to that address.
+/// It [amplifies](HandlerProperties::amplifies): a client that forges a sender's address makes it send to that address.
 ///
 /// # Bounds
 /// The session's queue; while the peer does not read, it waits.
@@ -89,8 +89,8 @@ impl Handler for Chargen {
         Ok(())
     }
 
-    fn amplifies(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_amplifies(true)
     }
 }
 
@@ -107,12 +107,8 @@ impl SessionHandler for Chargen {
         }
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
-    }
-
-    fn amplifies(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing().with_amplifies(true)
     }
 }
 
@@ -170,7 +166,7 @@ mod tests {
     use std::collections::HashSet;
     use std::time::Duration;
 
-    use swapwire_core::{Addr, DrainToken, Framing, SessionConfig};
+    use swapwire_core::{Addr, DrainToken, Framing, Input, SessionConfig};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -283,8 +279,8 @@ mod tests {
     #[test]
     fn it_amplifies_on_both_kinds_of_wire() {
         let chargen = Chargen::new();
-        assert!(Handler::amplifies(&chargen) && SessionHandler::amplifies(&chargen));
-        assert_eq!(SessionHandler::input(&chargen), Input::AnySlicing);
-        assert_eq!(Handler::input(&chargen), Input::Messages);
+        assert!(Handler::properties(&chargen).amplifies && SessionHandler::properties(&chargen).amplifies);
+        assert_eq!(SessionHandler::properties(&chargen).input, Input::AnySlicing);
+        assert_eq!(Handler::properties(&chargen).input, Input::Messages);
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use swapwire_core::{ErrorClass, HandlerError, SendError, Session, SessionHandler, SessionSender, TrySendError};
+use swapwire_core::{
+    ErrorClass, HandlerError, HandlerProperties, SendError, Session, SessionHandler, SessionSender, TrySendError,
+};
 
 /// A chat: each message that a peer sends goes to all others in the room, behind `<peer>: `, where `<peer>` is the
 /// sender's address.
@@ -18,7 +20,7 @@ use swapwire_core::{ErrorClass, HandlerError, SendError, Session, SessionHandler
 /// that no member can write lines in another's name. An empty message goes to no member; on a datagram socket, it serves
 /// to join.
 ///
-/// It [amplifies](SessionHandler::amplifies): a client that forges a sender's address makes that address a member, until the
+/// It [amplifies](HandlerProperties::amplifies): a client that forges a sender's address makes that address a member, until the
 /// session's idle time is over.
 ///
 /// # Bounds
@@ -131,8 +133,8 @@ impl SessionHandler for Chat {
         }
     }
 
-    fn amplifies(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_amplifies(true)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use swapwire_core::{Handler, HandlerError, Input, Reply, Request, Session, SessionHandler};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request, Session, SessionHandler};
 
 use crate::clock::unix_seconds;
 
@@ -85,8 +85,8 @@ impl SessionHandler for Daytime {
         Ok(session.flush().await?)
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing()
     }
 }
 
@@ -144,7 +144,7 @@ fn civil(days: i64) -> (i64, usize, i64) {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use swapwire_core::{Addr, ReplyError, SessionConfig};
+    use swapwire_core::{Addr, Input, ReplyError, SessionConfig};
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn it_needs_no_framing_on_a_stream_and_does_not_amplify() {
         let daytime = Daytime::default();
-        assert_eq!(SessionHandler::input(&daytime), Input::AnySlicing);
-        assert_eq!(Handler::input(&daytime), Input::Messages);
-        assert!(!Handler::amplifies(&daytime) && !SessionHandler::amplifies(&daytime));
+        assert_eq!(SessionHandler::properties(&daytime).input, Input::AnySlicing);
+        assert_eq!(Handler::properties(&daytime).input, Input::Messages);
+        assert!(!Handler::properties(&daytime).amplifies && !SessionHandler::properties(&daytime).amplifies);
     }
 }

@@ -1,6 +1,6 @@
 //! RFC 863: what arrives is thrown away.
 
-use swapwire_core::{Handler, HandlerError, Input, Reply, Request};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request};
 
 /// Throws every message away and answers none (RFC 863). Never fails.
 ///
@@ -33,17 +33,15 @@ impl Handler for Discard {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
-    }
-
-    fn ready_at_once(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing().with_ready_at_once(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use swapwire_core::Input;
+
     use super::*;
     use crate::testing::answers;
 
@@ -51,7 +49,7 @@ mod tests {
     async fn nothing_comes_back() {
         assert!(answers(&Discard, b"").await.is_empty());
         assert!(answers(&Discard, b"anything").await.is_empty());
-        assert_eq!(Discard.input(), Input::AnySlicing);
-        assert!(!Discard.amplifies());
+        assert_eq!(Discard.properties().input, Input::AnySlicing);
+        assert!(!Discard.properties().amplifies);
     }
 }

@@ -1,10 +1,10 @@
 //! RFC 862: each message is returned.
 
-use swapwire_core::{Handler, HandlerError, Input, Reply, Request};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request};
 
 /// Answers each message with itself (RFC 862).
 ///
-/// A reply is as long as its request; any slicing of a stream gives the same output ([`Input::AnySlicing`]). Two such
+/// A reply is as long as its request; any slicing of a stream gives the same output ([`Input::AnySlicing`](swapwire_core::Input::AnySlicing)). Two such
 /// services on datagram sockets answer each other for ever after one forged datagram: keep it from
 /// untrusted networks there.
 ///
@@ -41,17 +41,15 @@ impl Handler for Echo {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
-    }
-
-    fn ready_at_once(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing().with_ready_at_once(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use swapwire_core::Input;
+
     use super::*;
     use crate::testing::answers;
 
@@ -61,7 +59,7 @@ mod tests {
         for message in [b"".as_slice(), b"x", &all] {
             assert_eq!(answers(&Echo, message).await, [message]);
         }
-        assert_eq!(Echo.input(), Input::AnySlicing);
-        assert!(!Echo.amplifies());
+        assert_eq!(Echo.properties().input, Input::AnySlicing);
+        assert!(!Echo.properties().amplifies);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use swapwire_core::{Handler, HandlerError, Input, Reply, Request, Session, SessionHandler};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request, Session, SessionHandler};
 
 use crate::clock::unix_seconds;
 
@@ -85,8 +85,8 @@ impl SessionHandler for Time {
         Ok(session.flush().await?)
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing()
     }
 }
 
@@ -94,7 +94,7 @@ impl SessionHandler for Time {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use swapwire_core::SessionConfig;
+    use swapwire_core::{Input, SessionConfig};
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
@@ -129,8 +129,8 @@ mod tests {
     #[test]
     fn it_needs_no_framing_on_a_stream_and_does_not_amplify() {
         let time = Time::default();
-        assert_eq!(SessionHandler::input(&time), Input::AnySlicing);
-        assert_eq!(Handler::input(&time), Input::Messages);
-        assert!(!Handler::amplifies(&time) && !SessionHandler::amplifies(&time));
+        assert_eq!(SessionHandler::properties(&time).input, Input::AnySlicing);
+        assert_eq!(Handler::properties(&time).input, Input::Messages);
+        assert!(!Handler::properties(&time).amplifies && !SessionHandler::properties(&time).amplifies);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::future::{Future, ready};
 
-use swapwire_core::{Handler, HandlerError, Input, Reply, Request};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request};
 
 /// Answers each message with itself, the ASCII letters in upper case; all other bytes stay as they are.
 ///
 /// A reply is as long as its request. ASCII only, so that any slicing of a stream gives the same output
-/// ([`Input::AnySlicing`]): no framing is needed. The message is copied once, into the reply.
+/// ([`Input::AnySlicing`](swapwire_core::Input::AnySlicing)): no framing is needed. The message is copied once, into the reply.
 ///
 /// # Errors
 /// The reply was refused: see [`ReplyError`](swapwire_core::ReplyError).
@@ -51,18 +51,14 @@ impl Handler for UppercaseEcho {
         ready(replied.map_err(HandlerError::from))
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
-    }
-
-    fn ready_at_once(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing().with_ready_at_once(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use swapwire_core::{Addr, ReplyError};
+    use swapwire_core::{Addr, Input, ReplyError};
 
     use super::*;
     use crate::testing::answers;
@@ -100,7 +96,7 @@ mod tests {
 
     #[test]
     fn it_needs_no_framing_and_does_not_amplify() {
-        assert_eq!(UppercaseEcho.input(), Input::AnySlicing);
-        assert!(!UppercaseEcho.amplifies());
+        assert_eq!(UppercaseEcho.properties().input, Input::AnySlicing);
+        assert!(!UppercaseEcho.properties().amplifies);
     }
 }

@@ -3,9 +3,11 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
-use async_trait::async_trait;
 use futures::FutureExt as _;
-use swapwire_core::{Handler, HandlerError, Input, Layer, Printable, Reply, Request, Session, SessionHandler};
+use swapwire_core::{
+    Handler, HandlerError, HandlerLayer, HandlerProperties, Layer, Layered, Printable, Reply, Request, Session,
+    SessionHandler,
+};
 
 /// Makes a [`CatchPanic`] of every handler.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,7 +17,7 @@ impl<H> Layer<H> for CatchPanicLayer {
     type Service = CatchPanic<H>;
 
     fn layer(&self, inner: H) -> CatchPanic<H> {
-        CatchPanic { inner }
+        Layered::new(*self, inner)
     }
 }
 
@@ -44,10 +46,7 @@ impl<H> Layer<H> for CatchPanicLayer {
 /// assert!(error.downcast_ref::<Panicked>().is_some());
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct CatchPanic<H> {
-    inner: H,
-}
+pub type CatchPanic<H> = Layered<CatchPanicLayer, H>;
 
 swapwire_core::debug_as_text!(Panicked);
 
@@ -68,9 +67,18 @@ impl Panicked {
     }
 }
 
-impl<H: Handler> Handler for CatchPanic<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
-        let call = async { self.inner.handle(request, reply).await };
+impl HandlerLayer for CatchPanicLayer {
+    fn properties(&self, inner: HandlerProperties) -> HandlerProperties {
+        inner
+    }
+
+    async fn handle<H: Handler>(
+        &self,
+        inner: &H,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), HandlerError> {
+        let call = async { inner.handle(request, reply).await };
         match AssertUnwindSafe(call).catch_unwind().await {
             Ok(result) => result,
             Err(payload) => {
@@ -80,38 +88,17 @@ impl<H: Handler> Handler for CatchPanic<H> {
         }
     }
 
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn ready_at_once(&self) -> bool {
-        self.inner.ready_at_once()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
-    }
-}
-
-#[async_trait]
-impl<H: SessionHandler> SessionHandler for CatchPanic<H> {
-    async fn run(&self, session: Session) -> Result<(), HandlerError> {
-        let whole = async { self.inner.run(session).await };
+    async fn run<H: SessionHandler>(&self, inner: &H, session: Session) -> Result<(), HandlerError> {
+        let whole = async { inner.run(session).await };
         AssertUnwindSafe(whole).catch_unwind().await.map_err(|payload| Panicked::new(&*payload))?
-    }
-
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use swapwire_core::{HandlerExt as _, handler_fn};
+
+    use async_trait::async_trait;
 
     use super::*;
     use crate::testing::{Both, call, request, session};

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use swapwire_core::{Handler, HandlerError, Input, Layer, Reply, Request, Session, SessionHandler};
+use swapwire_core::{Handler, HandlerError, HandlerLayer, Layer, Layered, Reply, Request, Session, SessionHandler};
 use tokio::sync::Semaphore;
 
 /// Makes a [`Concurrency`] of every handler, each with a limit of its own.
@@ -24,7 +23,7 @@ impl<H> Layer<H> for ConcurrencyLayer {
 
     fn layer(&self, inner: H) -> Concurrency<H> {
         let limit = self.limit.clamp(1, Semaphore::MAX_PERMITS);
-        Concurrency { inner, places: Arc::new(Semaphore::new(limit)) }
+        Layered::new(Places(Arc::new(Semaphore::new(limit))), inner)
     }
 }
 
@@ -65,44 +64,30 @@ impl<H> Layer<H> for ConcurrencyLayer {
 /// # Ok(())
 /// # }
 /// ```
+pub type Concurrency<H> = Layered<Places, H>;
+
+/// The calls and sessions that [`Concurrency`] lets run at once.
 #[derive(Clone, Debug)]
-pub struct Concurrency<H> {
-    inner: H,
-    places: Arc<Semaphore>,
-}
+pub struct Places(Arc<Semaphore>);
 
-impl<H: Handler> Handler for Concurrency<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
-        let _place = self.places.acquire().await?;
-        self.inner.handle(request, reply).await
+impl HandlerLayer for Places {
+    async fn handle<H: Handler>(
+        &self,
+        inner: &H,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), HandlerError> {
+        let _place = self.0.acquire().await?;
+        inner.handle(request, reply).await
     }
 
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
-    }
-}
-
-#[async_trait]
-impl<H: SessionHandler> SessionHandler for Concurrency<H> {
-    async fn run(&self, session: Session) -> Result<(), HandlerError> {
+    async fn run<H: SessionHandler>(&self, inner: &H, session: Session) -> Result<(), HandlerError> {
         let _place = tokio::select! {
             biased;
-            place = self.places.acquire() => place?,
+            place = self.0.acquire() => place?,
             () = session.draining() => return Ok(()),
         };
-        self.inner.run(session).await
-    }
-
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
+        inner.run(session).await
     }
 }
 
@@ -173,7 +158,9 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_session_ends_when_the_server_drains() {
         let handler = Both::default().with_layer(ConcurrencyLayer::new(1));
-        let _all = handler.places.acquire().await.unwrap();
+        let (first, _client) = session();
+        let mut busy = handler.run(first);
+        assert!((&mut busy).now_or_never().is_none());
         let (session, _peer, drain) = draining_session();
         let mut run = handler.run(session);
         assert!((&mut run).now_or_never().is_none());

@@ -12,8 +12,10 @@
 //! [`SessionHandler`]: swapwire_core::SessionHandler
 //!
 //! Layers are added with [`HandlerExt::with_layer`](swapwire_core::HandlerExt::with_layer); the last one added runs
-//! first. A handler that is both kinds stays both. Every layer forwards `input` and `amplifies`, and none allocates for
-//! a message.
+//! first. A handler that is both kinds stays both. What the handler inside declares of
+//! itself is passed on, but that calls of layers that wait are not [ready at once]; none allocates for a message.
+//!
+//! [ready at once]: swapwire_core::HandlerProperties::ready_at_once
 //!
 //! ```
 //! use std::time::Duration;
@@ -49,7 +51,7 @@ mod testing;
 mod tests;
 
 pub use catch_panic::{CatchPanic, CatchPanicLayer, Panicked};
-pub use concurrency::{Concurrency, ConcurrencyLayer};
-pub use rate::{Rate, RateExceeded, RateLayer};
+pub use concurrency::{Concurrency, ConcurrencyLayer, Places};
+pub use rate::{Rate, RateExceeded, RateLayer, SharedBucket};
 pub use timeout::{TimedOut, Timeout, TimeoutLayer};
 pub use trace::{Trace, TraceLayer};

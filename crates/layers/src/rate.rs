@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use swapwire_core::{Handler, HandlerError, Input, Layer, Reply, Request, Session, SessionHandler};
+use swapwire_core::{Handler, HandlerError, HandlerLayer, Layer, Layered, Reply, Request, Session, SessionHandler};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -40,7 +39,8 @@ impl<H> Layer<H> for RateLayer {
     type Service = Rate<H>;
 
     fn layer(&self, inner: H) -> Rate<H> {
-        Rate { inner, bucket: Arc::new(Mutex::new(Bucket::new(*self))), settings: *self }
+        let bucket = Arc::new(Mutex::new(Bucket::new(*self)));
+        Layered::new(SharedBucket { bucket, settings: *self }, inner)
     }
 }
 
@@ -81,9 +81,11 @@ impl<H> Layer<H> for RateLayer {
 /// # Ok(())
 /// # }
 /// ```
+pub type Rate<H> = Layered<SharedBucket, H>;
+
+/// The tokens that [`Rate`] lets calls and sessions take.
 #[derive(Clone, Debug)]
-pub struct Rate<H> {
-    inner: H,
+pub struct SharedBucket {
     /// The call that waits for a token holds the lock, so that the others queue behind it, in order.
     bucket: Arc<Mutex<Bucket>>,
     settings: RateLayer,
@@ -102,7 +104,7 @@ pub struct RateExceeded {
     pub period: Duration,
 }
 
-impl<H> Rate<H> {
+impl SharedBucket {
     async fn take(&self) -> Result<(), RateExceeded> {
         let mut bucket = self.bucket.lock().await;
         let now = Instant::now();
@@ -150,38 +152,24 @@ impl Bucket {
 /// Longer periods count as this one, so that no sum of times overflows: about 100 years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-impl<H: Handler> Handler for Rate<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+impl HandlerLayer for SharedBucket {
+    async fn handle<H: Handler>(
+        &self,
+        inner: &H,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), HandlerError> {
         self.take().await?;
-        self.inner.handle(request, reply).await
+        inner.handle(request, reply).await
     }
 
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
-    }
-}
-
-#[async_trait]
-impl<H: SessionHandler> SessionHandler for Rate<H> {
-    async fn run(&self, session: Session) -> Result<(), HandlerError> {
+    async fn run<H: SessionHandler>(&self, inner: &H, session: Session) -> Result<(), HandlerError> {
         tokio::select! {
             biased;
             taken = self.take() => taken?,
             () = session.draining() => return Ok(()),
         }
-        self.inner.run(session).await
-    }
-
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
+        inner.run(session).await
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use swapwire_core::{
-    Addr, ConnInfo, DrainToken, Handler, HandlerError, Input, Link, Peer, Reply, Request, Session, SessionConfig,
-    SessionHandler,
+    Addr, ConnInfo, DrainToken, Handler, HandlerError, HandlerProperties, Link, Peer, Reply, Request, Session,
+    SessionConfig, SessionHandler,
 };
 
 static ADDR: LazyLock<Addr> = LazyLock::new(|| Addr::named("test", "peer").unwrap());
@@ -16,8 +16,7 @@ static PEER: LazyLock<Peer> = LazyLock::new(|| Peer::new(*ADDR));
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Both {
     pub(crate) delay: Duration,
-    pub(crate) input: Input,
-    pub(crate) amplifies: bool,
+    pub(crate) properties: HandlerProperties,
 }
 
 impl Both {
@@ -28,7 +27,7 @@ impl Both {
 
 impl Default for Both {
     fn default() -> Self {
-        Self { delay: Duration::ZERO, input: Input::Messages, amplifies: false }
+        Self { delay: Duration::ZERO, properties: HandlerProperties::new() }
     }
 }
 
@@ -41,12 +40,8 @@ impl Handler for Both {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        self.input
-    }
-
-    fn amplifies(&self) -> bool {
-        self.amplifies
+    fn properties(&self) -> HandlerProperties {
+        self.properties
     }
 }
 
@@ -60,12 +55,8 @@ impl SessionHandler for Both {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        self.input
-    }
-
-    fn amplifies(&self) -> bool {
-        self.amplifies
+    fn properties(&self) -> HandlerProperties {
+        self.properties
     }
 }
 

@@ -5,8 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use swapwire_core::{Handler, HandlerError, Input, Layer, Reply, Request, Session, SessionHandler};
+use swapwire_core::{Handler, HandlerError, HandlerLayer, Layer, Layered, Reply, Request, Session, SessionHandler};
 
 /// Makes a [`Timeout`] of every handler.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +24,7 @@ impl<H> Layer<H> for TimeoutLayer {
     type Service = Timeout<H>;
 
     fn layer(&self, inner: H) -> Timeout<H> {
-        Timeout { inner, limit: self.limit }
+        Layered::new(*self, inner)
     }
 }
 
@@ -59,11 +58,7 @@ impl<H> Layer<H> for TimeoutLayer {
 /// assert!(error.downcast_ref::<TimedOut>().is_some());
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Timeout<H> {
-    inner: H,
-    limit: Duration,
-}
+pub type Timeout<H> = Layered<TimeoutLayer, H>;
 
 swapwire_core::debug_as_text!(TimedOut);
 
@@ -76,9 +71,14 @@ pub struct TimedOut {
     pub limit: Duration,
 }
 
-impl<H: Handler> Handler for Timeout<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
-        let mut call = pin!(self.inner.handle(request, reply));
+impl HandlerLayer for TimeoutLayer {
+    async fn handle<H: Handler>(
+        &self,
+        inner: &H,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), HandlerError> {
+        let mut call = pin!(inner.handle(request, reply));
         // Most calls are ready at once and need no timer.
         if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
             return result;
@@ -86,27 +86,8 @@ impl<H: Handler> Handler for Timeout<H> {
         tokio::time::timeout(self.limit, call).await.map_err(|_| TimedOut { limit: self.limit })?
     }
 
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
-    }
-}
-
-#[async_trait]
-impl<H: SessionHandler> SessionHandler for Timeout<H> {
-    async fn run(&self, session: Session) -> Result<(), HandlerError> {
-        tokio::time::timeout(self.limit, self.inner.run(session)).await.map_err(|_| TimedOut { limit: self.limit })?
-    }
-
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
+    async fn run<H: SessionHandler>(&self, inner: &H, session: Session) -> Result<(), HandlerError> {
+        tokio::time::timeout(self.limit, inner.run(session)).await.map_err(|_| TimedOut { limit: self.limit })?
     }
 }
 

@@ -1,7 +1,9 @@
 //! Spans around calls and sessions.
 
-use async_trait::async_trait;
-use swapwire_core::{Handler, HandlerError, Input, Layer, Reply, Request, Session, SessionHandler, SessionSender};
+use swapwire_core::{
+    Handler, HandlerError, HandlerLayer, HandlerProperties, Layer, Layered, Reply, Request, Session, SessionHandler,
+    SessionSender,
+};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
@@ -13,7 +15,7 @@ impl<H> Layer<H> for TraceLayer {
     type Service = Trace<H>;
 
     fn layer(&self, inner: H) -> Trace<H> {
-        Trace { inner }
+        Layered::new(*self, inner)
     }
 }
 
@@ -47,13 +49,19 @@ impl<H> Layer<H> for TraceLayer {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Trace<H> {
-    inner: H,
-}
+pub type Trace<H> = Layered<TraceLayer, H>;
 
-impl<H: Handler> Handler for Trace<H> {
-    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+impl HandlerLayer for TraceLayer {
+    fn properties(&self, inner: HandlerProperties) -> HandlerProperties {
+        inner
+    }
+
+    async fn handle<H: Handler>(
+        &self,
+        inner: &H,
+        request: Request<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Result<(), HandlerError> {
         let span = tracing::debug_span!(
             "call",
             peer = request.peer().map(tracing::field::display),
@@ -63,32 +71,17 @@ impl<H: Handler> Handler for Trace<H> {
             outcome = Empty,
         );
         if span.is_disabled() {
-            return self.inner.handle(request, reply).await;
+            return inner.handle(request, reply).await;
         }
         let (messages, bytes) = (reply.len(), bytes(reply));
-        let result = self.inner.handle(request, reply).instrument(span.clone()).await;
+        let result = inner.handle(request, reply).instrument(span.clone()).await;
         span.record("messages", reply.len().saturating_sub(messages));
         span.record("bytes_out", self::bytes(reply).saturating_sub(bytes));
         record_outcome(&span, &result);
         result
     }
 
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn ready_at_once(&self) -> bool {
-        self.inner.ready_at_once()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
-    }
-}
-
-#[async_trait]
-impl<H: SessionHandler> SessionHandler for Trace<H> {
-    async fn run(&self, session: Session) -> Result<(), HandlerError> {
+    async fn run<H: SessionHandler>(&self, inner: &H, session: Session) -> Result<(), HandlerError> {
         let span = tracing::info_span!(
             "session",
             peer = %session.peer(),
@@ -98,20 +91,12 @@ impl<H: SessionHandler> SessionHandler for Trace<H> {
             outcome = Empty,
         );
         if span.is_disabled() {
-            return self.inner.run(session).await;
+            return inner.run(session).await;
         }
         let _sizes = RecordSizes { span: span.clone(), session: session.sender() };
-        let result = self.inner.run(session).instrument(span.clone()).await;
+        let result = inner.run(session).instrument(span.clone()).await;
         record_outcome(&span, &result);
         result
-    }
-
-    fn input(&self) -> Input {
-        self.inner.input()
-    }
-
-    fn amplifies(&self) -> bool {
-        self.inner.amplifies()
     }
 }
 

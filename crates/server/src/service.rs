@@ -26,7 +26,7 @@ pub trait Service: Send + Sync + 'static {
     /// What is wrong and what would be right, for people.
     fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String>;
 
-    /// As [`Handler::amplifies`].
+    /// As [`HandlerProperties::amplifies`](swapwire_core::HandlerProperties::amplifies).
     fn amplifies(&self) -> bool;
 
     /// Serves one connection to its end, and closes it.
@@ -80,11 +80,11 @@ fn check_input(input: Input, capabilities: &Capabilities, framing: &Framing) -> 
 #[async_trait]
 impl<H: Handler> Service for PerMessage<H> {
     fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
-        check_input(self.0.input(), capabilities, framing)
+        check_input(self.0.properties().input, capabilities, framing)
     }
 
     fn amplifies(&self) -> bool {
-        self.0.amplifies()
+        self.0.properties().amplifies
     }
 
     // As `async_trait` writes it, but for the future around the loop, which would double what an idle session keeps.
@@ -112,11 +112,11 @@ impl<H: Handler> Service for PerMessage<H> {
 #[async_trait]
 impl<H: SessionHandler> Service for PerSession<H> {
     fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
-        check_input(self.0.input(), capabilities, framing)
+        check_input(self.0.properties().input, capabilities, framing)
     }
 
     fn amplifies(&self) -> bool {
-        self.0.amplifies()
+        self.0.properties().amplifies
     }
 
     async fn serve_link(self: Arc<Self>, link: Link, cx: Arc<ServeContext>) -> SessionEnd {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::forged::Forged;
 use common::{limits, until};
 use swapwire_core::{
-    Handler, HandlerError, Reply, Request, SendError, Session, SessionHandler, async_trait, handler_fn,
-    handler_fn_async,
+    Handler, HandlerError, HandlerProperties, Reply, Request, SendError, Session, SessionHandler, async_trait,
+    handler_fn, handler_fn_async,
 };
 use swapwire_server::{IntoService, Limits, Running, Server};
 
@@ -55,8 +55,8 @@ impl Handler for Empties {
         Ok(())
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

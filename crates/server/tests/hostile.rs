@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use common::forged::Forged;
 use common::hostile::{Hostile, TRICKS};
 use common::{Net, ask, limits, text, until};
-use swapwire_core::{Framing, Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait};
+use swapwire_core::{
+    Framing, Handler, HandlerError, HandlerProperties, Reply, Request, Session, SessionHandler, async_trait,
+};
 use swapwire_server::{IntoService, PerMessage, PerSession, Running, Server};
 
 /// The one call that played the trick was counted.
@@ -188,8 +190,8 @@ impl Handler for Explosive {
         Call { waits: self.waits, panics, result: Some(result), _bomb: bomb.then(|| Bomb) }
     }
 
-    fn ready_at_once(&self) -> bool {
-        !self.waits
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(!self.waits)
     }
 }
 

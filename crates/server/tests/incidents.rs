@@ -9,7 +9,8 @@ use common::forged::Forged;
 use common::log::Log;
 use common::{Net, ask, limits, script, until};
 use swapwire_core::{
-    Framing, Handler, HandlerError, RecvError, Reply, Request, SendError, Session, SessionHandler, async_trait,
+    Framing, Handler, HandlerError, HandlerProperties, RecvError, Reply, Request, SendError, Session, SessionHandler,
+    async_trait,
 };
 use swapwire_server::{DrainReport, IntoService, Limits, PerMessage, PerSession, Running, Server};
 
@@ -45,8 +46,8 @@ impl Handler for Amplifier {
         }
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 
@@ -201,8 +202,8 @@ impl Handler for Unspeakable {
         }
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

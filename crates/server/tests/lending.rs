@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Net, ask, limits, text, until};
-use swapwire_core::{Framing, Handler, HandlerError, Reply, Request, handler_fn};
+use swapwire_core::{Framing, Handler, HandlerError, HandlerProperties, Reply, Request, handler_fn};
 use tokio::sync::Semaphore;
 
 struct Gate(Arc<Semaphore>);
@@ -126,8 +126,8 @@ impl Handler for Liar {
         Ok(())
     }
 
-    fn ready_at_once(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(true)
     }
 }
 

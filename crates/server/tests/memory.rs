@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Net, limits};
 use dhat::{HeapStats, Profiler};
-use swapwire_core::{Bound, ByteStream, Framing, Handler, HandlerError, Link, Reply, Request};
+use swapwire_core::{Bound, ByteStream, Framing, Handler, HandlerError, HandlerProperties, Link, Reply, Request};
 use swapwire_server::{Limits, PerMessage, Running};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
@@ -43,8 +43,8 @@ impl Handler for Gate {
         Ok(reply.write(|out| (0..times).for_each(|_| out.put(request.message())))?)
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

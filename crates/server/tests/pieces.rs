@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::numbered::numbered;
 use common::{Net, limits};
 use fastrand::Rng;
-use swapwire_core::{ByteStream, Framing, Handler, HandlerError, Link, Reply, Request};
+use swapwire_core::{ByteStream, Framing, Handler, HandlerError, HandlerProperties, Link, Reply, Request};
 use swapwire_server::Running;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::sync::Semaphore;
@@ -43,8 +43,8 @@ impl Handler for Echo {
         Ok(reply.send(request.message())?)
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

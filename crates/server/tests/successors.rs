@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::numbered::numbered;
 use common::{Net, ask, limits, text};
-use swapwire_core::{Framing, Handler, HandlerError, Reply, Request, Session};
+use swapwire_core::{Framing, Handler, HandlerError, HandlerProperties, Reply, Request, Session};
 use swapwire_server::{Limits, Running};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -47,8 +47,8 @@ impl Handler for Odd {
         Ok(())
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use common::script::{HERE, Script, Sent, Slot, addr};
 use common::{Net, limits};
 use fastrand::Rng;
-use swapwire_core::{Addr, Handler, HandlerError, Reply, Request, Session, SessionHandler, async_trait};
+use swapwire_core::{
+    Addr, Handler, HandlerError, HandlerProperties, Reply, Request, Session, SessionHandler, async_trait,
+};
 use swapwire_server::{DrainReport, Limits};
 
 /// Does what the first byte of a message says.
@@ -47,8 +49,8 @@ impl Handler for Acts {
         Ok(())
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 
@@ -201,12 +203,8 @@ impl Handler for Amplifier {
         Ok(reply.send(vec![b'b'; other])?)
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
-    }
-
-    fn amplifies(&self) -> bool {
-        self.amplifies
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once).with_amplifies(self.amplifies)
     }
 }
 

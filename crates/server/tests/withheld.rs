@@ -6,7 +6,7 @@ mod common;
 use common::forged::Forged;
 use common::log::Log;
 use common::{limits, script};
-use swapwire_core::{Handler, HandlerError, Reply, Request};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request};
 use swapwire_server::{Limits, Running, Server};
 
 const PEER: &str = "192.0.2.1:7000";
@@ -51,8 +51,8 @@ impl Handler for Heedless {
         }
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

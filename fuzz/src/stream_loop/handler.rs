@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use swapwire::{Handler, HandlerError, Input, Reply, Request};
+use swapwire::{Handler, HandlerError, HandlerProperties, Reply, Request};
 
 use super::super::decode::Rule;
 
@@ -78,11 +78,7 @@ impl Handler for Obedient {
         if script.fails { Err("it was asked to".into()) } else { Ok(()) }
     }
 
-    fn input(&self) -> Input {
-        Input::AnySlicing
-    }
-
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().any_slicing().with_ready_at_once(self.at_once)
     }
 }

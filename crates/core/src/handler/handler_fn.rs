@@ -5,7 +5,8 @@ use std::future::{Future, ready};
 
 use bytes::Bytes;
 
-use crate::{Handler, HandlerError, Input, Reply, Request};
+use super::HandlerProperties;
+use crate::{Handler, HandlerError, Reply, Request};
 
 /// A handler from a closure that answers at once and borrows the message.
 ///
@@ -23,21 +24,21 @@ pub fn handler_fn<F>(f: F) -> HandlerFn<F>
 where
     F: Fn(Request<'_>, &mut Reply<'_>) -> Result<(), HandlerError> + Send + Sync + 'static,
 {
-    HandlerFn { f, input: Input::Messages }
+    HandlerFn { f, properties: HandlerProperties::new().with_ready_at_once(true) }
 }
 
 /// The handler that [`handler_fn`] makes.
 #[derive(Clone, Copy)]
 pub struct HandlerFn<F> {
     f: F,
-    input: Input,
+    properties: HandlerProperties,
 }
 
 impl<F> HandlerFn<F> {
     /// Declares that any slicing of a byte stream gives the same result.
     #[must_use]
     pub fn any_slicing(mut self) -> Self {
-        self.input = Input::AnySlicing;
+        self.properties = self.properties.any_slicing();
         self
     }
 }
@@ -55,12 +56,8 @@ where
         ready((self.f)(request, reply))
     }
 
-    fn input(&self) -> Input {
-        self.input
-    }
-
-    fn ready_at_once(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        self.properties
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::HandlerProperties;
 use crate::{Addr, HandlerError, Peer, Reply};
 
 /// Answers one message at a time: the per-message hot path.
@@ -60,36 +61,12 @@ pub trait Handler: Send + Sync + 'static {
         reply: &mut Reply<'_>,
     ) -> impl Future<Output = Result<(), HandlerError>> + Send;
 
-    /// Whether this handler needs whole messages. A handler of messages that is bound to a byte stream without a framing
-    /// is an error before the first connection. Layers forward it.
-    fn input(&self) -> Input {
-        Input::Messages
+    /// What it declares of itself; the default is [`HandlerProperties::new`]. Layers pass it on ([`HandlerLayer`] does).
+    ///
+    /// [`HandlerLayer`]: crate::HandlerLayer
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new()
     }
-
-    /// Whether every call is ready when it is polled first, as that of a handler that never waits. The server then gathers
-    /// the replies of several calls in one place, which spares a copy of each. A call that waits all the same holds up the
-    /// replies of the calls just before it on a stream; on a datagram socket it is dropped and counted as an error. Layers
-    /// forward it, or say `false` if they wait.
-    fn ready_at_once(&self) -> bool {
-        false
-    }
-
-    /// Whether replies may be more than three times as long as the request (and longer than 64 bytes) even where the
-    /// sender's address may be forged. Such a handler would amplify attacks, so on such wires it is bound to loopback
-    /// unless the server is told otherwise. Of a handler that returns `false`, such a reply is refused, counted and logged,
-    /// except on a loopback address. Layers forward it.
-    fn amplifies(&self) -> bool {
-        false
-    }
-}
-
-/// What a handler accepts as a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Whole messages: their boundaries matter.
-    Messages,
-    /// Any slicing of a stream of bytes gives the same result, as for an echo.
-    AnySlicing,
 }
 
 /// One message and where it came from. Borrowed: it is valid as long as the call.
@@ -131,15 +108,7 @@ impl<H: Handler> Handler for Arc<H> {
         (**self).handle(request, reply)
     }
 
-    fn ready_at_once(&self) -> bool {
-        (**self).ready_at_once()
-    }
-
-    fn input(&self) -> Input {
-        (**self).input()
-    }
-
-    fn amplifies(&self) -> bool {
-        (**self).amplifies()
+    fn properties(&self) -> HandlerProperties {
+        (**self).properties()
     }
 }

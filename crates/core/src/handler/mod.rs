@@ -3,13 +3,17 @@
 //! A handler uses sessions, replies and names; nothing else in this crate uses handlers.
 
 mod handler_fn;
+mod layered;
 mod message;
+mod properties;
 mod session;
 
 use tower_layer::Layer;
 
 pub use handler_fn::{AsyncHandlerFn, HandlerFn, handler_fn, handler_fn_async};
-pub use message::{Handler, Input, Request};
+pub use layered::{HandlerLayer, LayerFn, Layered};
+pub use message::{Handler, Request};
+pub use properties::{HandlerProperties, Input};
 pub use session::SessionHandler;
 
 /// What can be done with every handler.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Input;
+use super::HandlerProperties;
 use crate::{HandlerError, Session};
 
 /// Runs a whole session: receives and sends whenever it likes. Its state is its local variables.
@@ -58,17 +58,11 @@ pub trait SessionHandler: Send + Sync + 'static {
     /// Runs `session` to its end.
     async fn run(&self, session: Session) -> Result<(), HandlerError>;
 
-    /// Whether this handler needs whole messages; see [`Handler::input`](crate::Handler::input).
-    fn input(&self) -> Input {
-        Input::Messages
-    }
-
-    /// Whether it may send more than three times what it received, or 64 bytes for each message, to a peer whose address
-    /// may be forged. One that returns `false` and sends more gets [`SendError::Unvalidated`](crate::SendError::Unvalidated),
-    /// until it [trusts](Session::trust_peer) the peer, except on a loopback address. See
-    /// [`Handler::amplifies`](crate::Handler::amplifies).
-    fn amplifies(&self) -> bool {
-        false
+    /// What it declares of itself; the default is [`HandlerProperties::new`]. Layers pass it on ([`HandlerLayer`] does).
+    ///
+    /// [`HandlerLayer`]: crate::HandlerLayer
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new()
     }
 }
 
@@ -78,11 +72,7 @@ impl<H: SessionHandler + ?Sized> SessionHandler for Arc<H> {
         (**self).run(session).await
     }
 
-    fn input(&self) -> Input {
-        (**self).input()
-    }
-
-    fn amplifies(&self) -> bool {
-        (**self).amplifies()
+    fn properties(&self) -> HandlerProperties {
+        (**self).properties()
     }
 }

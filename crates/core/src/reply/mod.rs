@@ -21,7 +21,7 @@ use server::Replies;
 ///
 /// Bound: at most [`Reply::limit`] bytes of messages per call, of which an empty one counts as one (1 MiB unless
 /// configured; on wires whose senders may be forged, three times the request or 64 bytes, unless the handler declares that
-/// it [amplifies](crate::Handler::amplifies)).
+/// it [amplifies](crate::HandlerProperties::amplifies)).
 ///
 /// Testing a handler needs no server:
 ///

@@ -203,7 +203,7 @@ async fn a_room_is_shared_by_clones_and_needs_messages() {
     let _ann = enter(&chat, "ann", lines(), 1024).await;
     assert_eq!(chat.clone().members(), 1);
     assert_eq!(Chat::new().members(), 0);
-    assert_eq!(chat.input(), Input::Messages);
-    assert!(chat.amplifies());
+    assert_eq!(chat.properties().input, Input::Messages);
+    assert!(chat.properties().amplifies);
     assert_eq!(format!("{chat:?}"), "Chat { members: 1, dropped: 0, .. }");
 }

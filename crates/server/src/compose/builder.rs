@@ -89,7 +89,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Allows handlers that [amplify](swapwire_core::Handler::amplifies) on wires that other hosts reach and whose senders
+    /// Allows handlers that [amplify](swapwire_core::HandlerProperties::amplifies) on wires that other hosts reach and whose senders
     /// can be forged. Off by default: an attacker can use such a server to flood a third host.
     pub fn allow_amplification(mut self, allow: bool) -> Self {
         self.amplification = allow;

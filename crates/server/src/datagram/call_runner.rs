@@ -149,7 +149,7 @@ pub(crate) async fn run<H: Handler>(
 ) -> Late {
     let own = exchange.filter.own();
     let limits = Arc::clone(&cx.limits);
-    let bound = AmplificationBound::new(&cx.capabilities, own, handler.amplifies(), limits.max_reply);
+    let bound = AmplificationBound::new(&cx.capabilities, own, handler.properties().amplifies, limits.max_reply);
     let lines = cx.has_lines();
     let unknown = Addr::Unix(swapwire_core::UnixAddr::UNNAMED);
     let mut replies = Replies::new(Framing::Chunks.encoder(max_message));

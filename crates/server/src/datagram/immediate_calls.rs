@@ -26,14 +26,14 @@ pub(crate) struct ImmediateCalls {
 }
 
 impl ImmediateCalls {
-    /// For a handler that is [ready at once](Handler::ready_at_once); `None` for others.
+    /// For a handler that is [ready at once](swapwire_core::HandlerProperties::ready_at_once); `None` for others.
     pub(crate) fn new(
         handler: &impl Handler,
         filter: &SourceFilter,
         max_message: usize,
         cx: &ServeContext,
     ) -> Option<Self> {
-        if !handler.ready_at_once() {
+        if !handler.properties().ready_at_once {
             return None;
         }
         let mut replies = Replies::new(Framing::Chunks.encoder(max_message));
@@ -43,7 +43,12 @@ impl ImmediateCalls {
             peer: Peer::new(Addr::Unix(UnixAddr::UNNAMED)),
             own: filter.own(),
             filter: filter.clone(),
-            bound: AmplificationBound::new(&cx.capabilities, filter.own(), handler.amplifies(), cx.limits.max_reply),
+            bound: AmplificationBound::new(
+                &cx.capabilities,
+                filter.own(),
+                handler.properties().amplifies,
+                cx.limits.max_reply,
+            ),
             lines: cx.has_lines(),
         })
     }

@@ -47,7 +47,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         max_message: socket.max_message(),
         filter: SourceFilter::new(own, &cx.ours),
         own,
-        bound: AmplificationBound::new(&cx.capabilities, own, handler.amplifies(), cx.limits.max_reply),
+        bound: AmplificationBound::new(&cx.capabilities, own, handler.properties().amplifies, cx.limits.max_reply),
         handler,
         peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
         budget: QueueBudget::new(cx.limits.peer_bytes),

@@ -36,7 +36,7 @@ pub(crate) fn serve_bytes<H: Handler>(
         let limits = &*of.cx.limits;
         let mut conn = Connection::new(io, of.cx);
         let mut reading = Reading::default();
-        let at_once = handler.ready_at_once();
+        let at_once = handler.properties().ready_at_once;
         let end = loop {
             if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut reading)).await {
                 break end;

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use swapwire_core::{Handler, HandlerError, Reply, Request};
+use swapwire_core::{Handler, HandlerError, HandlerProperties, Reply, Request};
 use tokio::sync::Notify;
 
 pub const TRICKS: [&str; 7] = ["replace", "swap", "empty", "close", "flood", "panic", "keep"];
@@ -91,7 +91,7 @@ impl Handler for Hostile {
         Ok(())
     }
 
-    fn ready_at_once(&self) -> bool {
-        !self.waits
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(!self.waits)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swapwire_core::{ErrorClass, Handler, HandlerError, Reply, Request, classify_datagram};
+use swapwire_core::{ErrorClass, Handler, HandlerError, HandlerProperties, Reply, Request, classify_datagram};
 use swapwire_server::{DrainReport, IntoService};
 use tokio::time::{Instant, sleep};
 
@@ -20,8 +20,8 @@ impl Handler for Echo {
         Ok(reply.send(request.message())?)
     }
 
-    fn ready_at_once(&self) -> bool {
-        self.at_once
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_ready_at_once(self.at_once)
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use swapwire_core::{
-    Handler, HandlerError, Input, Reply, Request, Session, SessionHandler, SessionReader, SessionSender, async_trait,
+    Handler, HandlerError, HandlerProperties, Input, Reply, Request, Session, SessionHandler, SessionReader,
+    SessionSender, async_trait,
 };
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
@@ -28,8 +29,8 @@ pub(crate) struct Answerer {
 }
 
 impl Answerer {
-    fn input(&self) -> Input {
-        if self.chunks { Input::AnySlicing } else { Input::Messages }
+    fn properties(&self) -> HandlerProperties {
+        HandlerProperties::new().with_input(if self.chunks { Input::AnySlicing } else { Input::Messages })
     }
 
     fn begin(&self) {
@@ -98,12 +99,8 @@ impl Handler for AtOnce {
         self.0.reply(request.message(), reply)
     }
 
-    fn input(&self) -> Input {
-        self.0.input()
-    }
-
-    fn ready_at_once(&self) -> bool {
-        true
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties().with_ready_at_once(true)
     }
 }
 
@@ -120,8 +117,8 @@ impl Handler for Waits {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        self.0.input()
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties()
     }
 }
 
@@ -146,8 +143,8 @@ impl SessionHandler for PerPeer {
         Ok(())
     }
 
-    fn input(&self) -> Input {
-        self.0.input()
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties()
     }
 }
 
@@ -172,8 +169,8 @@ impl SessionHandler for Halves {
         }
     }
 
-    fn input(&self) -> Input {
-        self.0.input()
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties()
     }
 }
 
