@@ -12,9 +12,9 @@ pub use swapwire_core::{
     Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties,
     Incoming, Input, Layer, LayerFn, Layered, Link, Listener, MessageCodec, MessageStream, OptionError, Peer, Permit,
     Place, Progress, RawStream, RecvError, Registry, RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError,
-    Session, SessionConfig, SessionFault, SessionGuard, SessionHandler, SessionReader, SessionSender, SessionWriter,
-    Setting, SettingError, SettingUnit, SettingValue, Settings, Shape, TextItems, Transport, TrySendError, UnixAddr,
-    async_trait, handler_fn, handler_fn_async, testing,
+    Session, SessionConfig, SessionFault, SessionGuard, SessionHandler, SessionId, SessionReader, SessionSender,
+    SessionWriter, Setting, SettingError, SettingUnit, SettingValue, Settings, Shape, TextItems, Transport,
+    TrySendError, UnixAddr, async_trait, handler_fn, handler_fn_async, testing,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;

@@ -58,7 +58,7 @@ pub use handler::{
 };
 pub use name::{
     Addr, Credentials, Endpoint, EndpointError, Extensions, InlineName, OptionDoc, OptionError, OptionReader,
-    OptionValue, Peer, Place, Printable, PrintableBytes, Side, UnixAddr, did_you_mean, needs_escape,
+    OptionValue, Peer, Place, Printable, PrintableBytes, SessionId, Side, UnixAddr, did_you_mean, needs_escape,
 };
 pub use reply::{Reply, ReplyBuf, ReplyError, server};
 pub use session::{

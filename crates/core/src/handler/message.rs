@@ -4,13 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::HandlerProperties;
-use crate::{Addr, HandlerError, Peer, Reply};
+use crate::{Addr, HandlerError, Peer, Reply, SessionId};
 
 /// Answers one message at a time: the per-message hot path.
 ///
 /// Implemented by users, called by the server's loops with static dispatch: no box and no allocation per message. Shared
 /// state lives in the handler; a handler knows nothing about earlier messages of the same peer (a
-/// [`SessionHandler`](crate::SessionHandler) does).
+/// [`SessionHandler`](crate::SessionHandler) does; [`Request::session`] tells whose message it is).
 ///
 /// # Contract
 /// 1. The server calls `handle` once for each message, and never polls a call again after dropping it.
@@ -91,6 +91,14 @@ impl<'a> Request<'a> {
     /// The sender; `None` for a datagram from a socket without an address, which cannot be answered.
     pub const fn peer(&self) -> Option<&'a Peer> {
         self.peer
+    }
+
+    /// The session it belongs to: the same for all messages of one connection, and different from those of all others.
+    /// [`SessionId`] says what that is on a datagram socket. There it may cost two hashes of the addresses each time it is
+    /// asked for.
+    pub fn session(&self) -> SessionId {
+        let known = self.peer.and_then(Peer::session);
+        known.unwrap_or_else(|| SessionId::between(self.peer.map(Peer::addr), self.local))
     }
 
     /// The local address it reached.

@@ -7,6 +7,7 @@ mod endpoint;
 mod options;
 mod peer;
 mod printable;
+mod session_id;
 pub(crate) mod suggestion;
 
 pub use addr::{Addr, InlineName, UnixAddr};
@@ -14,4 +15,5 @@ pub use endpoint::{Endpoint, EndpointError, Place};
 pub use options::{OptionDoc, OptionError, OptionReader, OptionValue, Side};
 pub use peer::{Credentials, Extensions, Peer};
 pub use printable::{Bytes as PrintableBytes, Printable, needs_escape};
+pub use session_id::SessionId;
 pub use suggestion::did_you_mean;

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Addr;
+use crate::{Addr, SessionId};
 
 /// The other end of a wire: its address, and what else the transport learnt about it.
 ///
@@ -13,12 +13,14 @@ use crate::Addr;
 pub struct Peer {
     addr: Addr,
     extensions: Option<Arc<Extensions>>,
+    /// The number of its session; 0 if it has none.
+    session: u64,
 }
 
 impl Peer {
     /// A peer of which only the address is known.
     pub const fn new(addr: Addr) -> Self {
-        Self { addr, extensions: None }
+        Self { addr, extensions: None, session: 0 }
     }
 
     /// The same peer with extensions.
@@ -33,6 +35,17 @@ impl Peer {
     pub fn become_at(&mut self, addr: &Addr) {
         self.addr.become_copy(addr);
         self.extensions = None;
+        self.session = 0;
+    }
+
+    /// For servers: begins a new session with this peer, which its clones have as well. What was its session is another one.
+    pub fn begin_session(&mut self) {
+        self.session = SessionId::next_number();
+    }
+
+    /// Its session; `None` where the server keeps none, as for message handlers on datagram sockets, and before one has begun.
+    pub fn session(&self) -> Option<SessionId> {
+        (self.session != 0).then(|| SessionId::numbered(self.session))
     }
 
     /// Its address.

@@ -28,7 +28,7 @@ pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 use outbox::Inner;
 use read::ReadState;
 
-use crate::{Addr, ConnInfo, Link, Peer, RecvError, SendError, TrySendError};
+use crate::{Addr, ConnInfo, Link, Peer, RecvError, SendError, SessionId, TrySendError};
 
 /// How far a session has come, for deadlines and statistics. Core reads no clock: to enforce a deadline, compare two of
 /// these.
@@ -97,6 +97,12 @@ impl Session {
     /// The other end.
     pub fn peer(&self) -> &Peer {
         &self.inner().info.peer
+    }
+
+    /// What tells it from all other sessions of this process.
+    pub fn id(&self) -> SessionId {
+        let info = self.info();
+        info.peer.session().unwrap_or_else(|| SessionId::between(Some(info.peer.addr()), &info.local))
     }
 
     /// This end.

@@ -187,7 +187,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Inner {
     pub(crate) fn new(link: Link, config: &SessionConfig) -> Self {
-        let (io, info, encoder, max_message) = match link {
+        let (io, mut info, encoder, max_message) = match link {
             Link::Bytes { io, info } => {
                 (Io::Bytes(io), info, Some(config.framing.encoder(config.max_message)), config.max_message)
             }
@@ -196,6 +196,7 @@ impl Inner {
                 (Io::Messages(io), info, None, max)
             }
         };
+        info.peer.begin_session();
         let out = Out {
             bytes: Vec::new(),
             written: 0,

@@ -25,9 +25,10 @@ const MOST_OFFENCES: u32 = 100;
 pub(crate) async fn serve_messages<H: Handler>(
     handler: &H,
     io: Box<dyn MessageStream>,
-    info: ConnInfo,
+    mut info: ConnInfo,
     cx: &ServeContext,
 ) -> SessionEnd {
+    info.peer.begin_session();
     let _panic_context = PanicContext { cx, peer: &info.peer };
     let limits = &*cx.limits;
     let max = io.max_message().min(limits.max_message);
