@@ -13,8 +13,9 @@ pub use swapwire_core::{
     Incoming, Input, Layer, LayerFn, Layered, Link, Listener, MessageCodec, MessageStream, OptionError, Peer, Permit,
     Place, Progress, RawStream, RecvError, Registry, RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError,
     Session, SessionConfig, SessionFault, SessionGuard, SessionHandler, SessionId, SessionReader, SessionSender,
-    SessionWriter, Setting, SettingError, SettingUnit, SettingValue, Settings, Shape, TextItems, Transport,
-    TrySendError, UnixAddr, async_trait, handler_fn, handler_fn_async, testing,
+    SessionWriter, Setting, SettingError, SettingUnit, SettingValue, Settings, Shape, Stateful, StatefulFn,
+    StatefulHandler, TextItems, Transport, TrySendError, UnixAddr, async_trait, handler_fn, handler_fn_async,
+    stateful_fn, testing,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;
@@ -23,7 +24,7 @@ pub use swapwire_mem as mem;
 pub use swapwire_server::{
     BuildError, BuildProblem, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, Listen,
     MessageKind, PerMessage, PerSession, Running, ServeContext, Server, ServerBuilder, ServerHandle, Service,
-    ServiceKind, SessionEnd, SessionKind, Snapshot, Split, UnknownHandler, WhenFull,
+    ServiceKind, SessionEnd, SessionKind, Snapshot, Split, StatefulKind, UnknownHandler, WhenFull,
 };
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;

@@ -20,5 +20,5 @@
 #[doc(no_inline)]
 pub use crate::{
     Endpoint, Framing, Handler, HandlerError, HandlerExt, HandlerProperties, Input, Limits, Reply, Request, Server,
-    Session, SessionConfig, SessionHandler, async_trait, handler_fn,
+    Session, SessionConfig, SessionHandler, StatefulHandler, async_trait, handler_fn, stateful_fn,
 };

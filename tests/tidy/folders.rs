@@ -27,7 +27,7 @@ const CRATES: &[(&str, &[Known])] = &[
             ("settings", &["name"]),
             ("session", &["error", "framing", "name", "settings", "sync", "wire"]),
             ("handler", &["error", "name", "reply", "session"]),
-            ("testing", &["error", "framing", "handler", "name", "reply"]),
+            ("testing", &["error", "framing", "handler", "name", "reply", "session", "wire"]),
         ],
     ),
     (

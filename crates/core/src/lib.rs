@@ -54,7 +54,7 @@ pub use framing::{
 };
 pub use handler::{
     AsyncHandlerFn, Handler, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties, Input, LayerFn, Layered, Request,
-    SessionHandler, handler_fn, handler_fn_async,
+    SessionHandler, Stateful, StatefulFn, StatefulHandler, handler_fn, handler_fn_async, stateful_fn,
 };
 pub use name::{
     Addr, Credentials, Endpoint, EndpointError, Extensions, InlineName, OptionDoc, OptionError, OptionReader,

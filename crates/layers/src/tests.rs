@@ -2,36 +2,39 @@
 
 use std::time::Duration;
 
-use swapwire_core::{Handler, HandlerExt as _, HandlerProperties, Input, Layer, SessionHandler};
+use swapwire_core::testing::{self, Probe};
+use swapwire_core::{Handler, HandlerExt as _, HandlerProperties, Layer, SessionHandler};
 
 use crate::testing::{Both, call, session};
 use crate::{CatchPanicLayer, ConcurrencyLayer, RateLayer, TimeoutLayer, TraceLayer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn forwards<L>(layer: L, waits: bool)
+fn passes_on<L>(layer: L)
 where
-    L: Layer<Both, Service: Handler + SessionHandler>,
+    L: Layer<Probe, Service: Handler + SessionHandler>,
 {
-    for input in [Input::Messages, Input::AnySlicing] {
-        for (amplifies, at_once) in [(false, false), (false, true), (true, false), (true, true)] {
-            let properties = HandlerProperties::new().with_input(input).with_amplifies(amplifies);
-            let inner = properties.with_ready_at_once(at_once);
-            let wrapped = layer.layer(Both { properties: inner, ..Both::default() });
-            let expected = properties.with_ready_at_once(at_once && !waits);
-            assert_eq!(Handler::properties(&wrapped), expected);
-            assert_eq!(SessionHandler::properties(&wrapped), expected);
-        }
-    }
+    testing::assert_passes_on(&layer);
+    testing::assert_session_passes_on(&layer);
 }
 
 #[tokio::test]
-async fn each_layer_forwards_what_the_handler_says_of_itself() {
-    forwards(TimeoutLayer::new(SECOND), true);
-    forwards(ConcurrencyLayer::new(1), true);
-    forwards(RateLayer::wait(1, SECOND), true);
-    forwards(TraceLayer, false);
-    forwards(CatchPanicLayer, false);
+async fn each_layer_passes_on_what_the_handler_declares() {
+    passes_on(TimeoutLayer::new(SECOND));
+    passes_on(ConcurrencyLayer::new(1));
+    passes_on(RateLayer::wait(1, SECOND));
+    passes_on(TraceLayer);
+    passes_on(CatchPanicLayer);
+}
+
+#[tokio::test]
+async fn calls_are_ready_at_once_unless_the_layer_waits() {
+    let probe = || Probe { properties: HandlerProperties::new().with_ready_at_once(true) };
+    assert!(Handler::properties(&probe().with_layer(TraceLayer)).ready_at_once);
+    assert!(Handler::properties(&probe().with_layer(CatchPanicLayer)).ready_at_once);
+    assert!(!Handler::properties(&probe().with_layer(TimeoutLayer::new(SECOND))).ready_at_once);
+    assert!(!Handler::properties(&probe().with_layer(ConcurrencyLayer::new(1))).ready_at_once);
+    assert!(!Handler::properties(&probe().with_layer(RateLayer::wait(1, SECOND))).ready_at_once);
 }
 
 #[tokio::test(start_paused = true)]

@@ -103,6 +103,7 @@ impl ServeContext {
         let mut config = SessionConfig::framed(self.framing.clone());
         config.max_message = self.limits.max_message;
         config.out_queue = self.limits.out_queue;
+        config.max_reply = self.limits.max_reply;
         config.draining = Some(self.drain.sessions.clone());
         config
     }

@@ -55,4 +55,6 @@ pub use context::ServeContext;
 pub use limits::{Limits, WhenFull};
 pub use metrics::{Counter, DrainReport, SessionEnd, Snapshot};
 pub use runtime::{Running, Server, ServerHandle};
-pub use service::{IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split};
+pub use service::{
+    IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split, StatefulKind,
+};

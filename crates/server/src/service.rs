@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use swapwire_core::{Capabilities, DatagramSocket, Framing, Handler, Input, Link, SessionHandler, Shape};
+use swapwire_core::{
+    Capabilities, DatagramSocket, Framing, Handler, Input, Link, SessionHandler, Shape, Stateful, StatefulHandler,
+};
 
 use crate::datagram::serve_datagrams;
 use crate::peers::serve_peers;
@@ -170,8 +172,8 @@ impl std::fmt::Debug for Split {
     }
 }
 
-/// Every [`Handler`], every [`SessionHandler`] and every `Arc<dyn Service>`. `Kind` selects which; a type that is both
-/// kinds of handler needs [`PerMessage`] or [`PerSession`] around it.
+/// Every [`Handler`], every [`SessionHandler`], every [`StatefulHandler`] and every `Arc<dyn Service>`. `Kind` selects
+/// which; a type that is more than one kind of handler needs [`PerMessage`] or [`PerSession`] around it.
 pub trait IntoService<Kind> {
     /// The service.
     fn into_service(self) -> Arc<dyn Service>;
@@ -184,6 +186,10 @@ pub enum MessageKind {}
 /// The kind of [`SessionHandler`]s.
 #[derive(Debug)]
 pub enum SessionKind {}
+
+/// The kind of [`StatefulHandler`]s.
+#[derive(Debug)]
+pub enum StatefulKind {}
 
 /// The kind of what is a [`Service`] already.
 #[derive(Debug)]
@@ -198,6 +204,12 @@ impl<H: Handler> IntoService<MessageKind> for H {
 impl<H: SessionHandler> IntoService<SessionKind> for H {
     fn into_service(self) -> Arc<dyn Service> {
         Arc::new(PerSession::new(self))
+    }
+}
+
+impl<H: StatefulHandler> IntoService<StatefulKind> for H {
+    fn into_service(self) -> Arc<dyn Service> {
+        Arc::new(PerSession::new(Stateful::new(self)))
     }
 }
 

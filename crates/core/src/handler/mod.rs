@@ -7,6 +7,7 @@ mod layered;
 mod message;
 mod properties;
 mod session;
+mod stateful;
 
 use tower_layer::Layer;
 
@@ -15,6 +16,7 @@ pub use layered::{HandlerLayer, LayerFn, Layered};
 pub use message::{Handler, Request};
 pub use properties::{HandlerProperties, Input};
 pub use session::SessionHandler;
+pub use stateful::{Stateful, StatefulFn, StatefulHandler, stateful_fn};
 
 /// What can be done with every handler.
 pub trait HandlerExt: Sized {

@@ -248,10 +248,15 @@ impl Replies {
     #[inline(never)]
     pub fn answer_line<'m>(&mut self, message: &'m [u8]) -> &'m [u8] {
         let line = without_line_end(message);
-        let ends = line.len() < message.len();
+        self.end_lines(line.len() < message.len());
+        line
+    }
+
+    /// Whether the replies that follow end as lines, on a wire with boundaries.
+    #[inline]
+    pub(crate) fn end_lines(&mut self, ends: bool) {
         self.line_end = usize::from(ends);
         self.encoder.follow(ends);
-        line
     }
 
     /// Another one without framing, which takes what this call may still reply.

@@ -17,13 +17,21 @@ pub struct SessionConfig {
     /// How many bytes may be queued before `send` waits; each message counts 64 bytes more on wires with boundaries.
     /// Default: 256 KiB.
     pub out_queue: usize,
+    /// What a [`StatefulHandler`](crate::StatefulHandler) may reply to one message, in bytes. Default: 1 MiB.
+    pub max_reply: usize,
     /// Told when the server drains; see [`Session::draining`](crate::Session::draining). Default: never.
     pub draining: Option<DrainToken>,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { framing: Framing::Chunks, max_message: 1 << 20, out_queue: 256 << 10, draining: None }
+        Self {
+            framing: Framing::Chunks,
+            max_message: 1 << 20,
+            out_queue: 256 << 10,
+            max_reply: 1 << 20,
+            draining: None,
+        }
     }
 }
 
@@ -40,6 +48,7 @@ impl Settings for SessionConfig {
         crate::Setting::new("framing", SettingUnit::Text, "How a byte stream is cut into messages."),
         crate::Setting::new("max_message", SettingUnit::Bytes, "The largest message in either direction."),
         crate::Setting::new("out_queue", SettingUnit::Bytes, "How much may be queued before sending waits."),
+        crate::Setting::new("max_reply", SettingUnit::Bytes, "The replies of one call of a handler with a state."),
     ];
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
@@ -47,6 +56,7 @@ impl Settings for SessionConfig {
             "framing" => self.framing = SettingError::read("framing", SettingUnit::Text, value)?,
             "max_message" => self.max_message = SettingError::read("max_message", SettingUnit::Bytes, value)?,
             "out_queue" => self.out_queue = SettingError::read("out_queue", SettingUnit::Bytes, value)?,
+            "max_reply" => self.max_reply = SettingError::read("max_reply", SettingUnit::Bytes, value)?,
             _ => return Err(SettingError::unknown::<Self>(name)),
         }
         Ok(())
@@ -57,6 +67,7 @@ impl Settings for SessionConfig {
             "framing" => self.framing.write(SettingUnit::Text),
             "max_message" => self.max_message.write(SettingUnit::Bytes),
             "out_queue" => self.out_queue.write(SettingUnit::Bytes),
+            "max_reply" => self.max_reply.write(SettingUnit::Bytes),
             _ => None,
         }
     }
@@ -94,7 +105,9 @@ mod tests {
     #[test]
     fn every_field_is_read_as_it_is_written() {
         let mut config = SessionConfig::default();
-        for (name, value) in [("framing", "length:2"), ("max_message", "64KiB"), ("out_queue", "1000")] {
+        for (name, value) in
+            [("framing", "length:2"), ("max_message", "64KiB"), ("out_queue", "1000"), ("max_reply", "1MiB")]
+        {
             config.set(name, value).unwrap();
             assert_eq!(config.get(name).as_deref(), Some(value));
         }
@@ -103,7 +116,7 @@ mod tests {
         let error = config.set("farming", "lines").unwrap_err().to_string();
         assert_eq!(
             error,
-            "unknown setting \"farming\"; did you mean \"framing\"? known: framing, max_message, out_queue"
+            "unknown setting \"farming\"; did you mean \"framing\"? known: framing, max_message, out_queue, max_reply"
         );
         let error = config.set("framing", "words").unwrap_err().to_string();
         assert!(error.starts_with("framing=words: ") && !error.contains('\n'), "{error}");
@@ -114,7 +127,7 @@ mod tests {
     #[test]
     fn serde_makes_a_map_of_it() {
         let json = serde_json::to_string(&SessionConfig::framed(Framing::Lines)).unwrap();
-        assert_eq!(json, r#"{"framing":"lines","max_message":"1MiB","out_queue":"256KiB"}"#);
+        assert_eq!(json, r#"{"framing":"lines","max_message":"1MiB","out_queue":"256KiB","max_reply":"1MiB"}"#);
         let config: SessionConfig = serde_json::from_str(r#"{"max_message": 4096}"#).unwrap();
         assert_eq!((config.max_message, config.out_queue), (4096, 256 << 10));
         for (json, problem) in [

@@ -2,6 +2,7 @@
 //!
 //! A session owns a wire, frames what goes over it and queues what is sent. It uses neither handlers nor replies.
 
+mod calls;
 mod config;
 mod drain;
 mod guard;

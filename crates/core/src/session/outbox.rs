@@ -52,6 +52,9 @@ pub(crate) struct Inner {
     driver: AtomicWaker,
     pub(crate) counters: Counters,
     pub(crate) info: ConnInfo,
+    /// What may be replied to one message, in bytes, and the largest reply that can be framed.
+    pub(crate) max_reply: usize,
+    pub(super) most_framed: usize,
     /// Whether messages leave as lines that end, where the wire has boundaries: as the last one that was received.
     pub(crate) ends_lines: AtomicBool,
     /// A guard closes the wire; without one, dropping the session does.
@@ -77,6 +80,10 @@ impl Counters {
         self.fault.store(fault as u8, Relaxed);
     }
 
+    pub(crate) fn refused(&self) -> u32 {
+        self.refused.load(Relaxed)
+    }
+
     pub(crate) fn fault(&self) -> Option<SessionFault> {
         let fault = self.fault.load(Relaxed);
         [SessionFault::BadFrame, SessionFault::Broken].into_iter().find(|known| *known as u8 == fault)
@@ -100,6 +107,11 @@ struct Out {
 impl Out {
     fn queued(&self) -> usize {
         self.bytes.len() - self.written + MESSAGE_COST * self.lengths.len()
+    }
+
+    /// The bytes of queued messages, of which an empty one counts as one.
+    fn queued_messages(&self) -> usize {
+        self.lengths.iter().map(|len| (*len).max(1)).sum()
     }
 
     fn has_capacity(&self) -> bool {
@@ -189,7 +201,8 @@ impl Inner {
     pub(crate) fn new(link: Link, config: &SessionConfig) -> Self {
         let (io, mut info, encoder, max_message) = match link {
             Link::Bytes { io, info } => {
-                (Io::Bytes(io), info, Some(config.framing.encoder(config.max_message)), config.max_message)
+                let most = config.max_message.max(config.max_reply);
+                (Io::Bytes(io), info, Some(config.framing.encoder(most)), config.max_message)
             }
             Link::Messages { io, info } => {
                 let max = io.max_message().min(config.max_message);
@@ -197,6 +210,7 @@ impl Inner {
             }
         };
         info.peer.begin_session();
+        let most_framed = encoder.as_ref().map_or(max_message, FrameEncoder::max);
         let out = Out {
             bytes: Vec::new(),
             written: 0,
@@ -214,6 +228,8 @@ impl Inner {
             driver: AtomicWaker::new(),
             counters: Counters::default(),
             info,
+            max_reply: config.max_reply,
+            most_framed,
             ends_lines: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
         }
@@ -280,9 +296,47 @@ impl Inner {
         lock(&self.out).push(message, self.end())
     }
 
+    /// Queues a message that has its end; the caller has waited for room.
+    pub(crate) fn push_ended(&self, message: &[u8]) -> Result<(), SendError> {
+        lock(&self.out).push(message, b"")
+    }
+
     /// What stands behind each message on the wire, beside the framing of a byte stream.
     fn end(&self) -> &'static [u8] {
         if self.ends_lines.load(Relaxed) { b"\n" } else { b"" }
+    }
+
+    /// Puts another encoder in the place of that of a byte stream, and back.
+    pub(crate) fn exchange_encoder(&self, other: &mut FrameEncoder) {
+        if let Some(encoder) = &mut lock(&self.out).encoder {
+            std::mem::swap(encoder, other);
+        }
+    }
+
+    /// Queues what is framed already, of a byte stream, by `append`; `false` where the wire has boundaries.
+    pub(crate) fn push_framed(&self, append: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let mut out = lock(&self.out);
+        if out.encoder.is_some() && !out.closed {
+            append(&mut out.bytes);
+        }
+        out.encoder.is_some()
+    }
+
+    /// What may be replied to the last message, in bytes.
+    pub(crate) fn reply_limit(&self) -> usize {
+        let queued = lock(&self.out).queued_messages();
+        let allowance = match &lock(&self.wire).io {
+            Io::Messages(wire) => wire.allowance(),
+            Io::Bytes(_) | Io::Gone => None,
+        };
+        allowance.map_or(self.max_reply, |allowance| self.max_reply.min(allowance.saturating_sub(queued)))
+    }
+
+    /// Replies were refused for want of an [allowance](MessageStream::allowance).
+    pub(crate) fn note_withheld(&self, count: u64, len: usize) {
+        if let Io::Messages(wire) = &mut lock(&self.wire).io {
+            wire.note_withheld(count, len);
+        }
     }
 
     /// Queues if there is room. `false`: there is none.

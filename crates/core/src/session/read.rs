@@ -12,15 +12,15 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::outbox::{Inner, Received};
 use crate::framing::without_line_end;
-use crate::{Decoded, DrainToken, FrameDecoder, Framing, RecvError, SessionConfig, SessionFault};
+use crate::{Decoded, DrainToken, FrameDecoder, FrameEncoder, Framing, RecvError, SessionConfig, SessionFault};
 
 /// The receiving half's own state.
 pub(crate) struct ReadState {
     buf: BytesMut,
     /// `None` where the wire has boundaries of its own.
     decoder: Option<FrameDecoder>,
-    /// Whether messages lose the ends of lines, where the wire has boundaries.
-    lines: bool,
+    /// Of a byte stream; where the wire has boundaries it says whether messages lose the ends of lines.
+    framing: Framing,
     max_message: usize,
     ended: bool,
     /// What may still be received after the drain began from a peer that never pauses, in bytes.
@@ -42,7 +42,7 @@ impl ReadState {
         Self {
             buf: BytesMut::new(),
             decoder: (!boundaries).then(|| config.framing.decoder(config.max_message)),
-            lines: boundaries && matches!(config.framing, Framing::Lines),
+            framing: config.framing.clone(),
             max_message: config.max_message,
             ended: false,
             drain_budget: DRAIN_BUDGET,
@@ -61,8 +61,7 @@ impl ReadState {
 
     pub(crate) fn poll_recv(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
         loop {
-            if let Some(message) = self.buffered(inner)? {
-                inner.counters.messages.fetch_add(1, Relaxed);
+            if let Some(message) = self.received(inner)? {
                 return Poll::Ready(Ok(Some(message)));
             }
             if self.ended {
@@ -104,7 +103,7 @@ impl ReadState {
                 Poll::Ready(Ok(Received::Message(Some(len)))) => {
                     inner.counters.messages.fetch_add(1, Relaxed);
                     let mut message = self.buf.split_to(len);
-                    if self.lines {
+                    if matches!(self.framing, Framing::Lines) {
                         let line = without_line_end(&message).len();
                         inner.ends_lines.store(line < len, Relaxed);
                         message.truncate(line);
@@ -128,6 +127,22 @@ impl ReadState {
                     return Poll::Pending;
                 }
             }
+        }
+    }
+
+    /// A message that was received already.
+    pub(super) fn received(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
+        let message = self.buffered(inner)?;
+        if message.is_some() {
+            inner.counters.messages.fetch_add(1, Relaxed);
+        }
+        Ok(message)
+    }
+
+    pub(super) fn new_encoder(&self, inner: &Inner) -> FrameEncoder {
+        match self.decoder {
+            Some(_) => self.framing.encoder(inner.most_framed),
+            None => Framing::Chunks.encoder(inner.most_framed),
         }
     }
 

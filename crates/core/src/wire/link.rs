@@ -155,6 +155,18 @@ pub trait MessageStream: Send + Unpin + 'static {
         None
     }
 
+    /// How many bytes of messages the peer may be sent now, where that is bounded because its address may be forged; an empty
+    /// message counts as one. The default is `None`: it is not bounded.
+    fn allowance(&self) -> Option<usize> {
+        None
+    }
+
+    /// Messages were not sent for want of an [allowance](Self::allowance): how many, and the length of the last one. The
+    /// default does nothing.
+    fn note_withheld(&mut self, count: u64, len: usize) {
+        let _ = (count, len);
+    }
+
     /// The peer's address is not forged: see [`Session::trust_peer`](crate::Session::trust_peer). The default does nothing.
     fn trust_peer(&mut self) {}
 }

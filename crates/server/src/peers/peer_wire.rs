@@ -133,12 +133,7 @@ impl MessageStream for PeerWire {
             let Some(rest) = left.checked_sub(len.max(1)) else {
                 self.outgoing.abort_send();
                 let error = SendError::Unvalidated { len, left: *left };
-                self.cx.incidents.note(
-                    Incident::Withheld,
-                    1,
-                    Some(&self.to),
-                    format_args!("{len} bytes, {left} allowed"),
-                );
+                self.note_withheld(1, len);
                 return Poll::Ready(Err(error));
             };
             *left = rest;
@@ -153,6 +148,16 @@ impl MessageStream for PeerWire {
 
     fn max_message(&self) -> usize {
         self.max_message
+    }
+
+    fn allowance(&self) -> Option<usize> {
+        self.left
+    }
+
+    fn note_withheld(&mut self, count: u64, len: usize) {
+        let left = self.left.unwrap_or(usize::MAX);
+        let text = format_args!("{len} bytes, {left} allowed");
+        self.cx.incidents.note(Incident::Withheld, count, Some(&self.to), text);
     }
 
     fn trust_peer(&mut self) {
