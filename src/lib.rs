@@ -8,14 +8,14 @@ pub use defaults::{Error, connect, connect_with, default_handlers, default_regis
 pub use swapwire_core as core;
 pub use swapwire_core::{
     Addr, AsyncHandlerFn, BindError, Bound, BoxError, ByteItems, ByteStream, Bytes, Capabilities, ConnInfo,
-    ConnectError, Credentials, DatagramSocket, DrainToken, Endpoint, EndpointError, ErrorClass, Extensions, FrameError,
-    Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties,
-    Incoming, Input, Layer, LayerFn, Layered, Link, Listener, MessageCodec, MessageStream, OptionError, Peer, Permit,
-    Place, Progress, RawStream, RecvError, Registry, RegistryError, Reply, ReplyBuf, ReplyError, Request, SendError,
-    Session, SessionConfig, SessionFault, SessionGuard, SessionHandler, SessionId, SessionReader, SessionSender,
-    SessionWriter, Setting, SettingError, SettingUnit, SettingValue, Settings, Shape, Stateful, StatefulFn,
-    StatefulHandler, TextItems, Transport, TrySendError, UnixAddr, async_trait, handler_fn, handler_fn_async,
-    stateful_fn, testing,
+    ConnectError, Credentials, DatagramSocket, DrainToken, EachMessage, Endpoint, EndpointError, ErrorClass,
+    Extensions, FrameError, Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, HandlerLayer,
+    HandlerProperties, Incoming, Input, Layer, LayerFn, Layered, Link, Listener, MessageCodec, MessageLayer,
+    MessageStream, OptionError, Peer, Permit, Place, Progress, RawStream, RecvError, Registry, RegistryError, Reply,
+    ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionFault, SessionGuard, SessionHandler,
+    SessionId, SessionReader, SessionSender, SessionWriter, Setting, SettingError, SettingUnit, SettingValue, Settings,
+    Shape, Stateful, StatefulFn, StatefulHandler, TextItems, Transport, TrySendError, UnixAddr, async_trait,
+    handler_fn, handler_fn_async, stateful_fn, testing,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;

@@ -4,8 +4,14 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Net, Places, ask, is_datagram};
-use swapwire::{HandlerError, PerSession, Session, SessionHandler, async_trait, handler_fn, stateful_fn};
+use swapwire::layers::PeerRateLayer;
+use swapwire::{
+    Handler, HandlerError, HandlerExt as _, PerMessage, PerSession, Reply, Request, Session, SessionHandler,
+    async_trait, handler_fn, stateful_fn,
+};
 
 #[tokio::test]
 async fn a_state_for_each_session_everywhere() {
@@ -65,6 +71,52 @@ async fn sessions_have_ids_everywhere() {
             }
             drop(other);
             assert!(server.stop().await.is_clean(), "{local}");
+        }
+    }
+}
+
+/// A handler of both kinds.
+struct Echo;
+
+impl Handler for Echo {
+    async fn handle(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+        Ok(reply.send(request.message())?)
+    }
+}
+
+#[async_trait]
+impl SessionHandler for Echo {
+    async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
+        while let Some(message) = session.recv().await? {
+            session.send(message).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn who_asks_too_much_is_answered_politely_everywhere() {
+    let (places, net) = (Places::new(), Net::new());
+    for endpoint in places.all() {
+        for per_session in [false, true] {
+            let limit = PeerRateLayer::new(2, Duration::from_secs(3600)).answer("slow down");
+            let handler = Echo.with_layer(limit.clone());
+            let builder = net.server().listen(&endpoint);
+            let builder = if per_session {
+                builder.handler(PerSession::new(handler))
+            } else {
+                builder.handler(PerMessage::new(handler))
+            };
+            let server = builder.bind().await.unwrap().start();
+            let local = server.local_endpoints()[0].clone();
+            let mut client = net.connect(&local).await;
+            for expected in ["a", "b", "slow down", "slow down"] {
+                assert_eq!(ask(&mut client, &expected[..1]).await, expected, "{local}, per session: {per_session}");
+            }
+            drop(client);
+            let report = server.stop().await;
+            assert!(report.is_clean(), "{local}: {report}");
+            assert_eq!((limit.refused(), report.stats.messages), (2, 4), "{local}: {report}");
         }
     }
 }

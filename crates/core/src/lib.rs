@@ -53,8 +53,9 @@ pub use framing::{
     MessageCodec, TextItems, unescape,
 };
 pub use handler::{
-    AsyncHandlerFn, Handler, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties, Input, LayerFn, Layered, Request,
-    SessionHandler, Stateful, StatefulFn, StatefulHandler, handler_fn, handler_fn_async, stateful_fn,
+    AsyncHandlerFn, EachMessage, Handler, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties, Input, LayerFn,
+    Layered, MessageLayer, Request, SessionHandler, Stateful, StatefulFn, StatefulHandler, handler_fn,
+    handler_fn_async, stateful_fn,
 };
 pub use name::{
     Addr, Credentials, Endpoint, EndpointError, Extensions, InlineName, OptionDoc, OptionError, OptionReader,

@@ -5,6 +5,7 @@
 //! | [`TimeoutLayer`] | ends after a limit | ends after a limit, in whole |
 //! | [`ConcurrencyLayer`] | at most N at once, others wait | at most N at once, others wait |
 //! | [`RateLayer`] | at most N per period; others wait or are refused | as many begin per period; the same |
+//! | [`PeerRateLayer`] | at most N messages of each peer per period; others are answered by a text | the same |
 //! | [`TraceLayer`] | a `tracing` span | a `tracing` span |
 //! | [`CatchPanicLayer`] | a panic becomes an error | a panic becomes an error |
 //!
@@ -39,8 +40,10 @@
 //! # }
 //! ```
 
+mod bucket;
 mod catch_panic;
 mod concurrency;
+mod peer_rate;
 mod rate;
 mod timeout;
 mod trace;
@@ -52,6 +55,7 @@ mod tests;
 
 pub use catch_panic::{CatchPanic, CatchPanicLayer, Panicked};
 pub use concurrency::{Concurrency, ConcurrencyLayer, Places};
+pub use peer_rate::{PeerBuckets, PeerRate, PeerRateLayer};
 pub use rate::{Rate, RateExceeded, RateLayer, SharedBucket};
 pub use timeout::{TimedOut, Timeout, TimeoutLayer};
 pub use trace::{Trace, TraceLayer};

@@ -7,6 +7,8 @@ use swapwire_core::{Handler, HandlerError, HandlerLayer, Layer, Layered, Reply, 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::bucket::Bucket;
+
 /// Makes a [`Rate`] of every handler, each with a bucket of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLayer {
@@ -39,7 +41,7 @@ impl<H> Layer<H> for RateLayer {
     type Service = Rate<H>;
 
     fn layer(&self, inner: H) -> Rate<H> {
-        let bucket = Arc::new(Mutex::new(Bucket::new(*self)));
+        let bucket = Arc::new(Mutex::new(Bucket::new(self.messages, self.period, self.burst)));
         Layered::new(SharedBucket { bucket, settings: *self }, inner)
     }
 }
@@ -120,37 +122,6 @@ impl SharedBucket {
         Ok(())
     }
 }
-
-/// A token bucket, stored as the moment at which it will be full again.
-#[derive(Debug)]
-struct Bucket {
-    full_at: Instant,
-    /// In which one token comes.
-    step: Duration,
-    /// In which an empty bucket becomes full.
-    size: Duration,
-}
-
-impl Bucket {
-    fn new(settings: RateLayer) -> Self {
-        let step = settings.period.min(LONGEST).as_nanos().div_ceil(u128::from(settings.messages.max(1)));
-        let step = Duration::from_nanos(u64::try_from(step).unwrap_or(u64::MAX));
-        let size = step.saturating_mul(settings.burst.max(1)).min(LONGEST).max(step);
-        Self { full_at: Instant::now(), step, size }
-    }
-
-    /// How long until there is a token.
-    fn wait(&self, now: Instant) -> Duration {
-        (self.full_at.saturating_duration_since(now) + self.step).saturating_sub(self.size)
-    }
-
-    fn take(&mut self, at: Instant) {
-        self.full_at = self.full_at.max(at) + self.step;
-    }
-}
-
-/// Longer periods count as this one, so that no sum of times overflows: about 100 years.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl HandlerLayer for SharedBucket {
     async fn handle<H: Handler>(

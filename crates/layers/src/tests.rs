@@ -6,7 +6,7 @@ use swapwire_core::testing::{self, Probe};
 use swapwire_core::{Handler, HandlerExt as _, HandlerProperties, Layer, SessionHandler};
 
 use crate::testing::{Both, call, session};
-use crate::{CatchPanicLayer, ConcurrencyLayer, RateLayer, TimeoutLayer, TraceLayer};
+use crate::{CatchPanicLayer, ConcurrencyLayer, PeerRateLayer, RateLayer, TimeoutLayer, TraceLayer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,6 +23,7 @@ async fn each_layer_passes_on_what_the_handler_declares() {
     passes_on(TimeoutLayer::new(SECOND));
     passes_on(ConcurrencyLayer::new(1));
     passes_on(RateLayer::wait(1, SECOND));
+    passes_on(PeerRateLayer::new(1, SECOND));
     passes_on(TraceLayer);
     passes_on(CatchPanicLayer);
 }

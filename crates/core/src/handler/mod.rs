@@ -5,6 +5,7 @@
 mod handler_fn;
 mod layered;
 mod message;
+mod message_layer;
 mod properties;
 mod session;
 mod stateful;
@@ -14,6 +15,7 @@ use tower_layer::Layer;
 pub use handler_fn::{AsyncHandlerFn, HandlerFn, handler_fn, handler_fn_async};
 pub use layered::{HandlerLayer, LayerFn, Layered};
 pub use message::{Handler, Request};
+pub use message_layer::{EachMessage, MessageLayer};
 pub use properties::{HandlerProperties, Input};
 pub use session::SessionHandler;
 pub use stateful::{Stateful, StatefulFn, StatefulHandler, stateful_fn};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::HandlerProperties;
+use crate::server::Replies;
+use crate::session::Inner;
 use crate::{HandlerError, Session};
 
 /// Runs a whole session: receives and sends whenever it likes. Its state is its local variables.
@@ -74,5 +76,48 @@ impl<H: SessionHandler + ?Sized> SessionHandler for Arc<H> {
 
     fn properties(&self) -> HandlerProperties {
         (**self).properties()
+    }
+}
+
+/// Calls of one session, and what they reply: framed as the session frames, and bounded as the replies of message handlers.
+pub(super) struct SessionCalls {
+    pub(super) replies: Replies,
+    ends_lines: bool,
+}
+
+impl SessionCalls {
+    pub(super) fn new(session: &Session) -> Self {
+        Self { replies: Replies::new(session.new_encoder()), ends_lines: false }
+    }
+
+    /// Begins a call; how much it may reply, in bytes.
+    pub(super) fn begin(&mut self, session: &Inner) -> usize {
+        session.exchange_encoder(self.replies.encoder_mut());
+        if session.ends_lines() != self.ends_lines {
+            self.ends_lines = !self.ends_lines;
+            self.replies.end_lines(self.ends_lines);
+        }
+        session.reply_limit()
+    }
+
+    /// Ends a call that was begun with `limit`, and queues what it replied, if it succeeded; whether it ends the session.
+    pub(super) fn end(
+        &mut self,
+        session: &Inner,
+        limit: usize,
+        result: Result<(), HandlerError>,
+    ) -> Result<bool, HandlerError> {
+        session.exchange_encoder(self.replies.encoder_mut());
+        if let Some(refused) = self.replies.take_refused()
+            && limit < session.max_reply
+        {
+            session.note_withheld(refused.count, refused.len);
+        }
+        result?;
+        let closes = self.replies.closes();
+        if !session.push_framed(|queue| self.replies.drain_into(queue)) {
+            self.replies.messages().try_for_each(|message| session.push_ended(message))?;
+        }
+        Ok(closes)
     }
 }

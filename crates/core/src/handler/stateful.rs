@@ -9,8 +9,8 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 
+use super::session::SessionCalls;
 use super::{HandlerProperties, SessionHandler};
-use crate::server::Replies;
 use crate::{HandlerError, Peer, Reply, Request, Session};
 
 /// Answers one message at a time, with a state of its own for each session.
@@ -131,17 +131,11 @@ impl<H> Stateful<H> {
 impl<H: StatefulHandler> SessionHandler for Stateful<H> {
     async fn run(&self, mut session: Session) -> Result<(), HandlerError> {
         let mut state = self.0.begin(session.peer());
-        let mut replies = Replies::new(session.new_encoder());
-        let mut ends_lines = false;
+        let mut calls = SessionCalls::new(&session);
         while let Some(message) = session.next_message().await? {
-            let limit = session.reply_limit();
             let inner = session.inner();
-            inner.exchange_encoder(replies.encoder_mut());
-            if session.ends_lines() != ends_lines {
-                ends_lines = !ends_lines;
-                replies.end_lines(ends_lines);
-            }
-            let mut lent = replies.call(limit, true);
+            let limit = calls.begin(inner);
+            let mut lent = calls.replies.call(limit, true);
             let called = {
                 let request = Request::new(&message, Some(&inner.info.peer), &inner.info.local);
                 let mut call = pin!(self.0.handle(&mut state, request, lent.reply()));
@@ -152,20 +146,7 @@ impl<H: StatefulHandler> SessionHandler for Stateful<H> {
                 .await
             };
             let result = lent.end(called);
-            inner.exchange_encoder(replies.encoder_mut());
-            if limit < inner.max_reply
-                && let Some(refused) = replies.take_refused()
-            {
-                inner.note_withheld(refused.count, refused.len);
-            }
-            result?;
-            let closes = replies.closes();
-            if !inner.push_framed(|queue| replies.drain_into(queue)) {
-                for message in replies.messages() {
-                    inner.push_ended(message)?;
-                }
-            }
-            if closes {
+            if calls.end(inner, limit, result)? {
                 break;
             }
             session.ready_for_more().await?;

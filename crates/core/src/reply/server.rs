@@ -112,6 +112,11 @@ impl Replies {
         self.close = false;
     }
 
+    /// Forgets this call's messages, and not that it closes.
+    pub(crate) fn clear_messages(&mut self) {
+        self.empty();
+    }
+
     /// This call's messages, framing included.
     pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(self.base).chain(self.ends.iter().copied());

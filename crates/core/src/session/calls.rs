@@ -50,16 +50,6 @@ impl Session {
         .await
     }
 
-    /// Whether replies end as lines, where the wire has boundaries.
-    pub(crate) fn ends_lines(&self) -> bool {
-        self.owner.0.ends_lines.load(Relaxed)
-    }
-
-    /// How many bytes of messages may be replied to one message.
-    pub(crate) fn reply_limit(&self) -> usize {
-        self.owner.0.reply_limit()
-    }
-
     /// Waits until the queue has room. Errors about single messages are passed over.
     pub(crate) async fn ready_for_more(&mut self) -> Result<(), SendError> {
         poll_fn(|cx| {
@@ -75,6 +65,11 @@ impl Session {
 }
 
 impl Inner {
+    /// Whether replies end as lines, where the wire has boundaries.
+    pub(crate) fn ends_lines(&self) -> bool {
+        self.ends_lines.load(Relaxed)
+    }
+
     /// Writes what is queued while a call waits; ready when nothing more can be sent.
     pub(crate) fn poll_write_meanwhile(&self, cx: &mut Context<'_>) -> Poll<SendError> {
         if self.poll_write(cx).is_ready() && self.is_closed() {

@@ -5,6 +5,7 @@
 mod calls;
 mod config;
 mod drain;
+mod filter;
 mod guard;
 mod outbox;
 mod read;
@@ -23,10 +24,11 @@ use futures::{Sink, Stream};
 
 pub use config::SessionConfig;
 pub use drain::DrainToken;
+pub(crate) use filter::{MessageFilter, Verdict};
 pub use guard::{SessionFault, SessionGuard};
 pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 
-use outbox::Inner;
+pub(crate) use outbox::Inner;
 use read::ReadState;
 
 use crate::{Addr, ConnInfo, Link, Peer, RecvError, SendError, SessionId, TrySendError};

@@ -296,6 +296,17 @@ impl Inner {
         lock(&self.out).push(message, self.end())
     }
 
+    /// Whether the queue takes more.
+    pub(crate) fn has_room(&self) -> bool {
+        let out = lock(&self.out);
+        out.has_capacity() && !out.closed
+    }
+
+    /// Wakes the task that writes.
+    pub(crate) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
     /// Queues a message that has its end; the caller has waited for room.
     pub(crate) fn push_ended(&self, message: &[u8]) -> Result<(), SendError> {
         lock(&self.out).push(message, b"")

@@ -10,6 +10,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::filter::{MessageFilter, Verdict};
 use super::outbox::{Inner, Received};
 use crate::framing::without_line_end;
 use crate::{Decoded, DrainToken, FrameDecoder, FrameEncoder, Framing, RecvError, SessionConfig, SessionFault};
@@ -22,6 +23,8 @@ pub(crate) struct ReadState {
     /// Of a byte stream; where the wire has boundaries it says whether messages lose the ends of lines.
     framing: Framing,
     max_message: usize,
+    /// What looks at each message first.
+    pub(super) filters: Vec<Box<dyn MessageFilter>>,
     ended: bool,
     /// What may still be received after the drain began from a peer that never pauses, in bytes.
     drain_budget: usize,
@@ -44,6 +47,7 @@ impl ReadState {
             decoder: (!boundaries).then(|| config.framing.decoder(config.max_message)),
             framing: config.framing.clone(),
             max_message: config.max_message,
+            filters: Vec::new(),
             ended: false,
             drain_budget: DRAIN_BUDGET,
             draining: config.draining.clone().map(|token| (token.clone(), Box::pin(token.wait()))),
@@ -61,7 +65,37 @@ impl ReadState {
 
     pub(crate) fn poll_recv(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
         loop {
-            if let Some(message) = self.received(inner)? {
+            match self.poll_message(inner, cx) {
+                Poll::Ready(Ok(Some(message))) if !self.admits(&message, inner) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether the filters let a message be given out.
+    #[inline]
+    fn admits(&mut self, message: &[u8], inner: &Inner) -> bool {
+        self.filters.is_empty() || self.ask_filters(message, inner)
+    }
+
+    #[cold]
+    fn ask_filters(&mut self, message: &[u8], inner: &Inner) -> bool {
+        for filter in &mut self.filters {
+            match filter.look_at(message, inner) {
+                Verdict::GivenOut => {}
+                Verdict::Dropped => return false,
+                Verdict::Ends => {
+                    self.end();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn poll_message(&mut self, inner: &Inner, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
+        loop {
+            if let Some(message) = self.decoded(inner)? {
                 return Poll::Ready(Ok(Some(message)));
             }
             if self.ended {
@@ -132,6 +166,16 @@ impl ReadState {
 
     /// A message that was received already.
     pub(super) fn received(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
+        while let Some(message) = self.decoded(inner)? {
+            if self.admits(&message, inner) {
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same, whatever the filters say.
+    fn decoded(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
         let message = self.buffered(inner)?;
         if message.is_some() {
             inner.counters.messages.fetch_add(1, Relaxed);
