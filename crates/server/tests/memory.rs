@@ -3,13 +3,17 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use common::{Net, limits};
 use dhat::{HeapStats, Profiler};
-use swapwire_core::{Bound, ByteStream, Framing, Handler, HandlerError, HandlerProperties, Link, Reply, Request};
+use swapwire_core::{
+    Bound, ByteStream, Framing, Handler, HandlerError, HandlerProperties, Link, MessageStream, Reply, Request,
+};
 use swapwire_server::{Limits, PerMessage, Running};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
@@ -205,11 +209,72 @@ async fn peers_that_never_read(at_once: bool, out_queue: usize) {
     assert!(server.stop().await.is_clean());
 }
 
+const TALKERS: usize = 1000;
+const LONG: usize = 32 * KIB;
+
+async fn tell(client: &mut Box<dyn MessageStream>, message: &[u8]) {
+    poll_fn(|cx| client.poll_send(cx, message)).await.unwrap();
+}
+
+async fn hear(client: &mut Box<dyn MessageStream>, reply: &[u8]) {
+    let mut heard = BytesMut::new();
+    poll_fn(|cx| client.poll_recv(cx, &mut heard)).await.unwrap().unwrap();
+    assert!(heard == reply);
+}
+
+/// While it is idle, a session on a message stream keeps none of the buffers that its messages went through.
+async fn message_streams_that_wait() {
+    let net = Net::new();
+    let handler = Arc::new(Gate { gate: Semaphore::new(0), begun: AtomicUsize::new(0), at_once: false });
+    let builder = net.server().listen("mem-seq:a").handler(PerMessage::new(Arc::clone(&handler)));
+    let server = builder.limits(limits(|l| l.max_connections = TALKERS)).bind().await.unwrap().start();
+    let mut clients = Vec::new();
+    for _ in 0..TALKERS {
+        match net.registry.connect(&"mem-seq:a".parse().unwrap()).await.unwrap() {
+            Link::Messages { io, .. } => clients.push(io),
+            _ => panic!("a message stream"),
+        }
+    }
+    let (short, long) = ([b'.'; MESSAGE], vec![b'.'; LONG]);
+    for client in &mut clients {
+        tell(client, &short).await;
+        hear(client, &short).await;
+    }
+    settle().await;
+    let idle = heap();
+    for client in &mut clients {
+        tell(client, &long).await;
+        hear(client, &long).await;
+    }
+    settle().await;
+    // What one thread keeps for the next message: of three buffers, each may have grown to twice the message.
+    assert!(heap() <= idle + 6 * LONG + TALKERS * 64, "{} B for {TALKERS} sessions", heap() - idle);
+
+    // A call that waits keeps its message, and all of them at once do.
+    let mut wait = long.clone();
+    wait[..4].copy_from_slice(b"wait");
+    let wait = wait;
+    for client in &mut clients {
+        tell(client, &wait).await;
+    }
+    settle().await;
+    assert!(heap() >= idle + TALKERS * LONG, "only {} B for {TALKERS} calls: they do not wait", heap() - idle);
+    handler.gate.add_permits(TALKERS);
+    for client in &mut clients {
+        hear(client, &wait).await;
+    }
+    settle().await;
+    assert!(heap() <= idle + 6 * LONG + TALKERS * 64, "{} B are left of {TALKERS} calls", heap() - idle);
+    drop(clients);
+    assert!(server.stop().await.is_clean());
+}
+
 /// One test: the heap is counted for the whole process.
 #[tokio::test(start_paused = true)]
 async fn sessions_keep_what_is_theirs_and_no_buffer_of_the_worker() {
     let _profiler = Profiler::builder().testing().build();
     calls_that_wait().await;
+    message_streams_that_wait().await;
     for at_once in [false, true] {
         // Written between the calls of one read, and behind them.
         for out_queue in [10_000, 256 * KIB] {

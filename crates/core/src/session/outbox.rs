@@ -73,11 +73,21 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU32,
     /// The size of the buffer that is received into.
     pub(crate) unread: AtomicUsize,
+    /// What a wire with boundaries keeps of a message that is not whole.
+    in_wire: AtomicUsize,
 }
 
 impl Counters {
     pub(crate) fn set_fault(&self, fault: SessionFault) {
         self.fault.store(fault as u8, Relaxed);
+    }
+
+    /// What a wire with boundaries has of a message.
+    fn set_partial(&self, partial: Option<usize>) {
+        if partial.is_some() || self.partial.load(Relaxed) {
+            self.partial.store(partial.is_some(), Relaxed);
+            self.in_wire.store(partial.unwrap_or(0), Relaxed);
+        }
     }
 
     pub(crate) fn refused(&self) -> u32 {
@@ -246,7 +256,7 @@ impl Inner {
             sent: self.counters.sent.load(Relaxed),
             unsent,
             partial: self.counters.partial.load(Relaxed),
-            memory: queue + self.counters.unread.load(Relaxed),
+            memory: queue + self.counters.unread.load(Relaxed) + self.counters.in_wire.load(Relaxed),
         }
     }
 
@@ -469,12 +479,18 @@ impl Inner {
             Poll::Ready(Ok(received)) => {
                 let len = match received {
                     Received::Bytes(len) => *len,
-                    Received::Message(len) => len.map_or(0, |len| len.max(1)),
+                    Received::Message(len) => {
+                        self.counters.set_partial(None);
+                        len.map_or(0, |len| len.max(1))
+                    }
                 };
                 self.counters.received.fetch_add(len as u64, Relaxed);
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
+                if let Io::Messages(io) = &wire.io {
+                    self.counters.set_partial(io.partial());
+                }
                 if !wire.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
                     wire.reader = Some(cx.waker().clone());
                 }

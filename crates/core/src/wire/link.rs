@@ -42,6 +42,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for T {}
 /// 6. One task receives and one sends: each direction keeps one waker.
 /// 7. The calls for batches move the same messages in the same order as those for single ones, and both may be used in
 ///    turn (`batched_recv`, `batched_send`).
+/// 8. A wire that puts messages together itself, from a byte stream below, tells what it has of one
+///    ([`partial`](Self::partial)).
 pub trait MessageStream: Send + Unpin + 'static {
     /// Appends exactly one message to `into` and returns its length; `None` is the end.
     ///
@@ -152,6 +154,14 @@ pub trait MessageStream: Send + Unpin + 'static {
     /// How many datagrams the system has dropped that were meant for this wire, as
     /// [`DatagramSocket::drops`](crate::DatagramSocket::drops). The default is `None`.
     fn drops(&self) -> Option<u32> {
+        None
+    }
+
+    /// What a message takes in memory that has begun to arrive and is not whole, in bytes; `None` if there is none, or if the
+    /// wire cannot tell. A server asks when [`poll_recv`](Self::poll_recv) is not ready: `frame_timeout` bounds how long a
+    /// message may take, and `memory_budget` counts what it takes. The default is `None`, which is right where the system
+    /// or a queue gives messages whole; there a slow message is waited for as the next one is, by `idle_timeout`.
+    fn partial(&self) -> Option<usize> {
         None
     }
 

@@ -27,7 +27,8 @@ impl Limits {
     ///   ([`Session`](swapwire_core::Session)). With the defaults: 7.8 MiB.
     ///
     /// This is the larger of both. An idle session takes about 1.2 KiB. Beside the sessions, a thread keeps at most five idle
-    /// buffers, of 128 KiB for input and twice 256 KiB for replies each.
+    /// buffers, of 128 KiB for input and twice 256 KiB for replies each, and for message streams one of 256 KiB for each of the
+    /// three.
     pub fn session_memory(&self) -> usize {
         let max = self.max_message;
         let parts = [max, self.max_reply.max(max), self.out_queue, READ];

@@ -117,7 +117,8 @@ limits! {
         max_reply: usize, Bytes = 1 << 20, check::at_least_one, check::buffer;
         /// Bytes queued for a peer before the sender waits. Default: 256 KiB.
         out_queue: usize, Bytes = 256 << 10, check::at_least_one, check::buffer;
-        /// For a whole frame, from its first byte. Default: 30 s.
+        /// For a whole frame, from its first byte; on wires with boundaries for a message, where the wire [can
+        /// tell](swapwire_core::MessageStream::partial). Default: 30 s.
         frame_timeout: Option<Duration>, Time = Some(Duration::from_secs(30)), check::not_at_once;
         /// Without any progress in writing what is queued. Default: 30 s.
         write_timeout: Option<Duration>, Time = Some(Duration::from_secs(30)), check::not_at_once;

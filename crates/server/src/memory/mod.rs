@@ -1,7 +1,9 @@
-//! Memory that connections share: the buffers of a worker, and the budget.
+//! Memory that connections share: the buffers of a worker, for byte streams and for message streams, and the budget.
 
 mod buffer_pool;
 mod memory_budget;
+mod message_buffers;
 
 pub(crate) use buffer_pool::{BufferPool, CallLoan, READ, WorkerBuffers};
 pub(crate) use memory_budget::{HeldMemory, MemoryBudget};
+pub(crate) use message_buffers::{MessageBuffers, MessageQueue};

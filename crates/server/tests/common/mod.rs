@@ -8,6 +8,7 @@
     reason = "each test file uses a part"
 )]
 
+pub mod assembled;
 pub mod forged;
 pub mod hostile;
 pub mod inet;

@@ -184,4 +184,24 @@ impl MessageStream for FaultyMessages {
     fn drops(&self) -> Option<u32> {
         self.io.as_ref().and_then(|io| io.drops())
     }
+
+    fn partial(&self) -> Option<usize> {
+        self.io.as_ref().and_then(|io| io.partial())
+    }
+
+    fn allowance(&self) -> Option<usize> {
+        self.io.as_ref().and_then(|io| io.allowance())
+    }
+
+    fn note_withheld(&mut self, count: u64, len: usize) {
+        if let Some(io) = &mut self.io {
+            io.note_withheld(count, len);
+        }
+    }
+
+    fn trust_peer(&mut self) {
+        if let Some(io) = &mut self.io {
+            io.trust_peer();
+        }
+    }
 }
