@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// How fast tokens come, and how many a bucket holds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Refill {
     /// In which one token comes.
     step: Duration,
     /// In which an empty bucket becomes full.
@@ -16,7 +16,7 @@ pub(crate) struct Pace {
 /// Longer periods count as this one, so that no sum of times overflows: about 100 years.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-impl Pace {
+impl Refill {
     /// So many in each `period`, and `burst` at once; 0 counts as 1.
     pub(crate) fn new(messages: u32, period: Duration, burst: u32) -> Self {
         let step = period.min(LONGEST).as_nanos().div_ceil(u128::from(messages.max(1)));
@@ -39,20 +39,20 @@ impl Pace {
 #[derive(Debug)]
 pub(crate) struct Bucket {
     full_at: Instant,
-    pace: Pace,
+    refill: Refill,
 }
 
 impl Bucket {
     pub(crate) fn new(messages: u32, period: Duration, burst: u32) -> Self {
-        Self { full_at: Instant::now(), pace: Pace::new(messages, period, burst) }
+        Self { full_at: Instant::now(), refill: Refill::new(messages, period, burst) }
     }
 
     /// How long until there is a token.
     pub(crate) fn wait(&self, now: Instant) -> Duration {
-        self.pace.wait(self.full_at, now)
+        self.refill.wait(self.full_at, now)
     }
 
     pub(crate) fn take(&mut self, at: Instant) {
-        self.full_at = self.pace.take(self.full_at, at);
+        self.full_at = self.refill.take(self.full_at, at);
     }
 }

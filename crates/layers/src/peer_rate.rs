@@ -9,7 +9,7 @@ use std::time::Duration;
 use swapwire_core::{Addr, EachMessage, Layer, Layered, MessageLayer, Peer, Reply, Request, SessionId};
 use tokio::time::Instant;
 
-use crate::bucket::Pace;
+use crate::bucket::Refill;
 
 /// How many peers are known at most, unless the layer says otherwise.
 const MOST_PEERS: usize = 65_536;
@@ -66,9 +66,9 @@ impl<H> Layer<H> for PeerRateLayer {
     type Service = PeerRate<H>;
 
     fn layer(&self, inner: H) -> PeerRate<H> {
-        let pace = Pace::new(self.messages, self.period, self.burst);
+        let refill = Refill::new(self.messages, self.period, self.burst);
         let buckets = Mutex::new(Buckets::new(self.most_peers));
-        Layered::new(EachMessage::new(PeerBuckets { layer: self.clone(), pace, buckets }), inner)
+        Layered::new(EachMessage::new(PeerBuckets { layer: self.clone(), refill, buckets }), inner)
     }
 }
 
@@ -114,7 +114,7 @@ pub type PeerRate<H> = Layered<EachMessage<PeerBuckets>, H>;
 #[derive(Debug)]
 pub struct PeerBuckets {
     layer: PeerRateLayer,
-    pace: Pace,
+    refill: Refill,
     buckets: Mutex<Buckets>,
 }
 
@@ -124,9 +124,9 @@ impl MessageLayer for PeerBuckets {
         let key = Key::of(&request);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = buckets.of(key, now);
-        let admitted = self.pace.wait(*full_at, now).is_zero();
+        let admitted = self.refill.wait(*full_at, now).is_zero();
         if admitted {
-            *full_at = self.pace.take(*full_at, now);
+            *full_at = self.refill.take(*full_at, now);
         }
         drop(buckets);
         if !admitted {

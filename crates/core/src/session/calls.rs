@@ -1,5 +1,5 @@
 //! What a session offers to those who answer its messages one by one: messages as they were received together, and a queue
-//! that takes what is framed already.
+//! that takes what is framed already; and filters, which see the messages of others before they are given out.
 
 use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +16,26 @@ const ERRORS_IN_A_ROW: u32 = 64;
 /// So many messages above the limit end a session: each costs the peer less than it costs here.
 const MOST_TOO_LARGE: u32 = 100;
 
+/// What becomes of a message.
+pub(crate) enum Verdict {
+    GivenOut,
+    Dropped,
+    /// The session receives nothing more.
+    Ends,
+}
+
+/// Looks at each message that was received.
+pub(crate) trait MessageFilter: Send {
+    /// What becomes of `message`. It may queue answers.
+    fn look_at(&mut self, message: &[u8], inner: &Inner) -> Verdict;
+}
+
 impl Session {
+    /// Adds a filter behind those that it has.
+    pub(crate) fn add_filter(&mut self, filter: Box<dyn MessageFilter>) {
+        self.read.filters.push(filter);
+    }
+
     /// An encoder as that of what it sends.
     pub(crate) fn new_encoder(&self) -> FrameEncoder {
         self.read.new_encoder(&self.owner.0)

@@ -5,7 +5,6 @@
 mod calls;
 mod config;
 mod drain;
-mod filter;
 mod guard;
 mod outbox;
 mod read;
@@ -22,9 +21,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::{Sink, Stream};
 
+pub(crate) use calls::{MessageFilter, Verdict};
 pub use config::SessionConfig;
 pub use drain::DrainToken;
-pub(crate) use filter::{MessageFilter, Verdict};
 pub use guard::{SessionFault, SessionGuard};
 pub use split::{RawStream, SessionReader, SessionSender, SessionWriter};
 

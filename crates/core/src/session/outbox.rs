@@ -1,6 +1,7 @@
 //! What a session's ends share: the wire, the bounded queue of outgoing messages, and what is known of their progress.
 
-use std::cell::Cell;
+mod queue;
+
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -11,25 +12,13 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
+use queue::Out;
+
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify};
 use crate::{
-    Addr, ByteStream, ConnInfo, FrameEncoder, FrameError, Link, MessageStream, Progress, RecvError, SendBatch,
-    SendError, SessionConfig, SessionFault,
+    ByteStream, ConnInfo, FrameEncoder, Link, MessageStream, Progress, RecvError, SendError, SessionConfig,
+    SessionFault,
 };
-
-/// What one queued message costs beside its bytes.
-const MESSAGE_COST: usize = 64;
-/// An empty queue keeps at most this much memory.
-const KEEP: usize = 16 * 1024;
-
-/// Messages, and bytes of them, that are sent as one batch; a single longer one goes alone.
-const MOST_BATCHED: usize = 64;
-const MOST_BYTES: usize = 128 * 1024;
-
-thread_local! {
-    /// Taken while it is in use: a wire may itself be made of sessions.
-    static BATCH: Cell<SendBatch> = const { Cell::new(SendBatch::new()) };
-}
 
 pub(crate) enum Io {
     Bytes(Box<dyn ByteStream>),
@@ -97,109 +86,6 @@ impl Counters {
     pub(crate) fn fault(&self) -> Option<SessionFault> {
         let fault = self.fault.load(Relaxed);
         [SessionFault::BadFrame, SessionFault::Broken].into_iter().find(|known| *known as u8 == fault)
-    }
-}
-
-struct Out {
-    bytes: Vec<u8>,
-    /// How much of `bytes` is written.
-    written: usize,
-    /// The lengths of the queued messages, on wires with boundaries.
-    lengths: VecDeque<usize>,
-    encoder: Option<FrameEncoder>,
-    limit: usize,
-    max_message: usize,
-    closed: bool,
-    /// An error about one message that no call has returned yet.
-    failed: Option<SendError>,
-}
-
-impl Out {
-    fn queued(&self) -> usize {
-        self.bytes.len() - self.written + MESSAGE_COST * self.lengths.len()
-    }
-
-    /// The bytes of queued messages, of which an empty one counts as one.
-    fn queued_messages(&self) -> usize {
-        self.lengths.iter().map(|len| (*len).max(1)).sum()
-    }
-
-    fn has_capacity(&self) -> bool {
-        self.queued() < self.limit
-    }
-
-    fn wrote(&mut self, len: usize) {
-        self.written += len;
-        if self.written == self.bytes.len() {
-            self.bytes.clear();
-            self.bytes.shrink_to(KEEP);
-            self.written = 0;
-        } else if self.written > self.bytes.len() / 4 {
-            // Often enough that little lies idle, seldom enough that it costs three copied bytes for each written one.
-            self.bytes.drain(..self.written);
-            self.written = 0;
-        }
-    }
-
-    fn clear(&mut self) {
-        (self.bytes, self.written, self.lengths) = Default::default();
-    }
-
-    /// Sends the first message, or the first few as one batch; how many went out.
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        wire: &mut dyn MessageStream,
-        to: &Addr,
-    ) -> Poll<Result<usize, SendError>> {
-        let mut at = self.written;
-        let mut messages = self.lengths.iter().map(|len| {
-            at += len;
-            &self.bytes[at - len..at]
-        });
-        if self.lengths.len() < 2 {
-            return wire.poll_send(cx, messages.next().unwrap_or_default()).map_ok(|()| 1);
-        }
-        let mut batch = BATCH.take();
-        batch.clear();
-        for message in messages {
-            if batch.len() == MOST_BATCHED || batch.bytes() + message.len() > MOST_BYTES && !batch.is_empty() {
-                break;
-            }
-            batch.push(message, *to, None);
-        }
-        let sent = wire.poll_send_batch(cx, &batch, 0);
-        if batch.bytes() <= MOST_BYTES {
-            BATCH.set(batch);
-        }
-        sent
-    }
-
-    fn push(&mut self, message: &[u8], end: &[u8]) -> Result<(), SendError> {
-        if self.closed {
-            return Err(SendError::Closed);
-        }
-        let len = message.len() + end.len();
-        if len > self.max_message {
-            return Err(SendError::TooLarge { len, max: self.max_message });
-        }
-        let start = self.bytes.len();
-        match &mut self.encoder {
-            Some(encoder) => {
-                encoder.begin(&mut self.bytes);
-                self.bytes.extend_from_slice(message);
-                encoder.finish(&mut self.bytes, start).map_err(|error| match error {
-                    FrameError::TooLarge { max, .. } => SendError::TooLarge { len: message.len(), max },
-                    error => SendError::Frame(error),
-                })
-            }
-            None => {
-                self.bytes.extend_from_slice(message);
-                self.bytes.extend_from_slice(end);
-                self.lengths.push_back(len);
-                Ok(())
-            }
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::filter::{MessageFilter, Verdict};
+use super::calls::{MessageFilter, Verdict};
 use super::outbox::{Inner, Received};
 use crate::framing::without_line_end;
 use crate::{Decoded, DrainToken, FrameDecoder, FrameEncoder, Framing, RecvError, SessionConfig, SessionFault};
