@@ -51,8 +51,8 @@ pub struct Progress {
     pub memory: usize,
 }
 
-/// One conversation with one peer, on the server's or the client's side, over a byte stream with a [`Framing`] or over a
-/// wire with boundaries of its own.
+/// One conversation with one peer, on the server's or the client's side, over a byte stream with a
+/// [`Framing`](crate::Framing) or over a wire with boundaries of its own.
 ///
 /// # Contract
 /// 1. Messages arrive and leave in order, whole.

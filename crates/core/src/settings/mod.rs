@@ -57,8 +57,7 @@ impl Setting {
 /// # Ok::<(), swapwire_core::SettingError>(())
 /// ```
 ///
-/// With the feature `serde`, [`serialize_settings`](crate::serialize_settings) and
-/// [`deserialize_settings`](crate::deserialize_settings) make a map of it and read one.
+/// With the feature `serde`, `serialize_settings` and `deserialize_settings` make a map of it and read one.
 pub trait Settings: Default {
     /// The fields, in their order.
     const FIELDS: &'static [Setting];
