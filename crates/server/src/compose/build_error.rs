@@ -71,7 +71,7 @@ pub enum BuildProblem {
         /// Why the framing cannot.
         source: FrameError,
     },
-    /// The handler [amplifies](swapwire_core::Handler::amplifies), and forged senders reach the endpoint.
+    /// The handler [amplifies](swapwire_core::HandlerProperties::amplifies), and forged senders reach the endpoint.
     #[error(
         "serve {endpoint}: this handler answers with more than it is asked, and forged senders could turn it against \
          others: bind it to a loopback address, or allow amplification"
