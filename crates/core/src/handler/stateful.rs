@@ -236,3 +236,62 @@ impl<S, B, F> fmt::Debug for StatefulFn<S, B, F> {
         f.write_str("StatefulFn")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::task::Context;
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+    use crate::{Addr, ConnInfo, Framing, Link, SessionConfig};
+
+    /// Gives its bytes in one read and then ends, and counts what is written.
+    struct Burst {
+        bytes: Vec<u8>,
+        writes: Arc<AtomicUsize>,
+    }
+
+    impl AsyncRead for Burst {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            into.put_slice(&std::mem::take(&mut self.bytes));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Burst {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.writes.fetch_add(1, Relaxed);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_replies_to_what_was_read_at_once_are_written_at_once() {
+        let (writes, addr) = (Arc::<AtomicUsize>::default(), Addr::named("test", "here").unwrap());
+        let burst = Burst { bytes: b"x\n".repeat(1000), writes: Arc::clone(&writes) };
+        let link = Link::bytes(burst, ConnInfo::new(Peer::new(addr), addr));
+        let counts = stateful_fn(
+            |_| 0,
+            |count: &mut usize, _, reply| {
+                *count += 1;
+                Ok(reply.send(count.to_string())?)
+            },
+        );
+        let session = Session::new(link, SessionConfig::framed(Framing::Lines));
+        let guard = session.guard();
+        counts.run(session).await.unwrap();
+        assert_eq!((guard.progress().messages, writes.load(Relaxed)), (1000, 1));
+    }
+}

@@ -69,8 +69,11 @@ impl Session {
         .await
     }
 
-    /// Waits until the queue has room. Errors about single messages are passed over.
+    /// Waits until the queue has room, and writes nothing if it has. Errors about single messages are passed over.
     pub(crate) async fn ready_for_more(&mut self) -> Result<(), SendError> {
+        if self.owner.0.has_room() {
+            return Ok(());
+        }
         poll_fn(|cx| {
             loop {
                 match self.owner.0.poll_ready(cx) {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use swapwire_core::{
-    Handler, HandlerError, HandlerProperties, Input, Reply, Request, Session, SessionHandler, SessionReader,
-    SessionSender, async_trait,
+    Handler, HandlerError, HandlerProperties, Input, Peer, Reply, Request, Session, SessionHandler, SessionReader,
+    SessionSender, StatefulHandler, async_trait,
 };
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
 use crate::message::{AS_ASKED, BYE, FAIL, HANG, PANIC, answers, name, weight};
-use crate::recorder::Recorder;
+use crate::recorder::{Alive, Recorder};
 use crate::sabotage::Sabotage;
 
 /// What all kinds share.
@@ -141,6 +141,27 @@ impl SessionHandler for PerPeer {
             }
         }
         Ok(())
+    }
+
+    fn properties(&self) -> HandlerProperties {
+        self.0.properties()
+    }
+}
+
+/// Answers its sessions call by call, and keeps that they are alive.
+pub(crate) struct Remembers(pub(crate) Answerer);
+
+impl StatefulHandler for Remembers {
+    type State = Alive;
+
+    fn begin(&self, peer: &Peer) -> Alive {
+        self.0.recorder.session(*peer.addr())
+    }
+
+    async fn handle(&self, _: &mut Alive, request: Request<'_>, reply: &mut Reply<'_>) -> Result<(), HandlerError> {
+        self.0.begin();
+        self.0.think(request.message()).await;
+        self.0.reply(request.message(), reply)
     }
 
     fn properties(&self) -> HandlerProperties {

@@ -35,6 +35,8 @@ pub(crate) enum HandlerKind {
     Session,
     /// A session whose halves are two futures.
     Halves,
+    /// A call with a state of the session.
+    Stateful,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,13 @@ impl Plan {
             _ if dice.chance(0.5) => Framing::Fixed(20 + dice.index(300)),
             _ => Framing::Chunks,
         };
-        let handler = *dice.pick(&[HandlerKind::AtOnce, HandlerKind::Waits, HandlerKind::Session, HandlerKind::Halves]);
+        let handler = *dice.pick(&[
+            HandlerKind::AtOnce,
+            HandlerKind::Waits,
+            HandlerKind::Session,
+            HandlerKind::Halves,
+            HandlerKind::Stateful,
+        ]);
         let is_tight = dice.chance(0.12);
         let mut plan = Self {
             seed,

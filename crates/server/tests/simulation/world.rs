@@ -16,7 +16,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clients::ClientLog;
-use crate::handlers::{Answerer, AtOnce, Halves, PerPeer, Waits};
+use crate::handlers::{Answerer, AtOnce, Halves, PerPeer, Remembers, Waits};
 use crate::message::AS_ASKED;
 use crate::plan::{End, HandlerKind, Plan};
 use crate::recorder::Recorder;
@@ -133,6 +133,7 @@ impl World {
             HandlerKind::Waits => builder.handler(Waits(answerer)),
             HandlerKind::Session => builder.handler(PerPeer(answerer)),
             HandlerKind::Halves => builder.handler(Halves(answerer)),
+            HandlerKind::Stateful => builder.handler(Remembers(answerer)),
         }
     }
 
