@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
+use crate::Addr;
 use crate::sync::{block_on, explore, thread};
 use crate::{Peer, Session};
 
