@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::Addr;
 use crate::sync::{block_on, explore, thread};
-use crate::{Peer, Session};
+use crate::{Addr, Peer, Session};
 
 /// A wire that takes every message, or none, and says nothing.
 struct Wire {
