@@ -246,6 +246,29 @@ async fn every_error_can_be_matched_and_prints_as_one_line() {
 }
 
 #[tokio::test]
+async fn a_server_is_one_line() {
+    let here = tempfile::tempdir().unwrap();
+    let endpoint = format!("unix:{}/s", here.path().display());
+    let served = swapwire::serve(Listen::on(&endpoint).framing(Framing::Lines), swapwire::handlers::UppercaseEcho);
+    let client = async {
+        let mut session = loop {
+            match swapwire::connect(&*endpoint).await {
+                Ok(session) => break session,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        session.send("hello\n").await.unwrap();
+        assert_eq!(session.recv().await.unwrap().unwrap(), "HELLO\n");
+    };
+    tokio::select! {
+        ended = served => panic!("it serves for ever: {ended:?}"),
+        () = client => {}
+    }
+    let error = swapwire::serve(endpoint, handler_fn(|_, _| Ok(()))).await.unwrap_err();
+    assert!(matches!(error.problems(), [BuildProblem::NoFraming { .. }]), "{error}");
+}
+
+#[tokio::test]
 async fn a_composition_that_fails_names_the_methods_that_cure_it() {
     let error: BuildError = swapwire::server()
         .listen("tcp://127.0.0.1:0")

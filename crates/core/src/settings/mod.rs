@@ -33,7 +33,7 @@ pub struct Setting {
     pub name: &'static str,
     /// How its value is written.
     pub unit: SettingUnit,
-    /// What it means: the docs of the field, on one line.
+    /// What it means: the docs of the field, on one line, with their links.
     pub help: &'static str,
 }
 
