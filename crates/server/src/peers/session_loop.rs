@@ -36,10 +36,6 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     cx: &ServeContext,
 ) -> io::Result<u64> {
     let shared = Arc::new(cx.clone());
-    // One task, which ends with this future: sessions have tasks of their own, and the loop asks for no time.
-    let mut clock = JoinSet::new();
-    let driver = Arc::clone(&shared);
-    clock.spawn(async move { driver.drive_clock().await });
     let (outgoing_sender, outgoing) = mpsc::channel(OUTGOING);
     let own = socket.local_addr();
     run_socket(Loop {

@@ -146,6 +146,9 @@ impl Part {
             Bound::Socket(socket) => Box::new(GroupSocket::new(socket, self.member, cx.drain.clone())),
             _ => return (0, Err(io::ErrorKind::Unsupported.into())),
         };
+        // One task, which ends with this future: the loop of a socket reads no time, its sessions do.
+        let (mut clock, driver) = (JoinSet::new(), Arc::clone(&cx));
+        clock.spawn(async move { driver.drive_clock().await });
         match service.serve_socket(socket, &cx).await {
             Ok(cut) => (cut, Ok(())),
             Err(error) => (0, Err(error)),
