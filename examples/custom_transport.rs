@@ -8,6 +8,7 @@
 //!
 //! What it leaves out: a knock pipe that a killed server left behind is not replaced, but reported as in use.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -30,8 +31,8 @@ pub(crate) struct Fifo;
 
 #[async_trait]
 impl Transport for Fifo {
-    fn schemes(&self) -> &[&'static str] {
-        &["fifo"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["fifo".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

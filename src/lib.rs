@@ -9,13 +9,13 @@ pub use swapwire_core as core;
 pub use swapwire_core::{
     Addr, AsyncHandlerFn, BindError, Bound, BoxError, ByteItems, ByteStream, Bytes, Capabilities, ConnInfo,
     ConnectError, Credentials, DatagramSocket, DrainToken, EachMessage, Endpoint, EndpointError, ErrorClass,
-    Extensions, FrameError, Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, HandlerLayer,
+    FrameError, Framing, FramingParseError, Handler, HandlerError, HandlerExt, HandlerFn, HandlerLayer,
     HandlerProperties, Incoming, Input, Layer, LayerFn, Layered, Link, Listener, MessageCodec, MessageLayer,
     MessageStream, OptionError, Peer, Permit, Place, Progress, RawStream, RecvError, Registry, RegistryError, Reply,
     ReplyBuf, ReplyError, Request, SendError, Session, SessionConfig, SessionFault, SessionGuard, SessionHandler,
     SessionId, SessionReader, SessionSender, SessionWriter, Setting, SettingError, SettingUnit, SettingValue, Settings,
-    Shape, Stateful, StatefulFn, StatefulHandler, TextItems, Transport, TrySendError, UnixAddr, async_trait,
-    handler_fn, handler_fn_async, stateful_fn, testing,
+    Shape, Stateful, StatefulFn, StatefulHandler, TextItems, Transport, TrySendError, UnixAddr, Upgrade, UpgradeClient,
+    UpgradeError, UpgradeServer, async_trait, handler_fn, handler_fn_async, stateful_fn, testing,
 };
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;
@@ -26,6 +26,7 @@ pub use swapwire_server::{
     MessageKind, PerMessage, PerSession, Running, ServeContext, Server, ServerBuilder, ServerHandle, Service,
     ServiceKind, SessionEnd, SessionKind, Snapshot, Split, StatefulKind, UnknownHandler, WhenFull,
 };
+pub use swapwire_stack::{Prefixed, StackError, Stacked, WithLayer};
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;
 #[cfg(feature = "udp")]

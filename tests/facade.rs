@@ -339,6 +339,7 @@ fn exported(file: &str, of: &str) -> BTreeSet<String> {
 /// What only authors of transports, codecs and loops name: `swapwire::core` has it.
 const OF_THE_CORE_ALONE: &[&str] = &[
     "CodecFactory",
+    "Compose",
     "Decoded",
     "FrameDecoder",
     "FrameEncoder",

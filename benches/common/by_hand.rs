@@ -1,5 +1,6 @@
 //! Servers by hand, with tokio alone.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -99,8 +100,8 @@ pub struct Duplex {
 
 #[async_trait]
 impl Transport for Duplex {
-    fn schemes(&self) -> &[&'static str] {
-        &["duplex"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["duplex".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

@@ -1,6 +1,7 @@
 //! A datagram socket that costs nothing: the datagrams are there, and replies are counted and forgotten. What is left is the
 //! datagram loop and its handler.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -63,8 +64,8 @@ struct Open(Arc<Mutex<Traffic>>);
 
 #[async_trait]
 impl Transport for Open {
-    fn schemes(&self) -> &[&'static str] {
-        &["wire"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["wire".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

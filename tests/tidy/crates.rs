@@ -51,6 +51,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         // The transports whose messages have boundaries move many by one call of the system.
         ("swapwire-udp" | "swapwire-unix", "swapwire-mmsg") => kind == "normal",
         ("swapwire-tcp" | "swapwire-udp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
+        // What a layer is made of.
+        ("swapwire-proxy" | "swapwire-tls", "swapwire-stack") => kind != "build",
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
         ("swapwire-socket", to) => to == "swapwire-core" && kind == "normal",
         (_, "swapwire-core") => kind != "build",
@@ -63,8 +65,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
-        "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "server", "socket", "tcp", "testkit",
-        "udp", "unix",
+        "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket", "stack",
+        "tcp", "testkit", "udp", "unix",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {

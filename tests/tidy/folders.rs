@@ -24,6 +24,7 @@ const CRATES: &[(&str, &[Known])] = &[
             ("error", &["framing", "name"]),
             ("reply", &["error", "framing"]),
             ("wire", &["error", "name", "reply"]),
+            ("registry", &["error", "name", "wire"]),
             ("settings", &["name"]),
             ("session", &["error", "framing", "name", "settings", "sync", "wire"]),
             ("handler", &["error", "name", "reply", "session"]),

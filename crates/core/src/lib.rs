@@ -30,6 +30,7 @@ mod error;
 mod framing;
 mod handler;
 mod name;
+mod registry;
 mod reply;
 mod session;
 mod settings;
@@ -46,7 +47,7 @@ pub use async_trait::async_trait;
 pub use bytes::Bytes;
 pub use error::{
     BindError, BoxError, ConnectError, ErrorClass, HandlerError, RecvError, RegistryError, SendError, TrySendError,
-    classify_accept, classify_datagram, classify_stream,
+    UpgradeError, classify_accept, classify_datagram, classify_stream,
 };
 pub use framing::{
     ByteItems, CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError,
@@ -58,9 +59,10 @@ pub use handler::{
     handler_fn_async, stateful_fn,
 };
 pub use name::{
-    Addr, Credentials, Endpoint, EndpointError, Extensions, InlineName, OptionDoc, OptionError, OptionReader,
-    OptionValue, Peer, Place, Printable, PrintableBytes, SessionId, Side, UnixAddr, did_you_mean, needs_escape,
+    Addr, Credentials, Endpoint, EndpointError, InlineName, OptionDoc, OptionError, OptionReader, OptionValue, Peer,
+    Place, Printable, PrintableBytes, SessionId, Side, UnixAddr, did_you_mean, needs_escape,
 };
+pub use registry::{Compose, Registry};
 pub use reply::{Reply, ReplyBuf, ReplyError, server};
 pub use session::{
     DrainToken, Permit, Progress, RawStream, Session, SessionConfig, SessionFault, SessionGuard, SessionReader,
@@ -72,5 +74,6 @@ pub use settings::{deserialize_settings, serialize_settings};
 pub use tower_layer::Layer;
 pub use wire::{
     Bound, ByteStream, Capabilities, ConnInfo, DatagramSocket, Incoming, Link, Listener, MessageStream, Offload,
-    RecvBatch, RecvMeta, Registry, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Upkeep,
+    RecvBatch, RecvMeta, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Upgrade, UpgradeClient,
+    UpgradeServer, Upkeep,
 };

@@ -1,5 +1,6 @@
 //! The network: binding and connecting.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -75,8 +76,8 @@ impl MemNetwork {
 
 #[async_trait]
 impl Transport for MemNetwork {
-    fn schemes(&self) -> &[&'static str] {
-        &[STREAM, SEQ, DATAGRAM]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec![STREAM.into(), SEQ.into(), DATAGRAM.into()]
     }
 
     fn capabilities(&self, scheme: &str) -> Capabilities {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -43,8 +44,8 @@ impl Listener for FailingListener {
 
 #[async_trait]
 impl Transport for Failing {
-    fn schemes(&self) -> &[&'static str] {
-        &["mem"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["mem".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

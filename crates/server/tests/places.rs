@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::borrow::Cow;
+
 use common::{Net, ask};
 use swapwire_core::{
     BindError, Bound, Capabilities, ConnectError, Endpoint, Framing, Handler, HandlerError, Link, Registry, Reply,
@@ -20,7 +22,7 @@ fn second(endpoint: &Endpoint) -> Endpoint {
 
 #[async_trait]
 impl Transport for Twice {
-    fn schemes(&self) -> &[&'static str] {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
         self.0.schemes()
     }
 

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -83,8 +84,8 @@ impl DatagramSocket for TendedSocket {
 
 #[async_trait]
 impl Transport for Tended {
-    fn schemes(&self) -> &[&'static str] {
-        &["mem", "mem-dgram"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["mem".into(), "mem-dgram".into()]
     }
 
     fn capabilities(&self, scheme: &str) -> Capabilities {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -200,8 +201,8 @@ impl Listener for PanickingListener {
 
 #[async_trait]
 impl Transport for Panicking {
-    fn schemes(&self) -> &[&'static str] {
-        &["mem-seq"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["mem-seq".into()]
     }
 
     fn capabilities(&self, scheme: &str) -> Capabilities {
@@ -363,7 +364,7 @@ impl DatagramSocket for PairSocket {
 
 #[async_trait]
 impl Transport for Pairs {
-    fn schemes(&self) -> &[&'static str] {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
         self.network.schemes()
     }
 

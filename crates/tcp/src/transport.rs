@@ -1,5 +1,6 @@
 //! Binding and connecting.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 
@@ -73,8 +74,8 @@ impl Tcp {
 
 #[async_trait]
 impl Transport for Tcp {
-    fn schemes(&self) -> &[&'static str] {
-        &[SCHEME]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec![SCHEME.into()]
     }
 
     fn capabilities(&self, _scheme: &str) -> Capabilities {

@@ -4,12 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use swapwire_core::{Capabilities, Endpoint, Registry, RegistryError, Shape, Transport};
+use swapwire_core::{Bound, Capabilities, Endpoint, Listener, Registry, RegistryError, Shape, Transport};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Stop;
 use crate::stop::panic_text;
+
+/// Makes of one endpoint another.
+type Rewrite = Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>;
 
 /// What a law is given: the transport under test, and a source of endpoints that can be bound.
 ///
@@ -17,6 +20,7 @@ use crate::stop::panic_text;
 pub struct Context {
     registry: Registry,
     fresh: Box<dyn Fn() -> Endpoint + Send + Sync>,
+    dial: Rewrite,
     capabilities: Capabilities,
     step: Mutex<String>,
     background: Mutex<JoinSet<()>>,
@@ -38,6 +42,7 @@ impl Context {
         Ok(Self {
             registry,
             fresh: Box::new(fresh),
+            dial: Arc::new(|dial| dial),
             capabilities,
             step: Mutex::default(),
             background: Mutex::default(),
@@ -55,13 +60,37 @@ impl Context {
         (self.fresh)()
     }
 
+    /// The same context, whose clients dial what `dial` makes of what a listener or socket says; see
+    /// [`Suite::dial_with`](crate::Suite::dial_with).
+    #[must_use]
+    pub fn dial_with(mut self, dial: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
+        self.dial = Arc::new(dial);
+        self
+    }
+
+    /// What a client dials to reach `bound`.
+    pub(crate) fn dial(&self, bound: &Bound) -> Endpoint {
+        (self.dial)(bound.dial())
+    }
+
+    /// What a client dials to reach `listener`.
+    pub(crate) fn dial_listener(&self, listener: &dyn Listener) -> Endpoint {
+        (self.dial)(listener.dial())
+    }
+
+    /// What binds again where `bound` is: its place, with the options of a fresh endpoint.
+    pub(crate) fn rebind(&self, bound: &Bound) -> Endpoint {
+        let options = self.fresh();
+        options.options().iter().fold(bound.local(), |local, (name, value)| local.with_option(name, value))
+    }
+
     /// What the transport says that its wires can do.
     pub fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
 
     /// The transport of `endpoint`, not hidden behind the registry.
-    pub(crate) fn transport(&self, endpoint: &Endpoint) -> Result<&dyn Transport, Stop> {
+    pub(crate) fn transport(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, Stop> {
         self.registry.transport(endpoint).map_err(|error| Stop::broken(error.to_string()))
     }
 

@@ -28,9 +28,9 @@ impl Context {
 
     /// The same where something is bound already.
     pub(crate) fn echo_at(&self, bound: Bound) -> Endpoint {
-        let local = bound.local();
+        let dial = self.dial(&bound);
         self.background(serve(bound, self.config(), Arc::new(<[u8]>::to_vec)));
-        local
+        dial
     }
 }
 

@@ -24,6 +24,7 @@ mod report;
 mod sliced;
 mod stop;
 mod suite;
+mod tap;
 mod wire;
 
 pub use cancel::{drop_after, drop_after_eager};

@@ -27,6 +27,7 @@ use crate::{Context, LAWS, Law, Report, Verdict};
 pub struct Suite {
     registry: Registry,
     fresh: Arc<dyn Fn() -> Endpoint + Send + Sync>,
+    dial: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
     case_timeout: Duration,
     skips: Vec<(String, String)>,
     only: Vec<String>,
@@ -35,10 +36,25 @@ pub struct Suite {
 impl Suite {
     /// A suite for the transport that `registry` holds for the scheme of `fresh`'s endpoints.
     ///
-    /// `fresh` gives an endpoint that can be bound, another one at each call: port 0, or a name that was not used before.
+    /// `fresh` gives an endpoint that can be bound, another one at each call: port 0, or a name that was not used before; with
+    /// the options that a bind needs. A place is bound again with the options of such an endpoint.
     pub fn new(registry: Registry, fresh: impl Fn() -> Endpoint + Send + Sync + 'static) -> Self {
         let case_timeout = Duration::from_secs(120);
-        Self { registry, fresh: Arc::new(fresh), case_timeout, skips: Vec::new(), only: Vec::new() }
+        Self {
+            registry,
+            fresh: Arc::new(fresh),
+            dial: Arc::new(|dial| dial),
+            case_timeout,
+            skips: Vec::new(),
+            only: Vec::new(),
+        }
+    }
+
+    /// What a client dials, made of what [`Bound::dial`](swapwire_core::Bound::dial) says: for wires whose clients need an
+    /// option that a server cannot know, as a file of trusted certificates.
+    pub fn dial_with(mut self, dial: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
+        self.dial = Arc::new(dial);
+        self
     }
 
     /// The time after which a law counts as broken. It only guards against hanging: no law waits for time to pass.
@@ -112,9 +128,9 @@ impl Suite {
     }
 
     async fn judge(&self, law: &Law) -> Verdict {
-        let fresh = Arc::clone(&self.fresh);
+        let (fresh, dial) = (Arc::clone(&self.fresh), Arc::clone(&self.dial));
         let ctx = match Context::new(self.registry.clone(), move || fresh()) {
-            Ok(ctx) => ctx,
+            Ok(ctx) => ctx.dial_with(move |endpoint| dial(endpoint)),
             Err(error) => return Verdict::Broken(error.to_string()),
         };
         let run = AssertUnwindSafe(law.run(&ctx)).catch_unwind();

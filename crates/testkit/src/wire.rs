@@ -50,7 +50,7 @@ impl Context {
 
     /// Two links, the client's first, connected at `listener`.
     pub(crate) async fn meet(&self, listener: &mut Box<dyn Listener>) -> Result<(Link, Link), Stop> {
-        let local = listener.local();
+        let local = self.dial_listener(&**listener);
         self.step(format!("connect {local} and accept"));
         let links = tokio::try_join!(connect(self.registry(), &local), accept(listener))?;
         self.step("talk over a connection");

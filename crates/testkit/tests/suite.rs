@@ -1,5 +1,6 @@
 //! The suite itself: what it says, what it leaves out, and what its README promises.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -48,8 +49,8 @@ struct Hollow;
 
 #[async_trait]
 impl Transport for Hollow {
-    fn schemes(&self) -> &[&'static str] {
-        &["hollow"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["hollow".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

@@ -1,5 +1,6 @@
 //! Binding and connecting.
 
+use std::borrow::Cow;
 use std::net::UdpSocket;
 
 use async_trait::async_trait;
@@ -61,8 +62,8 @@ impl Udp {
 
 #[async_trait]
 impl Transport for Udp {
-    fn schemes(&self) -> &[&'static str] {
-        &[SCHEME]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec![SCHEME.into()]
     }
 
     fn capabilities(&self, _scheme: &str) -> Capabilities {

@@ -11,9 +11,7 @@ use async_trait::async_trait;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::{Domain, SockRef, Socket, Type};
-use swapwire_core::{
-    Addr, ConnInfo, Credentials, Endpoint, Extensions, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep,
-};
+use swapwire_core::{Addr, ConnInfo, Credentials, Endpoint, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep};
 use swapwire_socket::{Buffers, Descriptor, Stream, tell_backlog};
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
@@ -145,7 +143,7 @@ fn lock(place: &Mutex<GroupPath>) -> MutexGuard<'_, GroupPath> {
 
 /// The peer at `addr` with its credentials.
 pub(crate) fn identify(stream: &UnixStream, addr: UnixAddr) -> io::Result<Peer> {
-    Ok(Peer::new(Addr::Unix(addr)).with_extensions(Extensions::new().with(credentials(stream)?)))
+    Ok(Peer::new(Addr::Unix(addr)).and(credentials(stream)?))
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

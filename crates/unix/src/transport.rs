@@ -1,5 +1,7 @@
 //! The transport.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use swapwire_core::{BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Transport};
 
@@ -48,8 +50,8 @@ fn foreign(scheme: &str) -> Failure {
 
 #[async_trait]
 impl Transport for Unix {
-    fn schemes(&self) -> &[&'static str] {
-        &[STREAM, DATAGRAM]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec![STREAM.into(), DATAGRAM.into()]
     }
 
     fn capabilities(&self, scheme: &str) -> Capabilities {

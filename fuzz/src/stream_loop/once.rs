@@ -1,5 +1,6 @@
 //! A transport with one connection.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,8 +20,8 @@ impl Once {
 
 #[async_trait]
 impl Transport for Once {
-    fn schemes(&self) -> &[&'static str] {
-        &["fuzz"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["fuzz".into()]
     }
 
     fn capabilities(&self, _scheme: &str) -> Capabilities {

@@ -22,7 +22,7 @@ impl Plan {
             match registry.transport(&target.endpoint) {
                 Ok(transport) => {
                     let capabilities = transport.capabilities(target.endpoint.scheme());
-                    problems.extend(self.unsourced(target, transport));
+                    problems.extend(self.unsourced(target, &*transport));
                     for load in &self.loads {
                         problems.extend(self.misfits(target, load, &capabilities));
                     }

@@ -87,7 +87,7 @@ impl BindError {
     }
 
     /// What was to be bound.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub const fn endpoint(&self) -> &Endpoint {
         match self {
             Self::Registry { endpoint, .. }
             | Self::Option { endpoint, .. }
@@ -96,6 +96,21 @@ impl BindError {
             | Self::Unusable { endpoint, .. }
             | Self::Io { endpoint, .. } => endpoint,
         }
+    }
+
+    /// The same error about `endpoint`: a stack says what it was asked for, not what it made of that for the wire below.
+    #[must_use]
+    pub fn at(mut self, endpoint: &Endpoint) -> Self {
+        // Without a wildcard: a variant that is added later must be named here.
+        match &mut self {
+            Self::Registry { endpoint: of, .. }
+            | Self::Option { endpoint: of, .. }
+            | Self::Invalid { endpoint: of, .. }
+            | Self::AddrInUse { endpoint: of, .. }
+            | Self::Unusable { endpoint: of, .. }
+            | Self::Io { endpoint: of, .. } => of.clone_from(endpoint),
+        }
+        self
     }
 
     /// Whether the place is taken.

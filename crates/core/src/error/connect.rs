@@ -35,6 +35,14 @@ pub enum ConnectError {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// What is needed to connect is missing or does not fit: a file that cannot be read, a key of another certificate.
+    #[error("connect {endpoint}: {reason}")]
+    Unusable {
+        /// What was dialled.
+        endpoint: Endpoint,
+        /// What is in the way and what would be right.
+        reason: String,
+    },
     /// No server listens there.
     #[error("connect {endpoint}: connection refused: no server is listening there")]
     Refused {
@@ -57,6 +65,17 @@ pub enum ConnectError {
         /// What was dialled.
         endpoint: Endpoint,
         /// The system's error.
+        source: io::Error,
+    },
+    /// The wire below was connected, and the handshake of a layer over it failed.
+    #[error("connect {endpoint}: {layer}: {source}")]
+    Handshake {
+        /// What was dialled.
+        endpoint: Endpoint,
+        /// The layer's name in a scheme.
+        layer: &'static str,
+        /// Why it failed: [`InvalidData`](io::ErrorKind::InvalidData) where the peer said something that the layer does not
+        /// accept, [`TimedOut`](io::ErrorKind::TimedOut) where it said too little.
         source: io::Error,
     },
     /// The system refused.
@@ -92,16 +111,36 @@ impl ConnectError {
     }
 
     /// What was dialled.
-    pub fn endpoint(&self) -> &Endpoint {
+    pub const fn endpoint(&self) -> &Endpoint {
         match self {
             Self::Registry { endpoint, .. }
             | Self::Option { endpoint, .. }
             | Self::Invalid { endpoint, .. }
+            | Self::Unusable { endpoint, .. }
             | Self::Refused { endpoint, .. }
             | Self::Missing { endpoint, .. }
             | Self::Busy { endpoint, .. }
+            | Self::Handshake { endpoint, .. }
             | Self::Io { endpoint, .. } => endpoint,
         }
+    }
+
+    /// The same error about `endpoint`: a stack says what it was asked for, not what it made of that for the wire below.
+    #[must_use]
+    pub fn at(mut self, endpoint: &Endpoint) -> Self {
+        // Without a wildcard: a variant that is added later must be named here.
+        match &mut self {
+            Self::Registry { endpoint: of, .. }
+            | Self::Option { endpoint: of, .. }
+            | Self::Invalid { endpoint: of, .. }
+            | Self::Unusable { endpoint: of, .. }
+            | Self::Refused { endpoint: of, .. }
+            | Self::Missing { endpoint: of, .. }
+            | Self::Busy { endpoint: of, .. }
+            | Self::Handshake { endpoint: of, .. }
+            | Self::Io { endpoint: of, .. } => of.clone_from(endpoint),
+        }
+        self
     }
 
     /// The number that the system gave the error (what `connect_ex` returns in Python), if it was the system's.
@@ -110,18 +149,24 @@ impl ConnectError {
             Self::Refused { source, .. }
             | Self::Missing { source, .. }
             | Self::Busy { source, .. }
+            | Self::Handshake { source, .. }
             | Self::Io { source, .. } => source.raw_os_error(),
             _ => None,
         }
     }
 
-    /// [`ErrorClass::Configuration`] for what no retry mends, [`ErrorClass::Retryable`] for a full queue, else
-    /// [`ErrorClass::ConnectionFatal`].
+    /// [`ErrorClass::Configuration`] for what no retry mends, as a peer that is not trusted or speaks another protocol,
+    /// [`ErrorClass::Retryable`] for a full queue, else [`ErrorClass::ConnectionFatal`].
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Registry { .. } | Self::Option { .. } | Self::Invalid { .. } => ErrorClass::Configuration,
+            Self::Registry { .. } | Self::Option { .. } | Self::Invalid { .. } | Self::Unusable { .. } => {
+                ErrorClass::Configuration
+            }
+            Self::Handshake { source, .. } if source.kind() == io::ErrorKind::InvalidData => ErrorClass::Configuration,
             Self::Busy { .. } => ErrorClass::Retryable,
-            Self::Refused { .. } | Self::Missing { .. } | Self::Io { .. } => ErrorClass::ConnectionFatal,
+            Self::Refused { .. } | Self::Missing { .. } | Self::Handshake { .. } | Self::Io { .. } => {
+                ErrorClass::ConnectionFatal
+            }
         }
     }
 }

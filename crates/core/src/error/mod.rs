@@ -8,6 +8,7 @@ mod connect;
 mod handler;
 mod registry;
 mod session;
+mod upgrade;
 
 pub use bind::BindError;
 pub use class::{ErrorClass, classify_accept, classify_datagram, classify_stream};
@@ -15,3 +16,4 @@ pub use connect::ConnectError;
 pub use handler::{BoxError, HandlerError};
 pub use registry::RegistryError;
 pub use session::{RecvError, SendError, TrySendError};
+pub use upgrade::UpgradeError;

@@ -16,4 +16,12 @@ pub enum RegistryError {
         /// The registered schemes, with commas, or `none`.
         known: String,
     },
+    /// The scheme names layers that cannot stand on one another, or on this wire.
+    #[error("scheme {scheme:?}: {reason}")]
+    Stack {
+        /// The endpoint's scheme.
+        scheme: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::options::OptionReader;
+use super::options::{OptionDoc, OptionReader};
 use crate::Printable;
 
 /// An address as an operator writes it: a scheme, a place, and options.
@@ -128,6 +128,27 @@ impl Endpoint {
             None => self.options.push((name.to_owned(), value)),
         }
         self
+    }
+
+    /// The same endpoint without the option `name`.
+    #[must_use]
+    pub fn without_option(mut self, name: &str) -> Self {
+        self.options.retain(|(key, _)| key != name);
+        self
+    }
+
+    /// The same place and options under another scheme, which is not checked: it is one that a transport serves.
+    #[must_use]
+    pub fn with_scheme(self, scheme: impl Into<String>) -> Self {
+        Self { scheme: scheme.into(), ..self }
+    }
+
+    /// The same endpoint with the options of `own` alone, and the one with all others.
+    #[must_use]
+    pub fn split_options(self, own: &[OptionDoc]) -> (Self, Self) {
+        let is_own = |(name, _): &(String, String)| own.iter().any(|doc| doc.name == name);
+        let (own, others) = self.options.iter().cloned().partition(is_own);
+        (Self { options: own, ..self.clone() }, Self { options: others, ..self })
     }
 
     /// The same endpoint without options.

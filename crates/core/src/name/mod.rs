@@ -13,7 +13,7 @@ pub(crate) mod suggestion;
 pub use addr::{Addr, InlineName, UnixAddr};
 pub use endpoint::{Endpoint, EndpointError, Place};
 pub use options::{OptionDoc, OptionError, OptionReader, OptionValue, Side};
-pub use peer::{Credentials, Extensions, Peer};
+pub use peer::{Credentials, Peer};
 pub use printable::{Bytes as PrintableBytes, Printable, needs_escape};
 pub use session_id::SessionId;
 pub use suggestion::did_you_mean;

@@ -31,12 +31,25 @@ pub struct OptionDoc {
     pub help: &'static str,
     /// Where it has a meaning.
     pub side: Side,
+    /// Whether it must be given there.
+    pub required: bool,
 }
 
 impl OptionDoc {
     /// Describes one option.
     pub const fn new(name: &'static str, value: &'static str, help: &'static str, side: Side) -> Self {
-        Self { name, value, help, side }
+        Self { name, value, help, side, required: false }
+    }
+
+    /// The same option, which must be given on its side.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// Whether it has a meaning on `side` ([`Side::Bind`] or [`Side::Connect`]).
+    pub fn is_for(&self, side: Side) -> bool {
+        self.side == Side::Both || self.side == side
     }
 }
 
@@ -61,6 +74,16 @@ pub enum OptionError {
         name: String,
         /// `binding` or `connecting`.
         side: &'static str,
+    },
+    /// The option must be given.
+    #[error("option {name:?} is missing; write {name}={value}: {help}")]
+    Missing {
+        /// The option's name.
+        name: String,
+        /// What its value looks like.
+        value: String,
+        /// What it is for.
+        help: String,
     },
     /// The value does not parse.
     #[error("option {name}={}: {}", Printable::new(value), Printable::new(reason))]
@@ -97,23 +120,31 @@ impl<'a> OptionReader<'a> {
         Self { endpoint }
     }
 
-    /// Refuses options that are not in `known`, or not for `side` (`Side::Bind` or `Side::Connect`).
+    /// Refuses options that are not in `known`, or not for `side` (`Side::Bind` or `Side::Connect`), and endpoints without one
+    /// that is required there.
     ///
     /// # Errors
-    /// The first option that does not belong, with the list of those that do.
+    /// The first option that does not belong, with the list of those that do; else the first that is missing.
     pub fn check(&self, known: &[OptionDoc], side: Side) -> Result<(), OptionError> {
         for (name, _) in self.endpoint.options() {
             let Some(doc) = known.iter().find(|doc| doc.name == name) else {
-                let here = known.iter().filter(|doc| doc.side == side || doc.side == Side::Both);
+                let here = known.iter().filter(|doc| doc.is_for(side));
                 let known = listed(here.map(|doc| doc.name));
                 return Err(OptionError::Unknown { name: name.clone(), known });
             };
-            if doc.side != Side::Both && doc.side != side {
+            if !doc.is_for(side) {
                 let side = if doc.side == Side::Bind { "binding" } else { "connecting" };
                 return Err(OptionError::WrongSide { name: name.clone(), side });
             }
         }
-        Ok(())
+        match known.iter().find(|doc| doc.required && doc.is_for(side) && self.endpoint.option(doc.name).is_none()) {
+            Some(OptionDoc { name, value, help, .. }) => Err(OptionError::Missing {
+                name: (*name).to_owned(),
+                value: (*value).to_owned(),
+                help: (*help).to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The value of `name`, if it was given.
@@ -127,6 +158,18 @@ impl<'a> OptionReader<'a> {
             value: value.to_owned(),
             reason: reason.to_string(),
         })
+    }
+
+    /// The value of `name`, which must be given; [`check`](Self::check) knows what it is for.
+    ///
+    /// # Errors
+    /// It is missing, or does not parse as `T`.
+    pub fn require<T: OptionValue>(&self, name: &str) -> Result<T, OptionError> {
+        let missing =
+            || OptionError::Missing {
+                name: name.to_owned(), value: "…".to_owned(), help: "it is required".to_owned()
+            };
+        self.get(name)?.ok_or_else(missing)
     }
 
     /// The value of `name`, if it was given; it must lie in `range`, and `help` describes a right value.
@@ -164,6 +207,12 @@ impl OptionValue for bool {
             "false" | "off" | "no" | "0" => Ok(false),
             _ => Err("write true or false"),
         }
+    }
+}
+
+impl OptionValue for u8 {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        value.parse().map_err(|_| "write a whole number from 0 to 255")
     }
 }
 
@@ -248,6 +297,16 @@ mod tests {
             "unknown option \"backlgo\"; did you mean \"backlog\"? known: a, b, backlog"
         );
         assert_eq!(read("x:y?backlgo=2", Side::Connect), "unknown option \"backlgo\"; known: a");
+    }
+
+    #[test]
+    fn a_required_option_is_asked_for_on_its_side() {
+        let known = [OptionDoc::new("key", "path", "the private key", Side::Bind).required()];
+        let check = |text: &str, side| text.parse::<Endpoint>().unwrap().read_options().check(&known, side);
+        assert_eq!(check("x:y", Side::Connect), Ok(()));
+        assert_eq!(check("x:y?key=k", Side::Bind), Ok(()));
+        let error = check("x:y", Side::Bind).unwrap_err();
+        assert_eq!(error.to_string(), "option \"key\" is missing; write key=path: the private key");
     }
 
     #[test]

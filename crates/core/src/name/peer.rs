@@ -1,6 +1,6 @@
 //! The other end of a wire.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::{Addr, SessionId};
 
 /// The other end of a wire: its address, and what else the transport learnt about it.
 ///
-/// Cloning is cheap (the extensions are shared).
+/// Cloning is cheap: what was learnt is shared.
 #[derive(Clone, Debug)]
 pub struct Peer {
     addr: Addr,
-    extensions: Option<Arc<Extensions>>,
+    learnt: Option<Arc<Learnt>>,
     /// The number of its session; 0 if it has none.
     session: u64,
 }
@@ -20,13 +20,30 @@ pub struct Peer {
 impl Peer {
     /// A peer of which only the address is known.
     pub const fn new(addr: Addr) -> Self {
-        Self { addr, extensions: None, session: 0 }
+        Self { addr, learnt: None, session: 0 }
     }
 
-    /// The same peer with extensions.
+    /// The same peer, of which `value` is known as well; of two values of one type, [`Peer::get`] gives the later one. What
+    /// was known before is kept: each layer of a stack adds what it learns.
+    ///
+    /// ```
+    /// # use swapwire_core::{Addr, Credentials, Peer};
+    /// # let addr = Addr::named("mem", "a").unwrap();
+    /// let peer = Peer::new(addr).and(Credentials::new(0, 0, None)).and("of a layer above");
+    /// assert_eq!(peer.get::<Credentials>().unwrap().uid, 0);
+    /// assert_eq!(peer.get::<&str>(), Some(&"of a layer above"));
+    /// ```
     #[must_use]
-    pub fn with_extensions(mut self, extensions: Extensions) -> Self {
-        self.extensions = Some(Arc::new(extensions));
+    pub fn and<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        let below = self.learnt.take();
+        self.learnt = Some(Arc::new(Learnt { value: Box::new(value), below }));
+        self
+    }
+
+    /// The same peer at another address, with all that is known of it: the client that a proxy speaks for.
+    #[must_use]
+    pub const fn at(mut self, addr: Addr) -> Self {
+        self.addr = addr;
         self
     }
 
@@ -34,7 +51,7 @@ impl Peer {
     #[inline]
     pub fn become_at(&mut self, addr: &Addr) {
         self.addr.become_copy(addr);
-        self.extensions = None;
+        self.learnt = None;
         self.session = 0;
     }
 
@@ -53,9 +70,10 @@ impl Peer {
         &self.addr
     }
 
-    /// What the transport learnt of type `T`, for example [`Credentials`].
+    /// What the transport, or a layer over it, learnt of type `T`; for example [`Credentials`].
     pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.extensions.as_ref()?.get()
+        let first = self.learnt.as_deref();
+        std::iter::successors(first, |learnt| learnt.below.as_deref()).find_map(|learnt| learnt.value.downcast_ref())
     }
 }
 
@@ -65,33 +83,15 @@ impl fmt::Display for Peer {
     }
 }
 
-/// At most one value of each type, kept with a peer.
-#[derive(Default)]
-pub struct Extensions(Vec<(TypeId, Box<dyn Any + Send + Sync>)>);
-
-impl Extensions {
-    /// No values.
-    pub const fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    /// The same set with `value`, which replaces an earlier one of its type.
-    #[must_use]
-    pub fn with<T: Any + Send + Sync>(mut self, value: T) -> Self {
-        self.0.retain(|(id, _)| *id != TypeId::of::<T>());
-        self.0.push((TypeId::of::<T>(), Box::new(value)));
-        self
-    }
-
-    /// The value of type `T`.
-    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.0.iter().find(|(id, _)| *id == TypeId::of::<T>()).and_then(|(_, value)| value.downcast_ref())
-    }
+/// What one layer learnt about a peer, and what those below it did.
+struct Learnt {
+    value: Box<dyn Any + Send + Sync>,
+    below: Option<Arc<Learnt>>,
 }
 
-impl fmt::Debug for Extensions {
+impl fmt::Debug for Learnt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Extensions({})", self.0.len())
+        f.debug_struct("Learnt").field("below", &self.below).finish_non_exhaustive()
     }
 }
 
@@ -120,12 +120,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extensions_are_by_type() {
-        let extensions = Extensions::new().with(1_u8).with(2_u8).with("text");
-        let peer = Peer::new(Addr::named("mem", "a").unwrap()).with_extensions(extensions);
-        assert_eq!(peer.get::<u8>(), Some(&2));
+    fn what_each_layer_learnt_is_kept_and_the_last_of_a_type_is_given() {
+        let below = Peer::new(Addr::named("mem", "a").unwrap()).and(1_u8).and("text");
+        let peer = below.clone().and(2_u8).at(Addr::named("mem", "b").unwrap());
+        assert_eq!((peer.get::<u8>(), below.get::<u8>()), (Some(&2), Some(&1)));
         assert_eq!(peer.get::<&str>(), Some(&"text"));
         assert_eq!(peer.get::<u64>(), None);
-        assert_eq!(peer.to_string(), "mem:a");
+        assert_eq!((peer.to_string(), below.to_string()), ("mem:b".to_owned(), "mem:a".to_owned()));
     }
 }

@@ -46,6 +46,12 @@ pub struct Capabilities {
     pub isolated_peers: bool,
     /// A second bind of the same place fails while the first is open.
     pub exclusive_bind: bool,
+    /// The wire has a good-bye of its own, which says that all was sent: TLS's `close_notify`. Then
+    /// `poll_shutdown` says it, a server calls that in every orderly end, and an end without it is an error
+    /// ([`ByteStream`](crate::ByteStream), contract 4).
+    pub says_goodbye: bool,
+    /// What is sent is kept from everybody but the peer.
+    pub encrypted: bool,
 }
 
 impl Capabilities {
@@ -61,6 +67,8 @@ impl Capabilities {
             spoofable: false,
             isolated_peers: true,
             exclusive_bind: true,
+            says_goodbye: false,
+            encrypted: false,
         }
     }
 
@@ -81,6 +89,8 @@ impl Capabilities {
             spoofable: true,
             isolated_peers: true,
             exclusive_bind: true,
+            says_goodbye: false,
+            encrypted: false,
         }
     }
 

@@ -21,10 +21,15 @@ thread_local! {
 /// # Contract
 /// 1. What is written arrives in order, whole, or the connection breaks (`testkit::laws::bulk`).
 /// 2. `poll_shutdown` ends the writing half; the peer reads to the end and can still write (`half_close`).
-/// 3. Reading returns 0 bytes only at the end (tokio's `AsyncRead`).
+/// 3. Reading returns 0 bytes only at the end (tokio's `AsyncRead`). On a wire with a good-bye
+///    ([`Capabilities::says_goodbye`](crate::Capabilities::says_goodbye)) that is the peer's good-bye, and an end of the wire
+///    below without it is [`UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) (`truncation`).
 /// 4. Dropping it closes it and wakes the peer (`close_wakes_recv`, `close_wakes_send`); what was flushed arrives
-///    (`close_flushes`). A server drops it without `poll_shutdown` once it has read to the end.
-/// 5. One task reads and one writes: each direction keeps one waker.
+///    (`close_flushes`). A server drops it without `poll_shutdown` once it has read to the end, but on a wire with a good-bye,
+///    where `poll_shutdown` says it, and a drop without it does not: what was sent is then not known to be all (`goodbye`).
+/// 5. One task reads and one writes: each direction keeps one waker. A layer whose reading has to write (an answer of its
+///    protocol) tries to, keeps what the wire below does not take, within a bound, and does not let the reader's waker take
+///    the writer's place.
 /// 6. An error is the end of the connection. One that may pass (`ENOBUFS`, `ENOMEM`, `EINTR`;
 ///    [`classify_stream`](crate::classify_stream) calls them retryable) is waited out behind a `Pending`.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}

@@ -11,19 +11,32 @@ use crate::{Endpoint, ErrorClass, Link, Peer, Upkeep, classify_accept};
 /// Takes connections, one at a time. Implemented by transports, called by the server's accept loop.
 ///
 /// # Contract
-/// 1. [`Listener::local`] is what was really bound, and can be dialled (`testkit::laws::local_is_dialable`).
+/// 1. [`Listener::local`] is what was really bound, and [`Listener::dial`] can be dialled
+///    (`testkit::laws::local_is_dialable`).
 /// 2. `accept` gives raw errors; it never sleeps, retries or logs. What an error means is [`Listener::classify`].
 /// 3. `accept` does no handshake: that is the [`Incoming`]'s part (`stalled_handshake`).
 /// 4. Dropping the listener closes it and frees the place (`bind_again`), and leaves accepted links open
 ///    (`listener_drop`).
-/// 5. [`Listener::refuse_arrivals`] keeps the connections that already wait (`last_arrivals`).
+/// 5. [`Listener::refuse_arrivals`] keeps the connections that already wait (`last_arrivals`); once they are accepted,
+///    `accept` is pending and wakes nobody (`refused_accept_waits`).
+/// 6. It belongs to the runtime on which it is first polled, which need not be the one that bound it (`bound_elsewhere`):
+///    nothing is registered with a reactor before that.
+///
+/// Whoever wraps one forwards every method, those with a default included: `#[deny(clippy::missing_trait_methods)]` on the
+/// implementation finds what is forgotten. Layers need not: `swapwire-stack` does it for them.
 ///
 /// # Cancel safety
 /// `accept` is cancel safe: if it is dropped, no connection was taken (`cancelled_accept`).
 #[async_trait]
 pub trait Listener: Send + 'static {
-    /// The endpoint that dials this listener; with the real port if 0 was asked for.
+    /// Where it is bound, without options; with the real port if 0 was asked for.
     fn local(&self) -> Endpoint;
+
+    /// What a client dials: [`Listener::local`], the default, with what else the client has to know, as the key that it is to
+    /// trust.
+    fn dial(&self) -> Endpoint {
+        self.local()
+    }
 
     /// Waits for the next connection and takes it.
     ///
@@ -51,6 +64,13 @@ pub trait Listener: Send + 'static {
         None
     }
 
+    /// Reads again what was read from files when it was bound, certificates for example, for connections that come later; soon,
+    /// and without waiting. [`Listener::upkeep`] tells what came of it. Returns whether there is anything to read; the default
+    /// is that there is not.
+    fn reload(&mut self) -> bool {
+        false
+    }
+
     /// What an error of `accept` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_accept(error)
@@ -72,17 +92,29 @@ pub trait Listener: Send + 'static {
 pub struct Incoming {
     peer: Peer,
     link: Pin<Box<dyn Future<Output = io::Result<Link>> + Send>>,
+    renames: bool,
 }
 
 impl Incoming {
     /// A connection that needs no handshake.
     pub fn ready(link: Link) -> Self {
-        Self { peer: link.info().peer.clone(), link: Box::pin(std::future::ready(Ok(link))) }
+        Self::pending(link.info().peer.clone(), std::future::ready(Ok(link)))
     }
 
     /// A connection of `peer` whose handshake is `link`.
     pub fn pending(peer: Peer, link: impl Future<Output = io::Result<Link>> + Send + 'static) -> Self {
-        Self { peer, link: Box::pin(link) }
+        Self { peer, link: Box::pin(link), renames: false }
+    }
+
+    /// The same connection, whose handshake tells on whose behalf the peer speaks: the link's peer has another address, and
+    /// limits for each source are for that one.
+    pub fn renaming(self) -> Self {
+        Self { renames: true, ..self }
+    }
+
+    /// Whether the link's peer has another address.
+    pub const fn renames(&self) -> bool {
+        self.renames
     }
 
     /// The peer, as far as it is known before the handshake.

@@ -1,4 +1,4 @@
-//! Wires: what a transport implements. Listeners, links of bytes or messages, datagram sockets, and the registry of them.
+//! Wires: what transports and layers implement. Listeners, links of bytes or messages, datagram sockets.
 //!
 //! A wire uses names, errors, and the replies that it gathers for sending; it uses neither sessions nor handlers.
 
@@ -7,8 +7,8 @@ mod capabilities;
 mod datagram;
 mod link;
 mod listener;
-mod registry;
 mod transport;
+mod upgrade;
 mod upkeep;
 
 pub use batch::{RecvBatch, SendBatch, SendEntry, Train, TrainLimits};
@@ -16,6 +16,6 @@ pub use capabilities::{Capabilities, Shape};
 pub use datagram::{DatagramSocket, Offload, RecvMeta};
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};
 pub use listener::{Incoming, Listener};
-pub use registry::Registry;
 pub use transport::{Bound, Transport};
+pub use upgrade::{Upgrade, UpgradeClient, UpgradeServer};
 pub use upkeep::Upkeep;

@@ -1,5 +1,8 @@
 //! Transports: the plugins.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc};
@@ -22,7 +25,7 @@ use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Lin
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// The schemes it serves, in lower case.
-    fn schemes(&self) -> &[&'static str];
+    fn schemes(&self) -> Vec<Cow<'static, str>>;
 
     /// What the wires of `scheme` (one of its own) can do.
     fn capabilities(&self, scheme: &str) -> Capabilities;
@@ -88,6 +91,39 @@ pub trait Transport: Send + Sync + 'static {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError>;
 }
 
+/// A transport that several own: a stack stands on the one that a registry has.
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        (**self).schemes()
+    }
+
+    fn capabilities(&self, scheme: &str) -> Capabilities {
+        (**self).capabilities(scheme)
+    }
+
+    fn options(&self, scheme: &str) -> &[OptionDoc] {
+        (**self).options(scheme)
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        (**self).bind(endpoint).await
+    }
+
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        (**self).bind_group(endpoint, members).await
+    }
+
+    async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        (**self).bind_all(endpoint, members).await
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        (**self).connect(endpoint).await
+    }
+}
+
 /// What a bind gives: connections arrive at a listener, datagrams at a socket.
 ///
 /// It may be moved to another runtime before it is first polled, and stays with the runtime on which that happens.
@@ -104,6 +140,14 @@ impl Bound {
     pub fn local(&self) -> Endpoint {
         match self {
             Self::Listener(listener) => listener.local(),
+            Self::Socket(socket) => socket.local(),
+        }
+    }
+
+    /// What a client dials: [`Listener::dial`], or [`Bound::local`] of a socket.
+    pub fn dial(&self) -> Endpoint {
+        match self {
+            Self::Listener(listener) => listener.dial(),
             Self::Socket(socket) => socket.local(),
         }
     }

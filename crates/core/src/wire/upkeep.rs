@@ -16,6 +16,16 @@ impl Upkeep {
         Self { reachable, news: None }
     }
 
+    /// What is true of two parts of one place.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let news = match (self.news, other.news) {
+            (Some(news), Some(more)) => Some(format!("{news}; {more}")),
+            (news, more) => news.or(more),
+        };
+        Self { reachable: self.reachable && other.reachable, news }
+    }
+
     /// Something has happened, and now it can be reached or not.
     pub fn changed(reachable: bool, news: impl Into<String>) -> Self {
         Self { reachable, news: Some(news.into()) }

@@ -1,5 +1,6 @@
 //! Message streams that put messages together from a byte stream, as a WebSocket does: two bytes of length, then the message.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
@@ -115,8 +116,8 @@ impl Listener for AssembledListener {
 
 #[async_trait]
 impl Transport for Assembled {
-    fn schemes(&self) -> &[&'static str] {
-        &["assembled"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["assembled".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

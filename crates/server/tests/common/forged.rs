@@ -1,5 +1,6 @@
 //! A datagram socket whose senders are whoever the test says.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -89,8 +90,8 @@ impl DatagramSocket for Socket {
 
 #[async_trait]
 impl Transport for Forged {
-    fn schemes(&self) -> &[&'static str] {
-        &["forged"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["forged".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

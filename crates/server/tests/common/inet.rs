@@ -1,5 +1,6 @@
 //! The memory network with peers that seem to come from IP addresses, as the test says.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -65,8 +66,8 @@ impl Listener for InetListener {
 
 #[async_trait]
 impl Transport for Inet {
-    fn schemes(&self) -> &[&'static str] {
-        &["mem"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["mem".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

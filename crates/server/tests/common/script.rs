@@ -1,6 +1,7 @@
 //! A datagram socket that receives what a test wrote down, trains and slots that no memory network has included, and
 //! notes what is sent.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -115,8 +116,8 @@ impl DatagramSocket for Script {
 
 #[async_trait]
 impl Transport for Script {
-    fn schemes(&self) -> &[&'static str] {
-        &["script"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["script".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

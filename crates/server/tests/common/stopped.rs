@@ -1,6 +1,7 @@
 //! The memory network of a process that can be stopped: while it is, nothing is ready, and when it goes on, timers go off
 //! before anybody is told what has come.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -157,8 +158,8 @@ impl Listener for Wire<Box<dyn Listener>> {
 
 #[async_trait]
 impl Transport for Stopped {
-    fn schemes(&self) -> &[&'static str] {
-        &["mem", "mem-seq", "mem-dgram"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["mem".into(), "mem-seq".into(), "mem-dgram".into()]
     }
 
     fn capabilities(&self, scheme: &str) -> Capabilities {

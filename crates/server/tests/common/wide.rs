@@ -1,5 +1,6 @@
 //! Byte streams that take more at once than is read at once, unlike those of the memory network.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Mutex;
 
@@ -40,8 +41,8 @@ impl Listener for WideListener {
 
 #[async_trait]
 impl Transport for Wide {
-    fn schemes(&self) -> &[&'static str] {
-        &["wide"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["wide".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

@@ -1,6 +1,7 @@
 //! `recv`, `send`, and what else a stream may fail at. Sockets wait out what may pass (`crates/socket`): what gets here is the
 //! end of one connection.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -109,8 +110,8 @@ impl Listener for FailingListener {
 
 #[async_trait]
 impl Transport for Failing {
-    fn schemes(&self) -> &[&'static str] {
-        &["mem"]
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["mem".into()]
     }
 
     fn capabilities(&self, _: &str) -> Capabilities {

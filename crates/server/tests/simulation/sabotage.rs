@@ -1,5 +1,6 @@
 //! Faults of the server's own making, which the judge must find.
 
+use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -58,7 +59,7 @@ pub(crate) struct Careless<T>(pub(crate) T);
 
 #[async_trait]
 impl<T: Transport> Transport for Careless<T> {
-    fn schemes(&self) -> &[&'static str] {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
         self.0.schemes()
     }
 

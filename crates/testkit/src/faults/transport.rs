@@ -1,5 +1,6 @@
 //! The transport itself.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,7 +85,7 @@ impl FaultSwitch {
 
 #[async_trait]
 impl<T: Transport> Transport for Faulty<T> {
-    fn schemes(&self) -> &[&'static str] {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
         self.io.schemes()
     }
 

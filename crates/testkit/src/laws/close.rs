@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::context::{Task, spawn};
 use crate::echo::receive;
 use crate::stop::{OrBroken as _, ensure};
-use crate::wire::expect;
+use crate::wire::{expect, say};
 use crate::{Context, Outcome, check, payload};
 
 /// After one end has shut its sending down, the other reads to the end and can still send, and the first receives it all.
@@ -198,6 +198,31 @@ pub async fn close_wakes_send(ctx: &Context) -> Outcome {
         drop(to);
         ctx.step(format!("wait until a stalled send is woken: the other end was dropped; the client sends: {client_sends}"));
         sender.join().await?;
+    }
+    Ok(())
+}
+
+/// Once one end has shut down, the other reads to the end and is dropped, without a shutdown where the wire has no good-bye: then
+/// the first reads a clean end as well.
+///
+/// # Errors
+/// The law is broken.
+pub async fn clean_end(ctx: &Context) -> Outcome {
+    ctx.needs_connections()?;
+    ctx.needs(ctx.capabilities().half_close, "the wire has no half-close")?;
+    for client_ends in [true, false] {
+        let (client, server) = ctx.sessions().await?;
+        let (mut ending, mut other) = if client_ends { (client, server) } else { (server, client) };
+        say(&mut ending, &mut other, b"last words").await?;
+        ending.shutdown().await.or_broken("shutdown")?;
+        ctx.step(format!("read the end from one that has read to the end; the client ends first: {client_ends}"));
+        ensure!(other.recv().await.or_broken("receive the end")?.is_none(), "a message arrived after the end");
+        if ctx.capabilities().says_goodbye {
+            other.shutdown().await.or_broken("shutdown")?;
+        }
+        drop(other);
+        let end = ending.recv().await.or_broken("receive the end of one that has read to the end")?;
+        ensure!(end.is_none(), "a message arrived after the end");
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub async fn lazy_connect(ctx: &Context) -> Outcome {
         return Ok(());
     }
     let mut listener = ctx.listen().await?;
-    let local = listener.local();
+    let local = ctx.dial_listener(&*listener);
     let transport = ctx.transport(&local)?;
     let futures: Vec<_> = (0..FUTURES).map(|_| transport.connect(&local)).collect();
     ctx.step("receive over the connection that was accepted");
@@ -94,7 +94,7 @@ fn open_descriptors() -> usize {
 pub async fn connect_to_nobody(ctx: &Context) -> Outcome {
     // A port that was just freed can be somebody else's by now; three in a row are not chance.
     for _ in 0..3 {
-        let local = ctx.bind(&ctx.fresh()).await?.local();
+        let local = ctx.dial(&ctx.bind(&ctx.fresh()).await?);
         ctx.step(format!("connect {local} though nobody is there"));
         match ctx.registry().connect(&local).await {
             Ok(_) if ctx.is_datagram() => return Ok(()),
@@ -128,7 +128,7 @@ pub async fn unknown_option(ctx: &Context) -> Outcome {
         Ok(_) => return Err(Stop::broken(format!("bind {asked} ignored an unknown option"))),
     }
     let bound = ctx.bind(&fresh).await?;
-    let asked = bound.local().with_option(OPTION, 1);
+    let asked = ctx.dial(&bound).with_option(OPTION, 1);
     match ctx.registry().connect(&asked).await {
         Err(ConnectError::Option { source, endpoint }) => {
             ensure!(endpoint == asked, "the error of connect is about {endpoint}, not about {asked}");
@@ -144,8 +144,43 @@ fn lists(ctx: &Context, endpoint: &Endpoint, error: &OptionError, side: Side) ->
         return Err(Stop::broken(format!("an unknown option gives another error: {error}")));
     };
     for doc in ctx.transport(endpoint)?.options(endpoint.scheme()) {
-        let here = doc.side == side || doc.side == Side::Both;
-        ensure!(!here || known.split(", ").any(|name| name == doc.name), "the known options lack {}: {error}", doc.name);
+        ensure!(!doc.is_for(side) || known.split(", ").any(|name| name == doc.name), "the known options lack {}: {error}", doc.name);
     }
     Ok(())
+}
+
+/// An option that is documented is understood on its side: one whose documentation tells its default may be given as that.
+///
+/// # Errors
+/// The law is broken.
+pub async fn options_reach(ctx: &Context) -> Outcome {
+    let endpoint = ctx.fresh();
+    let transport = ctx.transport(&endpoint)?;
+    for doc in transport.options(endpoint.scheme()) {
+        let Some(value) = default_of(doc.value) else { continue };
+        let mut fresh = ctx.fresh();
+        if doc.is_for(Side::Bind) {
+            fresh = fresh.with_option(doc.name, value);
+        }
+        // One that does not fit this place is understood.
+        let bound = match ctx.registry().bind(&fresh).await {
+            Err(BindError::Option { source: OptionError::Value { .. }, .. }) => continue,
+            bound => bound.or_broken(format_args!("bind with {}={value}", doc.name))?,
+        };
+        let mut dial = ctx.dial(&bound);
+        if doc.is_for(Side::Connect) && dial.option(doc.name).is_none() {
+            dial = dial.with_option(doc.name, value);
+        }
+        ctx.echo_at(bound);
+        ctx.client(&dial).await?.exchange(doc.name.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// The default that the documentation of a value tells, if it is one word that can be written: `bool, default true`.
+fn default_of(value: &str) -> Option<&str> {
+    let (_, default) = value.split_once("default ")?;
+    let word = default.split([',', ' ', ';']).next()?;
+    let is_word = word.len() == default.len();
+    (is_word && (matches!(word, "true" | "false") || word.starts_with(|c: char| c.is_ascii_digit()))).then_some(word)
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::try_join_all;
-use swapwire_core::{Endpoint, Session};
+use swapwire_core::{Endpoint, Session, Side};
+use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 use crate::client::Client;
@@ -22,7 +23,7 @@ use crate::{Context, Outcome, Stop, payload};
 /// The law is broken.
 pub async fn stalled_handshake(ctx: &Context) -> Outcome {
     let mut listener = ctx.listen().await?;
-    let local = listener.local();
+    let local = ctx.dial_listener(&*listener);
     let dial = || {
         let (registry, local) = (ctx.registry().clone(), local.clone());
         spawn("a client", async move { connect(&registry, &local).await })
@@ -58,7 +59,7 @@ pub async fn stalled_handshake(ctx: &Context) -> Outcome {
 pub async fn cancelled_accept(ctx: &Context) -> Outcome {
     const CLIENTS: u64 = 16;
     let mut listener = ctx.listen().await?;
-    let clients: Vec<_> = (0..CLIENTS).map(|number| exchange_once(ctx, &listener.local(), number)).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|number| exchange_once(ctx, &ctx.dial_listener(&*listener), number)).collect();
     let answered = try_join_all(clients.into_iter().map(Task::join));
     let accept = async {
         let mut accepted = 0;
@@ -103,8 +104,27 @@ pub async fn last_arrivals(ctx: &Context) -> Outcome {
     const ATTEMPTS: usize = 100;
     let mut listener = ctx.listen().await?;
     ctx.step("connect before it is accepted");
+    let connected = Arc::new(Notify::new());
+    let below = Arc::clone(&connected);
+    let tapped = ctx.tapped(move |side, link| {
+        if side == Side::Connect {
+            below.notify_one();
+        }
+        link
+    });
+    if let Ok(registry) = tapped {
+        // With a handshake, who is connected below waits in the queue, and connects no sooner than it is accepted.
+        let dial = ctx.dial_listener(&*listener);
+        let client = spawn("a client", async move { connect(&registry, &dial).await });
+        connected.notified().await;
+        listener.refuse_arrivals().or_broken("refuse arrivals")?;
+        ctx.step("accept who waited when arrivals were refused");
+        let accepted = async { establish(take(&mut listener).await?).await };
+        let (client, server) = tokio::try_join!(client.join(), accepted)?;
+        return talk(&mut ctx.session(client), &mut ctx.session(server)).await;
+    }
     for _ in 0..ATTEMPTS {
-        let (registry, local) = (ctx.registry().clone(), listener.local());
+        let (registry, local) = (ctx.registry().clone(), ctx.dial_listener(&*listener));
         let client = spawn("a client", async move { connect(&registry, &local).await });
         let connected = tokio::select! {
             biased;

@@ -131,7 +131,7 @@ pub async fn errors_stay_apart(ctx: &Context) -> Outcome {
 async fn failed_receive_of_message(ctx: &Context) -> Outcome {
     const SHORT: usize = 8;
     let bound = ctx.bind(&ctx.fresh()).await?;
-    let local = bound.local();
+    let local = ctx.dial(&bound);
     let answer = |message: &[u8]| if message == b"large" { vec![0; SHORT + 1] } else { message.to_vec() };
     ctx.background(serve(bound, ctx.config(), Arc::new(answer)));
     let mut config = ctx.config();

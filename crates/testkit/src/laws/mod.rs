@@ -46,11 +46,13 @@ macro_rules! laws {
 
 laws! {
     bind: capabilities_are_true erased local_is_dialable addresses_agree second_bind bind_again dropped_bind;
-    connect: lazy_connect dropped_connect connect_to_nobody unknown_option;
+    connect: lazy_connect dropped_connect connect_to_nobody unknown_option options_reach;
     listener: stalled_handshake cancelled_accept last_arrivals listener_drop concurrent_connects;
+    place: refused_accept_waits bound_elsewhere group;
     messages: ping_pong boundaries too_large errors_stay_apart cancelled_recv no_crosstalk;
     batched: batched_recv batched_send;
     stream: bulk in_order slow_reader framing_slices;
-    close: half_close close_flushes close_wakes_recv close_wakes_send;
+    close: half_close close_flushes close_wakes_recv close_wakes_send clean_end;
+    stack: goodbye truncation handshake_sliced handshake_then_data_in_one_write peer_info_stacks quiet_peer;
     datagram: slow_peer dead_peer batches;
 }

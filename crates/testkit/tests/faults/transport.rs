@@ -1,5 +1,6 @@
 //! A transport with one fault.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
@@ -67,7 +68,7 @@ async fn dial(network: MemNetwork, endpoint: Endpoint, fault: Fault) -> Result<L
 
 #[async_trait]
 impl Transport for Faulty {
-    fn schemes(&self) -> &[&'static str] {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
         self.network.schemes()
     }
 

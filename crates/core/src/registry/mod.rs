@@ -1,16 +1,27 @@
-//! The registry of transports.
+//! The registry of transports, and of layers that stand on them.
 
+mod stack;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::name::suggestion::listed;
-use crate::{BindError, Bound, ConnectError, Endpoint, EndpointError, Link, RegistryError, Transport};
+use crate::{BindError, Bound, ConnectError, Endpoint, EndpointError, Link, RegistryError, Transport, Upgrade};
+
+pub use stack::Compose;
 
 /// Maps schemes to transports. An ordinary value: there is no global one.
+///
+/// With layers, it also makes the transport of a stack: `tls+proxy+tcp` is the layer `tls` over the layer `proxy` over the
+/// transport `tcp`. A scheme that ends in a layer stands on `tcp` where a host and port follow, on `unix` where a path or an
+/// abstract name does, and on `mem` where a name does.
 #[derive(Clone, Default)]
 pub struct Registry {
-    transports: BTreeMap<&'static str, Arc<dyn Transport>>,
+    transports: BTreeMap<Cow<'static, str>, Arc<dyn Transport>>,
+    layers: BTreeMap<&'static str, Arc<dyn Upgrade>>,
+    compose: Option<Compose>,
 }
 
 impl Registry {
@@ -34,20 +45,32 @@ impl Registry {
         }
     }
 
-    /// The registered schemes with their transports, in alphabetical order.
-    pub fn schemes(&self) -> impl Iterator<Item = (&'static str, &dyn Transport)> {
-        self.transports.iter().map(|(scheme, transport)| (*scheme, transport.as_ref()))
+    /// Adds a layer under its name, and what makes transports of layers: `swapwire_stack::WithLayer` has the call for users.
+    /// A later layer replaces an earlier one of its name.
+    pub fn register_layer(&mut self, layer: Arc<dyn Upgrade>, compose: Compose) {
+        self.layers.insert(layer.name(), layer);
+        self.compose = Some(compose);
     }
 
-    /// The transport of `endpoint`'s scheme.
+    /// The registered schemes with their transports, in alphabetical order.
+    pub fn schemes(&self) -> impl Iterator<Item = (&str, &dyn Transport)> {
+        self.transports.iter().map(|(scheme, transport)| (&**scheme, transport.as_ref()))
+    }
+
+    /// The registered layers, in alphabetical order.
+    pub fn layers(&self) -> impl Iterator<Item = &dyn Upgrade> {
+        self.layers.values().map(AsRef::as_ref)
+    }
+
+    /// The transport of `endpoint`'s scheme, which is made of its layers if it is a stack.
     ///
     /// # Errors
-    /// An unknown scheme, with the list of the known ones.
-    pub fn transport(&self, endpoint: &Endpoint) -> Result<&dyn Transport, RegistryError> {
-        self.transports.get(endpoint.scheme()).map(AsRef::as_ref).ok_or_else(|| RegistryError::UnknownScheme {
-            scheme: endpoint.scheme().to_owned(),
-            known: listed(self.transports.keys().copied()),
-        })
+    /// An unknown scheme or layer, with the list of the known ones; layers that cannot stand on one another.
+    pub fn transport(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, RegistryError> {
+        match self.transports.get(endpoint.scheme()) {
+            Some(transport) => Ok(Arc::clone(transport)),
+            None => self.stack(endpoint),
+        }
     }
 
     /// The same error about a text that is not an endpoint, or, if its scheme is none of ours, that one: what is wrong behind
@@ -60,14 +83,22 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn explain(&self, error: EndpointError) -> EndpointError {
-        match error.scheme() {
-            Some(scheme) if !self.transports.contains_key(&*scheme) => {
-                let known = listed(self.transports.keys().copied());
-                let reason = RegistryError::UnknownScheme { scheme, known }.to_string();
-                error.because(reason)
-            }
-            _ => error,
+        match error.scheme().and_then(|scheme| self.unknown(&scheme)) {
+            Some(unknown) => error.because(unknown.to_string()),
+            None => error,
         }
+    }
+
+    /// Why `scheme` is none of ours: the first part of it that is unknown.
+    fn unknown(&self, scheme: &str) -> Option<RegistryError> {
+        let is_known = |part: &str| self.layers.contains_key(part) || self.transports.contains_key(part);
+        if is_known(scheme) {
+            return None;
+        }
+        // Without layers, "+" is a character like others.
+        let part = if self.layers.is_empty() { scheme } else { scheme.split('+').find(|part| !is_known(part))? };
+        let known = self.transports.keys().map(|scheme| &**scheme).chain(self.layers.keys().copied());
+        Some(RegistryError::UnknownScheme { scheme: part.to_owned(), known: listed(known) })
     }
 
     /// Binds `endpoint` with the transport of its scheme.
@@ -103,7 +134,7 @@ impl Registry {
         self.to_bind(endpoint)?.bind_all(endpoint, members).await
     }
 
-    fn to_bind(&self, endpoint: &Endpoint) -> Result<&dyn Transport, BindError> {
+    fn to_bind(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, BindError> {
         self.transport(endpoint).map_err(|source| BindError::Registry { endpoint: endpoint.clone(), source })
     }
 
@@ -122,7 +153,7 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.transports.keys()).finish()
+        f.debug_set().entries(self.transports.keys()).entries(self.layers.keys()).finish()
     }
 }
 

@@ -1,0 +1,153 @@
+//! The options.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use swapwire_core::{Addr, Endpoint, OptionDoc, OptionValue, Side, UpgradeError};
+
+use crate::Client;
+use crate::header::Version;
+use crate::server::Server;
+
+pub(crate) const OPTIONS: &[OptionDoc] = &[
+    OptionDoc::new(
+        "trust",
+        "10.0.0.0/8,::1,unix",
+        "the proxies that are believed: networks, and wires without IP addresses by their name",
+        Side::Bind,
+    )
+    .required(),
+    OptionDoc::new(
+        "untrusted",
+        "refuse or plain, default refuse",
+        "whether others are refused, or served as they are",
+        Side::Bind,
+    ),
+    OptionDoc::new(
+        "version",
+        "1, 2 or any, default any for binding, 2 for connecting",
+        "the version of the header",
+        Side::Both,
+    ),
+    OptionDoc::new(
+        "max_tlvs",
+        "size, default 4KiB",
+        "what a header of version 2 may have behind its addresses",
+        Side::Bind,
+    ),
+    OptionDoc::new(
+        "client",
+        "HOST:PORT, default none",
+        "for whom the connection is; else for the proxy itself",
+        Side::Connect,
+    ),
+    OptionDoc::new("destination", "HOST:PORT, default the server", "where that one connected to", Side::Connect),
+    OptionDoc::new("checksum", "bool, default false", "whether a header of version 2 has a checksum", Side::Connect),
+];
+
+const MOST_TLVS: usize = 4 << 10;
+/// What the length of a header can say.
+const LONGEST: usize = u16::MAX as usize;
+
+/// Who is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trust {
+    networks: Vec<IpNet>,
+    /// Names of wires without IP addresses: `unix`, `mem`.
+    wires: Vec<String>,
+}
+
+impl Trust {
+    pub(crate) fn has(&self, addr: &Addr) -> bool {
+        match addr {
+            Addr::Inet(addr) => {
+                let ip = addr.ip().to_canonical();
+                self.networks.iter().any(|network| network.contains(&ip))
+            }
+            Addr::Unix(_) => self.wires.iter().any(|wire| wire == "unix"),
+            named => {
+                let text = named.to_string();
+                self.wires.iter().any(|wire| text.strip_prefix(&**wire).is_some_and(|rest| rest.starts_with(':')))
+            }
+        }
+    }
+}
+
+impl OptionValue for Trust {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        let mut trust = Self { networks: Vec::new(), wires: Vec::new() };
+        for word in value.split(',') {
+            if let Ok(network) = word.parse() {
+                trust.networks.push(network);
+            } else if let Ok(ip) = word.parse::<std::net::IpAddr>() {
+                trust.networks.push(ip.into());
+            } else if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+                trust.wires.push(word.to_owned());
+            } else {
+                return Err("write networks, addresses or names of wires, as in 10.0.0.0/8,::1,unix");
+            }
+        }
+        Ok(trust)
+    }
+}
+
+struct VersionOption(Option<Version>);
+
+impl OptionValue for VersionOption {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        match value {
+            "any" => Ok(Self(None)),
+            "1" => Ok(Self(Some(Version::V1))),
+            "2" => Ok(Self(Some(Version::V2))),
+            _ => Err("write 1, 2 or any"),
+        }
+    }
+}
+
+/// Whether those who are not trusted are served.
+struct Untrusted(bool);
+
+impl OptionValue for Untrusted {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        match value {
+            "refuse" => Ok(Self(false)),
+            "plain" => Ok(Self(true)),
+            _ => Err("write refuse or plain"),
+        }
+    }
+}
+
+struct End(SocketAddr);
+
+impl OptionValue for End {
+    fn parse_option(value: &str) -> Result<Self, impl fmt::Display> {
+        value.parse().map(Self).map_err(|_| "write an IP address and a port, as 192.0.2.1:1234 or [2001:db8::1]:1234")
+    }
+}
+
+pub(crate) fn server(endpoint: &Endpoint) -> Result<Server, UpgradeError> {
+    let options = endpoint.read_options();
+    let most_tlvs = options.get_in("max_tlvs", 0..=LONGEST, "write a size of at most 65535 bytes")?;
+    Ok(Server {
+        trust: options.require("trust")?,
+        serves_others: options.get::<Untrusted>("untrusted")?.is_some_and(|untrusted| untrusted.0),
+        version: options.get::<VersionOption>("version")?.and_then(|version| version.0),
+        most_tlvs: most_tlvs.unwrap_or(MOST_TLVS),
+    })
+}
+
+pub(crate) fn client(endpoint: &Endpoint) -> Result<Client, UpgradeError> {
+    let options = endpoint.read_options();
+    let version = options.get::<VersionOption>("version")?.and_then(|version| version.0).unwrap_or(Version::V2);
+    let client = options.get::<End>("client")?.map(|end| end.0);
+    let destination = options.get::<End>("destination")?.map(|end| end.0);
+    let ends = match (client, destination) {
+        (None, Some(_)) => return Err(UpgradeError::Invalid("destination= needs client=".to_owned())),
+        (Some(client), Some(to)) if client.is_ipv4() != to.is_ipv4() => {
+            return Err(UpgradeError::Invalid("client= and destination= are not both IPv4 or both IPv6".to_owned()));
+        }
+        (client, destination) => client.map(|client| (client, destination)),
+    };
+    Ok(Client { version, ends, checksum: options.get("checksum")?.unwrap_or(false) })
+}

@@ -1,0 +1,128 @@
+//! What is below a stack, where a law watches it or does something to it.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+
+use swapwire_core::{
+    BindError, Bound, Capabilities, ConnectError, Endpoint, ErrorClass, Incoming, Link, Listener, OptionDoc, Registry,
+    Side, Transport, Upkeep, async_trait,
+};
+
+use crate::{Context, Stop};
+
+/// What becomes of a link of the wire below, on which side.
+type Tap = Arc<dyn Fn(Side, Link) -> Link + Send + Sync>;
+
+impl Context {
+    /// The scheme of the wire below; skips the law unless the registry makes a stack of the scheme under test.
+    pub(crate) fn below(&self) -> Result<String, Stop> {
+        let fresh = self.fresh();
+        let scheme = fresh.scheme();
+        let made = self.registry().schemes().all(|(known, _)| known != scheme);
+        match scheme.rsplit_once('+') {
+            Some((_, base)) if made => Ok(base.to_owned()),
+            _ => Err(Stop::skipped("for stacks that a registry makes of a scheme")),
+        }
+    }
+
+    /// The same registry, where every link of the wire below goes through `tap`.
+    pub(crate) fn tapped(&self, tap: impl Fn(Side, Link) -> Link + Send + Sync + 'static) -> Result<Registry, Stop> {
+        let scheme = self.below()?;
+        let transport = self.transport(&self.fresh().without_options().with_scheme(&*scheme))?;
+        Ok(self.registry().clone().with(Tapped { scheme, transport, tap: Arc::new(tap) }))
+    }
+}
+
+struct Tapped {
+    scheme: String,
+    transport: Arc<dyn Transport>,
+    tap: Tap,
+}
+
+impl Tapped {
+    fn wrap(&self, bound: Bound) -> Bound {
+        match bound {
+            Bound::Listener(io) => Bound::Listener(Box::new(TappedListener { io, tap: Arc::clone(&self.tap) })),
+            other => other,
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Transport for Tapped {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec![self.scheme.clone().into()]
+    }
+
+    fn capabilities(&self, scheme: &str) -> Capabilities {
+        self.transport.capabilities(scheme)
+    }
+
+    fn options(&self, scheme: &str) -> &[OptionDoc] {
+        self.transport.options(scheme)
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        Ok(self.wrap(self.transport.bind(endpoint).await?))
+    }
+
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        let group = self.transport.bind_group(endpoint, members).await?;
+        Ok(group.into_iter().map(|bound| self.wrap(bound)).collect())
+    }
+
+    async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        let groups = self.transport.bind_all(endpoint, members).await?;
+        let wrap = |group: Vec<Bound>| group.into_iter().map(|bound| self.wrap(bound)).collect();
+        Ok(groups.into_iter().map(wrap).collect())
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        Ok((self.tap)(Side::Connect, self.transport.connect(endpoint).await?))
+    }
+}
+
+struct TappedListener {
+    io: Box<dyn Listener>,
+    tap: Tap,
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Listener for TappedListener {
+    fn local(&self) -> Endpoint {
+        self.io.local()
+    }
+
+    fn dial(&self) -> Endpoint {
+        self.io.dial()
+    }
+
+    async fn accept(&mut self) -> io::Result<Incoming> {
+        let incoming = self.io.accept().await?;
+        let (peer, tap) = (incoming.peer().clone(), Arc::clone(&self.tap));
+        Ok(Incoming::pending(peer, async move { Ok(tap(Side::Bind, incoming.establish().await?)) }))
+    }
+
+    fn refuse_arrivals(&mut self) -> io::Result<()> {
+        self.io.refuse_arrivals()
+    }
+
+    fn upkeep(&mut self) -> Option<Upkeep> {
+        self.io.upkeep()
+    }
+
+    fn reload(&mut self) -> bool {
+        self.io.reload()
+    }
+
+    fn classify(&self, error: &io::Error) -> ErrorClass {
+        self.io.classify(error)
+    }
+
+    fn shares_queue(&self) -> bool {
+        self.io.shares_queue()
+    }
+}
