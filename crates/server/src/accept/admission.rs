@@ -14,17 +14,15 @@ use tokio::time::timeout;
 use super::accept_balancing::{AcceptBalance, CountedConnection};
 use crate::drain::Member;
 use crate::limits::{ConnectionPermit, ConnectionPermits, Refusal};
-use crate::sync::OwnedSemaphorePermit;
 
 /// How long the refusal of one connection may delay the refusal of the next.
 const FAREWELL: Duration = Duration::from_millis(10);
 
-/// A connection with its permit, and with one more while its handshake is not done.
+/// A connection with its permit.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) incoming: Incoming,
     pub(crate) permit: ConnectionPermit,
-    pub(crate) handshake: Option<OwnedSemaphorePermit>,
 }
 
 /// What became of a connection.
@@ -91,9 +89,11 @@ async fn take(
             pending.insert(listener.accept().await?)
         }
     };
-    let found = if refuses { permits.try_take(incoming.peer()) } else { permits.wait(incoming.peer()).await };
+    // Whom a connection is for may be known behind its handshake only.
+    let peer = (!incoming.renames()).then(|| incoming.peer());
+    let found = if refuses { permits.try_take(peer) } else { permits.wait(peer).await };
     match (pending.take(), found) {
-        (Some(incoming), Ok((permit, handshake))) => Ok(Accepted::Serve(Arrival { incoming, permit, handshake }, None)),
+        (Some(incoming), Ok(permit)) => Ok(Accepted::Serve(Arrival { incoming, permit }, None)),
         (Some(incoming), Err(refusal)) => Ok(Accepted::Refused(incoming, refusal)),
         (None, _) => Err(io::ErrorKind::Interrupted.into()),
     }

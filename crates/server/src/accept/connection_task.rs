@@ -1,8 +1,8 @@
 //! One connection, from its handshake to its end.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -10,9 +10,8 @@ use swapwire_core::{Incoming, Link};
 
 use super::accept_balancing::CountedConnection;
 use super::admission::Arrival;
-use crate::limits::ConnectionPermit;
-use crate::metrics::Incident;
-use crate::sync::OwnedSemaphorePermit;
+use crate::limits::{ConnectionPermit, ConnectionPermits, SourcePermit};
+use crate::metrics::{Incident, Stats};
 use crate::time::within;
 use crate::{ServeContext, Service, SessionEnd};
 
@@ -21,13 +20,13 @@ use crate::{ServeContext, Service, SessionEnd};
 pub(crate) struct ConnectionTask {
     stage: Stage,
     // Last: the permit is free when the connection is closed.
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
     _counted: Option<CountedConnection>,
 }
 
 enum Stage {
     Handshake {
-        established: Pin<Box<dyn Future<Output = Option<Link>> + Send>>,
+        established: Pin<Box<dyn Future<Output = Option<Established>> + Send>>,
         service: Arc<dyn Service>,
         cx: Arc<ServeContext>,
     },
@@ -36,13 +35,14 @@ enum Stage {
 
 impl ConnectionTask {
     pub(crate) fn new(
-        Arrival { incoming, permit, handshake }: Arrival,
+        Arrival { incoming, permit }: Arrival,
         counted: Option<CountedConnection>,
         service: Arc<dyn Service>,
         cx: Arc<ServeContext>,
+        permits: Arc<ConnectionPermits>,
     ) -> Self {
-        let established = Box::pin(establish(incoming, handshake, Arc::clone(&cx)));
-        Self { stage: Stage::Handshake { established, service, cx }, _permit: permit, _counted: counted }
+        let established = Box::pin(establish(incoming, permits, Arc::clone(&cx)));
+        Self { stage: Stage::Handshake { established, service, cx }, permit, _counted: counted }
     }
 }
 
@@ -55,8 +55,10 @@ impl Future for ConnectionTask {
             match &mut self.stage {
                 Stage::Session(session) => return session.as_mut().poll(task),
                 Stage::Handshake { established, service, cx } => match ready!(established.as_mut().poll(task)) {
-                    Some(link) => {
-                        self.stage = Stage::Session(Arc::clone(service).serve_link(link, Arc::clone(cx)));
+                    Some((link, source)) => {
+                        let session = Arc::clone(service).serve_link(link, Arc::clone(cx));
+                        self.stage = Stage::Session(session);
+                        self.permit.add(source);
                     }
                     None => return Poll::Ready(SessionEnd::Handshake),
                 },
@@ -65,17 +67,50 @@ impl Future for ConnectionTask {
     }
 }
 
-/// Runs the handshake under its deadline, and holds its permit for so long.
-async fn establish(incoming: Incoming, _permit: Option<OwnedSemaphorePermit>, cx: Arc<ServeContext>) -> Option<Link> {
-    let peer = incoming.peer().clone();
+/// A link, and the permit of a source that only the handshake told.
+type Established = (Link, Option<Box<SourcePermit>>);
+
+/// Runs the handshake under its deadline.
+async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<ServeContext>) -> Option<Established> {
+    let (peer, renames) = (incoming.peer().clone(), incoming.renames());
     let established = match cx.limits.handshake_timeout {
         Some(limit) => {
-            let established = within(limit, &cx.stats, incoming.establish()).await;
+            let established = within(limit, &cx.stats, shake_hands(incoming, &permits, &cx)).await;
             established.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
         }
-        None => incoming.establish().await,
+        None => shake_hands(incoming, &permits, &cx).await,
     };
-    established.inspect_err(|error| cx.incidents.tell(Incident::Handshake, Some(peer.addr()), error)).ok()
+    let permitted = established.and_then(|link| {
+        let source = if renames { permits.source(&link.info().peer) } else { Ok(None) };
+        source.map(|source| (link, source)).map_err(|_| {
+            Stats::one(&cx.stats.refused);
+            io::Error::other("its source has as many connections as max_per_source allows")
+        })
+    });
+    permitted.inspect_err(|error| cx.incidents.tell(Incident::Handshake, Some(peer.addr()), error)).ok()
+}
+
+/// One that waits for its peer holds a permit for so long, unless another needs that more.
+async fn shake_hands(incoming: Incoming, permits: &ConnectionPermits, cx: &ServeContext) -> io::Result<Link> {
+    let (mut established, mut permit) = (pin!(incoming.establish()), None);
+    poll_fn(|task| {
+        let polled = established.as_mut().poll(task);
+        if polled.is_ready() {
+            return polled;
+        }
+        match &mut permit {
+            None => permit = Some(permits.handshake(task.waker())),
+            Some(permit) => {
+                if !permit.advance(task.waker()) {
+                    Stats::one(&cx.stats.handshakes_evicted);
+                    let text = "it made room for another, as max_handshakes are under way";
+                    return Poll::Ready(Err(io::Error::other(text)));
+                }
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 #[cfg(all(test, target_pointer_width = "64"))]

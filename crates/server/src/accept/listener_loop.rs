@@ -42,7 +42,7 @@ pub(crate) async fn serve_listener(
     let mut acceptor = Acceptor {
         service,
         cx,
-        permits,
+        permits: Arc::new(permits),
         sessions,
         pause: FIRST_PAUSE,
         row: 0,
@@ -60,7 +60,7 @@ pub(crate) async fn serve_listener(
 struct Acceptor {
     service: Arc<dyn Service>,
     cx: Arc<ServeContext>,
-    permits: ConnectionPermits,
+    permits: Arc<ConnectionPermits>,
     sessions: SessionSet<ConnectionTask>,
     pause: Duration,
     row: u32,
@@ -156,7 +156,8 @@ impl Acceptor {
     /// Starts the session; its handshake runs there, under its deadline.
     async fn admit(&mut self, arrival: Arrival, counted: Option<CountedConnection>) {
         Stats::one(&self.cx.stats.sessions);
-        self.sessions.spawn(ConnectionTask::new(arrival, counted, Arc::clone(&self.service), Arc::clone(&self.cx)));
+        let (service, cx, permits) = (Arc::clone(&self.service), Arc::clone(&self.cx), Arc::clone(&self.permits));
+        self.sessions.spawn(ConnectionTask::new(arrival, counted, service, cx, permits));
         self.let_others_run().await;
     }
 

@@ -175,8 +175,9 @@ impl ServerBuilder {
                     problems.push(BuildProblem::Amplification { endpoint });
                     continue 'endpoints;
                 }
-                let (local, service, framing) = (first.local(), Arc::clone(&service), framing.clone());
-                let route = Arc::new(Route { local, service, framing, capabilities });
+                let (service, framing) = (Arc::clone(&service), framing.clone());
+                let (local, dial) = (first.local(), first.dial());
+                let route = Arc::new(Route { local, dial, service, framing, capabilities });
                 served.push(Served { members, route });
             }
             if served.len() == before {

@@ -6,12 +6,14 @@ use swapwire_core::{SettingUnit, SettingValue, unescape};
 mod amplification;
 mod check;
 mod connection_permits;
+mod handshakes;
 mod list;
 mod rate_limiter;
 mod source_quota;
 
 pub(crate) use amplification::{AmplificationBound, can_flood, earned};
 pub(crate) use connection_permits::{ConnectionPermit, ConnectionPermits, Refusal};
+pub(crate) use handshakes::{HandshakePermit, Handshakes};
 pub use list::Limits;
 pub(crate) use rate_limiter::RateLimiter;
 pub(crate) use source_quota::{Source, SourcePermit, SourceQuota};

@@ -100,6 +100,15 @@ macro_rules! counters {
         impl SessionEnd {
             /// Every reason.
             pub const ALL: &[Self] = &[$($(Self::$End,)?)*];
+
+            /// Whether what the server accepted was answered as far as the handler wanted, so that a wire with a good-bye says it
+            /// ([`Capabilities::says_goodbye`](swapwire_core::Capabilities::says_goodbye)).
+            pub(crate) const fn is_orderly(self) -> bool {
+                matches!(
+                    self,
+                    Self::Done | Self::Drained | Self::IdleTimeout | Self::FrameTimeout | Self::BadFrame
+                )
+            }
         }
     };
 }
@@ -164,6 +173,8 @@ counters! {
     /// Handshakes that failed or took too long.
     handshakes_failed: "handshakes", "handshake failed", "handshakes failed"
         => Handshake: "The handshake failed or took too long.";
+    /// Handshakes that were ended because others needed their room: among those that failed.
+    handshakes_evicted: "handshakes", "handshake made room for another", "handshakes made room for others";
     /// Connections that broke.
     broken: "sessions", "connection broke", "connections broke" => Broken: "The connection broke.";
     /// Sessions ended because of bytes that are no frame.

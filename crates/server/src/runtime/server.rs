@@ -55,7 +55,7 @@ impl Server {
     /// # Errors
     /// The runtime of a worker cannot be made.
     pub(crate) fn new(served: Vec<Served>, limits: Limits, workers: Option<usize>) -> io::Result<Self> {
-        let locals = served.iter().map(|served| served.route.local.clone()).collect();
+        let locals = served.iter().map(|served| served.route.dial.clone()).collect();
         let assignments = assign(served, workers.unwrap_or(1));
         let runtime = |number| {
             let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));

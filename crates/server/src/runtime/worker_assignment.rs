@@ -29,6 +29,8 @@ pub(crate) struct Shared {
 /// An endpoint, and what serves it.
 pub(crate) struct Route {
     pub(crate) local: Endpoint,
+    /// What a client dials.
+    pub(crate) dial: Endpoint,
     pub(crate) service: Arc<dyn Service>,
     pub(crate) framing: Framing,
     pub(crate) capabilities: Capabilities,

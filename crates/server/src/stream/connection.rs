@@ -252,12 +252,18 @@ impl<'a> Connection<'a> {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether the peer is told that this is all: where the wire has a good-bye, if it is; elsewhere, unless the peer has ended,
+    /// as dropping the stream tells it.
+    fn says_end(&self, end: SessionEnd) -> bool {
+        if self.cx.capabilities.says_goodbye { end.is_orderly() } else { !self.has_ended }
+    }
+
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
     pub(crate) async fn close(mut self, mut reading: Reading, end: SessionEnd) -> SessionEnd {
         if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget) {
             let replied = !reading.buffers.as_ref().map_or(&self.unsent, |buffers| &buffers.out).is_empty();
             let finished = poll_fn(|task| self.poll_finish(task, &mut reading)).await.is_ok();
-            if finished && !self.has_ended {
+            if finished && self.says_end(end) {
                 let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout) && !replied;
                 let quiet = if idle { self.deadlines.quiet(&self.cx.timers) } else { Duration::ZERO };
                 reading.give();

@@ -88,7 +88,9 @@ pub(crate) async fn serve_messages<H: Handler>(
         && poll_fn(|task| conn.poll_finish(task, &mut held)).await.is_ok()
     {
         held.take().into_iter().for_each(MessageBuffers::give);
-        let _ = within(LINGER, &cx.stats, poll_fn(|task| conn.io.poll_shutdown(task))).await;
+        if end.is_orderly() || !cx.capabilities.says_goodbye {
+            let _ = within(LINGER, &cx.stats, poll_fn(|task| conn.io.poll_shutdown(task))).await;
+        }
     }
     held.into_iter().for_each(MessageBuffers::give);
     end

@@ -24,8 +24,7 @@ fn who_waits_for_room_gets_it_and_nobody_too_much() {
         let threads = [(); 2].map(|()| {
             let (permits, inside) = (Arc::clone(&permits), Arc::clone(&inside));
             thread::spawn(move || {
-                let (permit, handshake) = block_on(permits.wait(&peer())).unwrap();
-                drop(handshake);
+                let permit = block_on(permits.wait(Some(&peer()))).unwrap();
                 assert_eq!(inside.fetch_add(1, AcqRel), 0);
                 inside.fetch_sub(1, AcqRel);
                 drop(permit);
@@ -44,7 +43,7 @@ fn a_source_has_its_share_and_nothing_is_left_of_it() {
         let threads = [(); 2].map(|()| {
             let (permits, inside) = (Arc::clone(&permits), Arc::clone(&inside));
             thread::spawn(move || {
-                let Ok(taken) = permits.try_take(&peer()) else { return 0 };
+                let Ok(taken) = permits.try_take(Some(&peer())) else { return 0 };
                 assert_eq!(inside.fetch_add(1, AcqRel), 0);
                 inside.fetch_sub(1, AcqRel);
                 drop(taken);
@@ -62,11 +61,10 @@ fn a_source_has_its_share_and_nothing_is_left_of_it() {
 fn when_a_connection_has_closed_there_is_room() {
     explore(3, || {
         let permits = permits(1, Some(1));
-        let (permit, handshake) = permits.try_take(&peer()).unwrap();
-        drop(handshake);
+        let permit = permits.try_take(Some(&peer())).unwrap();
         let closes = thread::spawn(move || drop(permit));
         block_on(permits.closed.notified());
-        assert!(permits.try_take(&peer()).is_ok());
+        assert!(permits.try_take(Some(&peer())).is_ok());
         closes.join().unwrap();
     });
 }
