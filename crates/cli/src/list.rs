@@ -14,16 +14,21 @@ pub(crate) fn handlers(registry: &HandlerRegistry) -> String {
     table(&rows.collect::<Vec<_>>(), "")
 }
 
-/// One line for each scheme: name, shape, capabilities; with `options`, a table of options for each below.
+/// One line for each scheme and layer: name, shape, capabilities; with `options`, a table of options for each below.
 pub(crate) fn transports(registry: &Registry, options: bool) -> String {
     let rows = registry.schemes().map(|(scheme, transport)| {
         let capabilities = transport.capabilities(scheme);
         [scheme.to_owned(), capabilities.shape.to_string(), abilities(&capabilities)]
     });
-    let mut out = table(&rows.collect::<Vec<_>>(), "");
+    let layers = registry.layers().map(|layer| {
+        let above = layer.capabilities(Capabilities::byte_stream());
+        [layer.name().to_owned(), "layer".to_owned(), abilities(&above)]
+    });
+    let mut out = table(&rows.chain(layers).collect::<Vec<_>>(), "");
     if options {
-        for (scheme, transport) in registry.schemes() {
-            let rows = transport.options(scheme).iter().map(|option| {
+        let transports = registry.schemes().map(|(scheme, transport)| (scheme, transport.options(scheme)));
+        for (name, options) in transports.chain(registry.layers().map(|layer| (layer.name(), layer.options()))) {
+            let rows = options.iter().map(|option| {
                 let side = match option.side {
                     Side::Both => "serve, connect",
                     Side::Bind => "serve",
@@ -33,7 +38,7 @@ pub(crate) fn transports(registry: &Registry, options: bool) -> String {
             });
             let rows: Vec<_> = rows.collect();
             let none = if rows.is_empty() { " none" } else { "" };
-            let _ = writeln!(out, "\noptions of {scheme}:{none}");
+            let _ = writeln!(out, "\noptions of {name}:{none}");
             out.push_str(&table(&rows, "  "));
         }
     }
@@ -47,6 +52,8 @@ fn abilities(capabilities: &Capabilities) -> String {
         (capabilities.half_close, "half-close"),
         (capabilities.peer_credentials, "peer credentials"),
         (capabilities.spoofable, "senders can be forged"),
+        (capabilities.encrypted, "encrypted"),
+        (capabilities.says_goodbye, "good-bye"),
     ];
     let mut abilities: Vec<_> = flags.into_iter().filter(|(is, _)| *is).map(|(_, name)| name.to_owned()).collect();
     abilities.extend(capabilities.max_message.map(|max| format!("messages up to {max} bytes")));

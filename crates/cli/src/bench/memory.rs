@@ -15,6 +15,7 @@ use super::servers::Spec;
 pub(super) struct Memory {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    dialled: Vec<Endpoint>,
 }
 
 impl Memory {
@@ -41,7 +42,7 @@ impl Memory {
         }
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = sync_channel(1);
-        let serve = move |ready: SyncSender<Result<(), String>>| {
+        let serve = move |ready: SyncSender<Result<Vec<Endpoint>, String>>| {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return ready.send(Err(format!("start the runtime: {error}"))),
@@ -51,7 +52,7 @@ impl Memory {
                     Ok(server) => server,
                     Err(error) => return ready.send(Err(error.to_string())),
                 };
-                let told = ready.send(Ok(()));
+                let told = ready.send(Ok(server.local_endpoints()));
                 server
                     .run_until(async {
                         let _ = stopped.await;
@@ -67,8 +68,13 @@ impl Memory {
                 let _ = serve(ready);
             })
             .map_err(|error| error.to_string())?;
-        is_ready.recv().unwrap_or_else(|_| Err("the thread of the server panicked".to_owned()))?;
-        Ok(Self { stop, thread })
+        let dialled = is_ready.recv().unwrap_or_else(|_| Err("the thread of the server panicked".to_owned()))?;
+        Ok(Self { stop, thread, dialled })
+    }
+
+    /// What its clients dial, in the order in which it was given the endpoints.
+    pub(super) fn dialled(&self) -> &[Endpoint] {
+        &self.dialled
     }
 
     /// Ends it and waits for that.

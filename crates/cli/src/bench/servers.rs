@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use swapwire::core::Place;
-use swapwire::{Endpoint, Framing, Registry};
+use swapwire::{Endpoint, EndpointError, Framing, Registry, RegistryError};
 use swapwire_bench::{ServerKind, Target};
 use tempfile::TempDir;
 
@@ -16,6 +16,8 @@ use crate::{cpus, directories};
 
 /// Which wires are measured when none is named, as far as this system has them.
 pub(super) const USUAL: [&str; 5] = ["tcp", "udp", "unix", "unix-dgram", "mem"];
+/// What layers have to be told to serve on this machine: the layer, an option and its value.
+const LAYERS: [(&str, &str, &str); 2] = [("proxy", "trust", "127.0.0.0/8,unix,mem"), ("tls", "self_signed", "true")];
 /// How long servers may take to end in good order, before they are killed.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long one may take to be gone after its sockets were closed.
@@ -38,6 +40,27 @@ pub(super) struct Spec {
     pub(super) cpus: Vec<usize>,
 }
 
+/// The whole scheme of the wire that `word` names, if it is known how to start a server on it: a stack that ends in a layer
+/// stands on TCP.
+///
+/// # Errors
+/// There is no such wire.
+pub(super) fn startable(word: &str, registry: &Registry) -> Result<String, RegistryError> {
+    let scheme = match registry.layers().any(|layer| layer.name() == base(word)) {
+        true => format!("{word}+tcp"),
+        false => word.to_owned(),
+    };
+    let endpoint = place(&scheme, 0, Path::new("/")).and_then(|place| endpoint(&scheme, place).ok());
+    match endpoint {
+        Some(endpoint) => registry.transport(&endpoint).map(|_| scheme),
+        None => {
+            let known: Vec<_> =
+                registry.schemes().map(|(scheme, _)| scheme).filter(|scheme| can_start(scheme)).collect();
+            Err(RegistryError::UnknownScheme { scheme, known: known.join(", ") })
+        }
+    }
+}
+
 /// Whether it is known how to start a server on this wire.
 pub(super) fn can_start(scheme: &str) -> bool {
     place(scheme, 0, Path::new("/")).is_some()
@@ -52,7 +75,7 @@ pub(super) fn placeholders(spec: &Spec) -> Vec<Target> {
             Place::Host { host, .. } => Place::Host { host, port: 1 },
             place => place,
         };
-        let endpoint = Endpoint::new(scheme.as_str(), place).ok()?;
+        let endpoint = endpoint(scheme, place).ok()?;
         Some(Target { name: scheme.clone(), endpoint, server: ServerKind::Elsewhere })
     });
     endpoints.collect()
@@ -60,14 +83,26 @@ pub(super) fn placeholders(spec: &Spec) -> Vec<Target> {
 
 /// Whether its server is a part of this process.
 pub(super) fn is_memory(scheme: &str) -> bool {
-    matches!(scheme, "mem" | "mem-dgram" | "mem-seq")
+    matches!(base(scheme), "mem" | "mem-dgram" | "mem-seq")
+}
+
+/// The wire that the layers of a stack stand on.
+fn base(scheme: &str) -> &str {
+    scheme.rsplit_once('+').map_or(scheme, |(_, base)| base)
+}
+
+/// The endpoint of a server on `scheme`, with what its layers have to be told.
+fn endpoint(scheme: &str, place: Place) -> Result<Endpoint, EndpointError> {
+    let layers = scheme.split('+').filter_map(|layer| LAYERS.iter().find(|(name, ..)| *name == layer));
+    let endpoint = Endpoint::new(scheme, place)?;
+    Ok(layers.fold(endpoint, |endpoint, (_, option, value)| endpoint.with_option(option, value)))
 }
 
 fn place(scheme: &str, at: usize, directory: &Path) -> Option<Place> {
-    match scheme {
+    match base(scheme) {
         "tcp" | "udp" => Some(Place::Host { host: "127.0.0.1".to_owned(), port: 0 }),
         "unix" | "unix-dgram" => Some(Place::Path(directory.join(format!("{at}.sock")))),
-        scheme if is_memory(scheme) => Some(Place::Name(format!("bench-{at}"))),
+        base if is_memory(base) => Some(Place::Name(format!("bench-{at}"))),
         _ => None,
     }
 }
@@ -121,7 +156,7 @@ impl Servers {
     /// One of them could not be started; none is left.
     pub(super) fn start(spec: &Spec, registry: &Registry) -> Result<Started, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::failed(format_args!("{what}: {error}"));
-        let needs_directory = spec.schemes.iter().any(|scheme| scheme.starts_with("unix"));
+        let needs_directory = spec.schemes.iter().any(|scheme| base(scheme).starts_with("unix"));
         let directory = if needs_directory { Some(directory()?) } else { None };
         let parent = directory.as_ref().map_or(Path::new("/"), |directory| directory.path()).to_owned();
         let mut servers = Self { processes: Vec::new(), memory: None, _directory: directory };
@@ -130,10 +165,10 @@ impl Servers {
         for (at, scheme) in spec.schemes.iter().enumerate() {
             let place = place(scheme, at, &parent)
                 .ok_or_else(|| Failure::usage(format_args!("no server can be started on {scheme}")))?;
-            let endpoint = Endpoint::new(scheme.as_str(), place)
-                .map_err(|error| failed(&format!("start a server on {scheme}"), &error))?;
+            let endpoint =
+                endpoint(scheme, place).map_err(|error| failed(&format!("start a server on {scheme}"), &error))?;
             if is_memory(scheme) {
-                in_memory.push(endpoint.clone());
+                in_memory.push((places.len(), endpoint.clone()));
                 places.push((endpoint, ServerKind::SameProcess));
             } else {
                 let process = Process::start(&endpoint, spec)?;
@@ -142,8 +177,13 @@ impl Servers {
             }
         }
         if !in_memory.is_empty() {
-            let start = || Memory::start(in_memory, spec, registry).map_err(io::Error::other);
-            servers.memory = Some(cpus::run_on(&spec.cpus, start).map_err(|error| failed("start a server", &error))?);
+            let (at, endpoints): (Vec<usize>, Vec<_>) = in_memory.into_iter().unzip();
+            let start = || Memory::start(endpoints, spec, registry).map_err(io::Error::other);
+            let started = cpus::run_on(&spec.cpus, start).map_err(|error| failed("start a server", &error))?;
+            for (at, dial) in at.into_iter().zip(started.dialled()) {
+                places[at].0 = dial.clone();
+            }
+            servers.memory = Some(started);
         }
         Ok((servers, places))
     }

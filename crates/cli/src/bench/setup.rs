@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use swapwire::{Endpoint, Framing, Registry, RegistryError};
+use swapwire::{Endpoint, Framing, Registry};
 use swapwire_bench::{Conditions, Expect, Goal, Load, Message, Plan, PlanError, ServerKind, Sizes, Slo, Target};
 
 use super::servers::{self, Spec};
@@ -219,7 +219,8 @@ fn starts_servers(args: &BenchArgs) -> bool {
 
 /// A wire without a place. Whether there is such a wire is another question.
 fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-".contains(c))
 }
 
 /// The matrix.
@@ -299,18 +300,16 @@ fn enough_descriptors(targets: &[Target], connections: usize, problems: &mut Pro
 }
 
 fn schemes(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Vec<String> {
-    let known: Vec<_> =
-        registry.schemes().map(|(scheme, _)| scheme).filter(|scheme| servers::can_start(scheme)).collect();
     if args.endpoints.is_empty() {
-        return servers::USUAL.iter().filter(|scheme| known.contains(scheme)).map(ToString::to_string).collect();
+        return servers::USUAL.iter().filter_map(|scheme| servers::startable(scheme, registry).ok()).collect();
     }
     let mut schemes = Vec::new();
     for text in args.endpoints.iter().filter(|text| is_scheme(text)) {
-        if known.contains(&text.as_str()) {
-            schemes.push(text.clone());
-        } else {
-            let error = RegistryError::UnknownScheme { scheme: text.clone(), known: known.join(", ") };
-            problems.say(format!("{error}; a server that runs already is written as tcp://127.0.0.1:8888"));
+        match servers::startable(text, registry) {
+            Ok(scheme) => schemes.push(scheme),
+            Err(error) => {
+                problems.say(format!("{error}; a server that runs already is written as tcp://127.0.0.1:8888"))
+            }
         }
     }
     schemes
