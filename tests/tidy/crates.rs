@@ -51,6 +51,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         // The transports whose messages have boundaries move many by one call of the system.
         ("swapwire-udp" | "swapwire-unix", "swapwire-mmsg") => kind == "normal",
         ("swapwire-tcp" | "swapwire-udp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
+        // The server is tried over a stack.
+        ("swapwire-server", "swapwire-stack") => dev,
         // What a layer is made of.
         ("swapwire-proxy" | "swapwire-tls", "swapwire-stack") => kind != "build",
         // Everything else points to the core; in tests, to the memory network and the testkit as well.

@@ -9,6 +9,7 @@ mod datagrams;
 mod handlers;
 mod judge;
 mod judge_datagrams;
+mod mask;
 mod message;
 mod plan;
 mod recorder;
@@ -66,7 +67,11 @@ fn seeds_differ_in_all_that_they_decide() {
         let count = plans.iter().filter(|plan| what(plan)).count();
         (20..980).contains(&count)
     };
-    assert!(some(&|plan| plan.is_datagram()) && some(&|plan| plan.scheme == "mem-seq"));
+    assert!(
+        some(&|plan| plan.is_datagram())
+            && some(&|plan| plan.scheme == "mem-seq")
+            && some(&|plan| plan.scheme == "mask+mem")
+    );
     assert!(some(&|plan| plan.end_at.is_some()) && some(&|plan| plan.can_break()));
     assert!(some(&|plan| plan.client_faults.is_some()) && some(&|plan| plan.is_tight));
     assert!(some(&|plan| plan.chunks()) && some(&|plan| plan.clients.len() > 3));

@@ -86,7 +86,7 @@ const fn millis(millis: u64) -> Duration {
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let scheme = *dice.pick(&["mem", "mem", "mem", "mem-seq", "mem-dgram"]);
+        let scheme = *dice.pick(&["mem", "mem", "mask+mem", "mem-seq", "mem-dgram"]);
         let framing = match dice.below(6) {
             0 | 1 => Framing::Lines,
             2 => Framing::length_prefixed(),
@@ -141,7 +141,7 @@ impl Plan {
     }
 
     pub(crate) fn is_bytes(&self) -> bool {
-        self.scheme == "mem"
+        matches!(self.scheme, "mem" | "mask+mem")
     }
 
     pub(crate) fn is_per_message(&self) -> bool {

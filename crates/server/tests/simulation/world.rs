@@ -9,6 +9,7 @@ use std::time::Duration;
 use swapwire_core::{Endpoint, Registry, Session, SessionConfig};
 use swapwire_mem::MemNetwork;
 use swapwire_server::{DrainReport, Running, Server, ServerBuilder, Snapshot};
+use swapwire_stack::WithLayer as _;
 use swapwire_testkit::{FaultSwitch, Faulty};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clients::ClientLog;
 use crate::handlers::{Answerer, AtOnce, Halves, PerPeer, Remembers, Waits};
+use crate::mask::Mask;
 use crate::message::AS_ASKED;
 use crate::plan::{End, HandlerKind, Plan};
 use crate::recorder::Recorder;
@@ -97,11 +99,12 @@ async fn simulate(plan: Plan, sabotage: Sabotage, recorder: Arc<Recorder>) -> Re
         }
         None => Registry::new().with(network.clone()),
     };
-    let builder = Server::builder();
-    let builder = match sabotage {
-        Sabotage::LosesAByteAtASlice => builder.transport(Careless(server_side)),
-        _ => builder.transport(server_side),
+    let server_side = match sabotage {
+        Sabotage::LosesAByteAtASlice => Registry::new().with(Careless(server_side)),
+        _ => Registry::new().with(server_side),
     };
+    let builder = Server::builder().registry(server_side.with_layer(Mask));
+    let registry = registry.with_layer(Mask);
     let plan = Arc::new(plan);
     let world = World { plan, recorder, network, registry, switches };
     let server = world.compose(builder, sabotage).bind().await.map_err(|error| format!("bind: {error}"))?;
@@ -239,7 +242,7 @@ impl World {
         let endpoint: Endpoint = format!("{}:server", self.plan.scheme).parse().unwrap();
         let mut probes = Vec::new();
         for _ in 0..self.plan.limits.max_connections.min(4) {
-            let link = Registry::new().with(self.network.clone()).connect(&endpoint).await;
+            let link = Registry::new().with(self.network.clone()).with_layer(Mask).connect(&endpoint).await;
             let link = link.map_err(|error| format!("a probe after all have left: {error}"))?;
             probes.push(Session::new(link, SessionConfig::framed(self.plan.framing.clone())));
         }
