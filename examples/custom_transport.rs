@@ -9,19 +9,24 @@
 //! What it leaves out: a knock pipe that a killed server left behind is not replaced, but reported as in use.
 
 use std::borrow::Cow;
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use swapwire::core::{BindError, Incoming, Place, Side};
 use swapwire::{
     Addr, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, Listener, Peer, Transport, async_trait,
 };
+use swapwire_socket::Listening;
 use tempfile::TempPath;
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
 
@@ -90,13 +95,14 @@ fn make(path: PathBuf) -> io::Result<TempPath> {
     }
 }
 
-struct Door(TempPath, Endpoint, Addr, Receiver, #[expect(dead_code, reason = "it keeps the pipe from ending")] Sender);
+struct Door(TempPath, Endpoint, Addr, Listening<AsyncFd<File>>);
 
 fn open(endpoint: &Endpoint) -> io::Result<Door> {
     let (path, addr) = place(endpoint)?;
     let name = make(path.to_owned())?;
-    let rx = OpenOptions::new().open_receiver(path)?;
-    Ok(Door(name, endpoint.clone(), addr, rx, OpenOptions::new().open_sender(path)?))
+    // For writing as well, which keeps it from ending (`fifo(7)`).
+    let pipe = File::options().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    Ok(Door(name, endpoint.clone(), addr, Listening::new(pipe))) // whoever polls it is served, on whatever runtime
 }
 
 #[async_trait]
@@ -107,7 +113,7 @@ impl Listener for Door {
 
     async fn accept(&mut self) -> io::Result<Incoming> {
         let mut number = [0; 8];
-        let _ = self.3.read(&mut number).await?; // knocks are written whole, so they are read whole
+        self.3.accept(|mut pipe| pipe.read_exact(&mut number)).await?; // knocks are written whole, so they are read whole
         let (peer, up, down) = client(&self.0, u64::from_be_bytes(number));
         let pipes = OpenOptions::new().open_sender(down).and_then(|tx| Ok((tx, OpenOptions::new().open_receiver(up)?)));
         let (peer, local) = (Peer::new(peer), self.2);

@@ -1,7 +1,6 @@
 //! Sockets that the reactor watches for what arrives.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, Waker, ready};
@@ -63,26 +62,6 @@ impl<S: AsRawFd> Descriptor<S> {
             State::Registered { socket, .. } => socket.into_inner(),
             State::Changing => unreachable!("it does not change while it is borrowed"),
         }
-    }
-
-    /// Waits until `read` gives something else than `WouldBlock`.
-    ///
-    /// # Errors
-    /// What `read` gives; the socket cannot be registered, or its runtime has ended.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost: `read` is not called again once it gave something.
-    pub async fn read<R>(&mut self, mut read: impl FnMut(&S) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(|cx| {
-            loop {
-                ready!(self.poll_read_ready(cx))?;
-                match self.try_read(&mut read) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    done => return Poll::Ready(done),
-                }
-            }
-        })
-        .await
     }
 
     /// Calls `read` if the reactor has reported readiness.

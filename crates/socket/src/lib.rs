@@ -1,6 +1,7 @@
 //! The code that swapwire's socket transports share, for sockets that are registered with tokio. It is not part of the
-//! interface of servers and clients.
+//! interface of servers and clients; a transport of your own may use it.
 //!
+//! * [`Listening`]: a descriptor at which connections arrive, which keeps what a listener has to promise of it.
 //! * [`Stream`]: a connected stream socket that asks the system before it asks the reactor.
 //! * `Descriptor`: a socket that is registered for no more events than needed.
 //! * [`Binder`], [`HostOptions`], [`read_to_dial`]: an endpoint with a host and a port.
@@ -14,6 +15,7 @@ mod addresses;
 mod descriptor;
 mod families;
 mod host;
+mod listening;
 mod pause;
 mod sizes;
 mod stream;
@@ -23,5 +25,6 @@ pub use addresses::{Reach, reach, resolve};
 pub use descriptor::Descriptor;
 pub use families::{bind_source, reachable_from, set_reuse_port, set_ttl, set_v6_only};
 pub use host::{Binder, HostOptions, read_to_dial};
+pub use listening::{Listening, Watch};
 pub use sizes::{Buffers, Wanted, tell_backlog};
 pub use stream::{Registered, Stream};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use socket2::SockFilter;
 use socket2::SockRef;
 use swapwire_core::{Addr, ConnInfo, Endpoint, Incoming, Link, Listener, Peer};
-use swapwire_socket::Stream;
+use swapwire_socket::{Listening, Stream};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::SCHEME;
@@ -17,20 +17,13 @@ use crate::options::StreamOptions;
 /// A listening socket and what its connections get.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    socket: Socket,
+    socket: Listening<TcpListener>,
     local: Endpoint,
     /// The address of every connection; `None` where each has its own, as at a wildcard address.
     address: Option<SocketAddr>,
     options: StreamOptions,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
-}
-
-/// A socket belongs to the runtime on which it is first polled, which need not be the one that bound it.
-#[derive(Debug)]
-enum Socket {
-    Bound(std::net::TcpListener),
-    Polled(TcpListener),
 }
 
 /// A filter of segments (`socket(7)`, `SO_ATTACH_FILTER`) that drops those that would begin a connection. Handshakes under way
@@ -51,56 +44,34 @@ const DROP_SYN: [SockFilter; 4] = {
     ]
 };
 
-impl Socket {
-    fn as_ref(&self) -> SockRef<'_> {
-        match self {
-            Self::Bound(listener) => SockRef::from(listener),
-            Self::Polled(listener) => SockRef::from(listener),
-        }
-    }
-
-    fn polled(&mut self) -> io::Result<&TcpListener> {
-        if let Self::Bound(listener) = self {
-            // A duplicate, because what cannot be registered is closed, and a later accept may have more luck.
-            *self = Self::Polled(TcpListener::from_std(listener.try_clone()?)?);
-        }
-        match self {
-            Self::Polled(listener) => Ok(listener),
-            Self::Bound(_) => Err(io::ErrorKind::Interrupted.into()),
-        }
-    }
-}
-
 impl Acceptor {
     /// Around a listener that does not block.
     pub(crate) fn new(listener: std::net::TcpListener, options: StreamOptions) -> io::Result<Self> {
         let bound = listener.local_addr()?;
         let local = Addr::inet(bound).to_endpoint(SCHEME).map_err(io::Error::other)?;
         let address = (!bound.ip().is_unspecified()).then_some(bound);
-        Ok(Self { socket: Socket::Bound(listener), local, address, options, shared: false })
+        Ok(Self { socket: Listening::new(listener), local, address, options, shared: false })
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {
-        self.socket.as_ref()
+        self.socket.socket()
     }
 
     /// So many acceptors of this one's socket, this one included.
     #[cfg(any(test, not(target_os = "linux")))]
     pub(crate) fn share(mut self, members: usize) -> io::Result<Vec<Self>> {
         let mut all = Vec::with_capacity(members);
-        if let (Socket::Bound(listener), 2..) = (&self.socket, members) {
-            for _ in 1..members {
-                let (socket, local) = (Socket::Bound(listener.try_clone()?), self.local.clone());
-                all.push(Self { socket, local, shared: true, ..self });
-            }
-            self.shared = true;
+        for _ in 1..members {
+            let (socket, local) = (self.socket.try_clone()?, self.local.clone());
+            all.push(Self { socket, local, shared: true, ..self });
         }
+        self.shared = members > 1;
         all.push(self);
         Ok(all)
     }
 
     pub(crate) async fn accept_stream(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.socket.polled()?.accept().await
+        self.socket.accept().await
     }
 }
 
@@ -131,7 +102,7 @@ impl Listener for Acceptor {
 
     #[cfg(target_os = "linux")]
     fn refuse_arrivals(&mut self) -> io::Result<()> {
-        self.socket.as_ref().attach_filter(&DROP_SYN)
+        self.socket.socket().attach_filter(&DROP_SYN)
     }
 
     fn shares_queue(&self) -> bool {

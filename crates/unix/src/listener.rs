@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{Addr, ConnInfo, Credentials, Endpoint, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep};
-use swapwire_socket::{Buffers, Descriptor, Stream, tell_backlog};
+use swapwire_socket::{Buffers, Descriptor, Listening, Stream, tell_backlog};
+use tokio::io::unix::AsyncFd;
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
@@ -26,7 +27,7 @@ struct StreamListener {
     place: Option<Arc<Mutex<GroupPath>>>,
     // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
     // one, where std does not.
-    socket: Descriptor<UnixListener>,
+    socket: Listening<AsyncFd<UnixListener>>,
     /// Which of the place's sockets that is.
     generation: u64,
     /// The one before, whose file has gone, until no connection waits there any more.
@@ -38,7 +39,7 @@ struct StreamListener {
     rule: Arc<Rule>,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
-    /// Whether all members refuse new connections.
+    /// Whether a member refuses new connections, and with it all: then nothing is bound again.
     refuses: Arc<AtomicBool>,
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let refuses = Arc::default();
     let member = |socket| StreamListener {
         place: place.clone(),
-        socket: Descriptor::new(socket),
+        socket: Listening::new(socket),
         generation: 0,
         former: None,
         addr,
@@ -130,7 +131,7 @@ impl StreamListener {
             && self.former.is_none()
             && let Ok(socket) = newest.try_clone()
         {
-            let before = std::mem::replace(&mut self.socket, Descriptor::new(socket));
+            let before = std::mem::replace(&mut self.socket, Listening::new(socket));
             self.former = Some(before.into_inner());
             self.generation = place.generation;
         }
@@ -173,14 +174,7 @@ impl Listener for StreamListener {
                 Err(error) => return Err(error),
             }
         }
-        let refuses = &self.refuses;
-        let accept = |socket: &UnixListener| match socket.accept() {
-            // For tokio, a socket that is shut down is ready for good.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && refuses.load(Relaxed) => Ok(None),
-            accepted => accepted.map(Some),
-        };
-        let accepted = self.socket.read(accept).await?;
-        let Some((stream, peer)) = accepted else { return std::future::pending().await };
+        let (stream, peer) = self.socket.accept(UnixListener::accept).await?;
         Ok(self.incoming(stream, peer))
     }
 

@@ -20,7 +20,8 @@ use crate::{Endpoint, ErrorClass, Link, Peer, Upkeep, classify_accept};
 /// 5. [`Listener::refuse_arrivals`] keeps the connections that already wait (`last_arrivals`); once they are accepted,
 ///    `accept` is pending and wakes nobody (`refused_accept_waits`).
 /// 6. It belongs to the runtime on which it is first polled, which need not be the one that bound it (`bound_elsewhere`):
-///    nothing is registered with a reactor before that.
+///    nothing is registered with a reactor before that. For a descriptor, `Listening` of the crate `swapwire-socket` keeps
+///    this and what 5 says of `accept`.
 ///
 /// Whoever wraps one forwards every method, those with a default included: `#[deny(clippy::missing_trait_methods)]` on the
 /// implementation finds what is forgotten. Layers need not: `swapwire-stack` does it for them.
