@@ -55,6 +55,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         ("swapwire-server", "swapwire-stack") => dev,
         // What a layer is made of.
         ("swapwire-proxy" | "swapwire-tls", "swapwire-stack") => kind != "build",
+        // The laws of layers have faults to find.
+        ("swapwire-testkit", "swapwire-stack") => dev,
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
         ("swapwire-socket", to) => to == "swapwire-core" && kind == "normal",
         (_, "swapwire-core") => kind != "build",

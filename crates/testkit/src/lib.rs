@@ -17,6 +17,7 @@ mod client;
 mod context;
 mod dice;
 mod echo;
+mod elsewhere;
 mod faults;
 pub mod laws;
 mod payload;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use swapwire_core::{
     BindError, Bound, Capabilities, ConnectError, Endpoint, ErrorClass, Incoming, Link, Listener, OptionDoc, Registry,
@@ -13,6 +14,24 @@ use crate::{Context, Stop};
 
 /// What becomes of a link of the wire below, on which side.
 type Tap = Arc<dyn Fn(Side, Link) -> Link + Send + Sync>;
+
+/// What was asked of the wire below, whose listeners answer what no wire answers by default.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    /// How many members a group was to have.
+    pub(crate) group: AtomicUsize,
+    /// How many each group of all places was to have.
+    pub(crate) all: AtomicUsize,
+    /// Whether arrivals were to be refused.
+    pub(crate) refused: AtomicBool,
+}
+
+impl Probe {
+    /// The meaning of all errors.
+    pub(crate) const CLASS: ErrorClass = ErrorClass::Configuration;
+    /// What is new of a place.
+    pub(crate) const NEWS: &str = "the wire below has news";
+}
 
 impl Context {
     /// The scheme of the wire below; skips the law unless the registry makes a stack of the scheme under test.
@@ -28,9 +47,19 @@ impl Context {
 
     /// The same registry, where every link of the wire below goes through `tap`.
     pub(crate) fn tapped(&self, tap: impl Fn(Side, Link) -> Link + Send + Sync + 'static) -> Result<Registry, Stop> {
+        self.with_below(Arc::new(tap), None)
+    }
+
+    /// The same registry, where the wire below is watched.
+    pub(crate) fn probed(&self) -> Result<(Registry, Arc<Probe>), Stop> {
+        let probe = Arc::default();
+        Ok((self.with_below(Arc::new(|_, link| link), Some(Arc::clone(&probe)))?, probe))
+    }
+
+    fn with_below(&self, tap: Tap, probe: Option<Arc<Probe>>) -> Result<Registry, Stop> {
         let scheme = self.below()?;
         let transport = self.transport(&self.fresh().without_options().with_scheme(&*scheme))?;
-        Ok(self.registry().clone().with(Tapped { scheme, transport, tap: Arc::new(tap) }))
+        Ok(self.registry().clone().with(Tapped { scheme, transport, tap, probe }))
     }
 }
 
@@ -38,12 +67,16 @@ struct Tapped {
     scheme: String,
     transport: Arc<dyn Transport>,
     tap: Tap,
+    probe: Option<Arc<Probe>>,
 }
 
 impl Tapped {
     fn wrap(&self, bound: Bound) -> Bound {
         match bound {
-            Bound::Listener(io) => Bound::Listener(Box::new(TappedListener { io, tap: Arc::clone(&self.tap) })),
+            Bound::Listener(io) => {
+                let (tap, probe) = (Arc::clone(&self.tap), self.probe.clone());
+                Bound::Listener(Box::new(TappedListener { io, tap, probe }))
+            }
             other => other,
         }
     }
@@ -69,11 +102,17 @@ impl Transport for Tapped {
     }
 
     async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        if let Some(probe) = &self.probe {
+            probe.group.store(members, Relaxed);
+        }
         let group = self.transport.bind_group(endpoint, members).await?;
         Ok(group.into_iter().map(|bound| self.wrap(bound)).collect())
     }
 
     async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
+        if let Some(probe) = &self.probe {
+            probe.all.store(members, Relaxed);
+        }
         let groups = self.transport.bind_all(endpoint, members).await?;
         let wrap = |group: Vec<Bound>| group.into_iter().map(|bound| self.wrap(bound)).collect();
         Ok(groups.into_iter().map(wrap).collect())
@@ -87,6 +126,7 @@ impl Transport for Tapped {
 struct TappedListener {
     io: Box<dyn Listener>,
     tap: Tap,
+    probe: Option<Arc<Probe>>,
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -107,22 +147,27 @@ impl Listener for TappedListener {
     }
 
     fn refuse_arrivals(&mut self) -> io::Result<()> {
+        if let Some(probe) = &self.probe {
+            probe.refused.store(true, Relaxed);
+        }
         self.io.refuse_arrivals()
     }
 
     fn upkeep(&mut self) -> Option<Upkeep> {
-        self.io.upkeep()
+        let found = self.io.upkeep();
+        let news = self.probe.as_ref().map(|_| Upkeep::changed(true, Probe::NEWS));
+        found.into_iter().chain(news).reduce(Upkeep::and)
     }
 
     fn reload(&mut self) -> bool {
-        self.io.reload()
+        self.io.reload() | self.probe.is_some()
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {
-        self.io.classify(error)
+        if self.probe.is_some() { Probe::CLASS } else { self.io.classify(error) }
     }
 
     fn shares_queue(&self) -> bool {
-        self.io.shares_queue()
+        self.io.shares_queue() | self.probe.is_some()
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::try_join_all;
-use swapwire_core::{Endpoint, Session, Side};
+use swapwire_core::{Endpoint, Listener, Registry, Session, SessionConfig, Side};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 use crate::client::Client;
 use crate::context::{Task, spawn};
 use crate::echo::serve_session;
+use crate::elsewhere::{elsewhere, turns};
 use crate::stop::{OrBroken as _, ensure};
 use crate::wire::{connect, establish, take, talk};
 use crate::{Context, Outcome, Stop, payload};
@@ -101,9 +102,9 @@ async fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<
 /// # Errors
 /// The law is broken.
 pub async fn last_arrivals(ctx: &Context) -> Outcome {
-    const ATTEMPTS: usize = 100;
     let mut listener = ctx.listen().await?;
-    ctx.step("connect before it is accepted");
+    let dial = ctx.dial_listener(&*listener);
+    ctx.step("accept who was connected when arrivals were refused");
     let connected = Arc::new(Notify::new());
     let below = Arc::clone(&connected);
     let tapped = ctx.tapped(move |side, link| {
@@ -112,32 +113,44 @@ pub async fn last_arrivals(ctx: &Context) -> Outcome {
         }
         link
     });
-    if let Ok(registry) = tapped {
-        // With a handshake, who is connected below waits in the queue, and connects no sooner than it is accepted.
-        let dial = ctx.dial_listener(&*listener);
-        let client = spawn("a client", async move { connect(&registry, &dial).await });
-        connected.notified().await;
-        listener.refuse_arrivals().or_broken("refuse arrivals")?;
-        ctx.step("accept who waited when arrivals were refused");
-        let accepted = async { establish(take(&mut listener).await?).await };
-        let (client, server) = tokio::try_join!(client.join(), accepted)?;
-        return talk(&mut ctx.session(client), &mut ctx.session(server)).await;
-    }
+    let Ok(registry) = tapped else {
+        let (registry, config) = (ctx.registry().clone(), ctx.config());
+        return elsewhere("a connect before an accept", connected_first(listener, registry, dial, config)).await;
+    };
+    // With a handshake, who is connected below waits in the queue, and connects no sooner than it is accepted.
+    let client = spawn("a client", async move { connect(&registry, &dial).await });
+    connected.notified().await;
+    listener.refuse_arrivals().or_broken("refuse arrivals")?;
+    let accepted = async { establish(take(&mut listener).await?).await };
+    let (client, server) = tokio::try_join!(client.join(), accepted)?;
+    talk(&mut ctx.session(client), &mut ctx.session(server)).await
+}
+
+async fn connected_first(
+    mut listener: Box<dyn Listener>,
+    registry: Registry,
+    dial: Endpoint,
+    config: SessionConfig,
+) -> Outcome {
+    /// The system may be late once.
+    const ATTEMPTS: usize = 10;
     for _ in 0..ATTEMPTS {
-        let (registry, local) = (ctx.registry().clone(), ctx.dial_listener(&*listener));
-        let client = spawn("a client", async move { connect(&registry, &local).await });
+        let mut client = pin!(connect(&registry, &dial));
         let connected = tokio::select! {
             biased;
-            link = client.join() => link?,
-            incoming = take(&mut listener) => {
-                drop(incoming?);
-                continue;
-            }
+            link = &mut client => Some(link?),
+            () = turns() => None,
         };
-        listener.refuse_arrivals().or_broken("refuse arrivals")?;
-        ctx.step("accept who waited when arrivals were refused");
-        let accepted = establish(take(&mut listener).await?).await?;
-        return talk(&mut ctx.session(connected), &mut ctx.session(accepted)).await;
+        if let Some(connected) = connected {
+            listener.refuse_arrivals().or_broken("refuse arrivals")?;
+            let accepted = establish(take(&mut listener).await?).await?;
+            let (mut client, mut server) = (Session::new(connected, config.clone()), Session::new(accepted, config));
+            return talk(&mut client, &mut server).await;
+        }
+        tokio::select! {
+            link = &mut client => drop((link?, take(&mut listener).await?)),
+            incoming = take(&mut listener) => drop(incoming?),
+        }
     }
     Err(Stop::skipped("nobody is connected before it is accepted"))
 }

@@ -53,6 +53,7 @@ laws! {
     batched: batched_recv batched_send;
     stream: bulk in_order slow_reader framing_slices;
     close: half_close close_flushes close_wakes_recv close_wakes_send clean_end;
-    stack: goodbye truncation handshake_sliced handshake_then_data_in_one_write peer_info_stacks quiet_peer;
+    stack: goodbye truncation handshake_sliced handshake_then_data_in_one_write peer_info_stacks
+        forwards quiet_peer;
     datagram: slow_peer dead_peer batches;
 }

@@ -1,56 +1,73 @@
 //! Laws about what is bound: where it is polled, by how many, and until when.
 
-use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context as Task, Poll, Wake, Waker};
 use std::time::Duration;
 
-use swapwire_core::{BindError, Bound, Incoming};
-use tokio::sync::oneshot;
+use swapwire_core::{BindError, Bound, Listener};
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::timeout;
 
 use crate::context::spawn;
+use crate::elsewhere::{TURNS, elsewhere};
 use crate::stop::{OrBroken as _, ensure};
-use crate::wire::{as_listener, connect, take};
+use crate::wire::{accept, as_listener, connect, take};
 use crate::{Context, Outcome, Stop};
 
-/// Once a listener refuses arrivals and nobody waits, `accept` is pending, and wakes nobody.
+/// Once a listener refuses arrivals and nobody waits, `accept` is pending, and wakes nobody; whether it was polled before or not.
 ///
 /// # Errors
 /// The law is broken.
 pub async fn refused_accept_waits(ctx: &Context) -> Outcome {
-    /// A runtime asks its reactor for news each 61 turns.
-    const TURNS: usize = 1000;
-    const POLLS: usize = 8;
+    const WHAT: &str = "accept, after arrivals were refused,";
     ctx.needs_connections()?;
-    let mut listener = as_listener(ctx.bind(&ctx.fresh()).await?)?;
-    ctx.step("accept after arrivals were refused");
-    let polls = on_another_runtime("accept after arrivals were refused", async move {
-        listener.refuse_arrivals().or_broken("refuse arrivals")?;
-        let mut polls = 0;
-        let mut accept = pin!(listener.accept());
-        let mut accepted = pin!(poll_fn(|cx| {
-            polls += 1;
-            accept.as_mut().poll(cx)
-        }));
-        let turns = async {
-            for _ in 0..TURNS {
-                yield_now().await;
-            }
-        };
-        let accepted = tokio::select! {
-            biased;
-            accepted = &mut accepted => Some(accepted),
-            () = turns => None,
-        };
-        let _: Option<io::Result<Incoming>> = accepted.filter(Result::is_ok);
-        Ok(polls)
-    })
-    .await?;
-    // Once for each turn of the select, and no sooner than something woke it.
-    ensure!(polls <= TURNS + POLLS, "accept was polled {polls} times, though nobody came");
+    for polled_before in [false, true] {
+        let mut listener = ctx.listen().await?;
+        let (registry, dial) = (ctx.registry().clone(), ctx.dial_listener(&*listener));
+        ctx.step(format!("accept after arrivals were refused, by a listener that was polled before: {polled_before}"));
+        elsewhere(WHAT, async move {
+            let _links = match polled_before {
+                true => Some(tokio::try_join!(connect(&registry, &dial), accept(&mut listener))?),
+                false => None,
+            };
+            listener.refuse_arrivals().or_broken("refuse arrivals")?;
+            waits_quietly(&mut listener).await
+        })
+        .await?;
+    }
     Ok(())
+}
+
+async fn waits_quietly(listener: &mut Box<dyn Listener>) -> Outcome {
+    /// A reactor may tell what it knew before.
+    const POLLS: usize = 8;
+    let bell = Arc::new(Bell(AtomicBool::new(true)));
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut accept = pin!(listener.accept());
+    let mut polls = 0;
+    for _ in 0..TURNS {
+        if bell.0.swap(false, Relaxed) {
+            polls += 1;
+            match accept.as_mut().poll(&mut Task::from_waker(&waker)) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(incoming)) => return Err(Stop::broken(format!("accept gives {incoming:?}, and nobody came"))),
+                Poll::Ready(Err(error)) => return Err(error).or_broken("accept fails where it is to wait"),
+            }
+        }
+        yield_now().await;
+    }
+    ensure!(polls <= POLLS, "accept wakes its task {polls} times in {TURNS} turns, though nobody comes");
+    Ok(())
+}
+
+/// Whether a task was woken.
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// What was bound on one runtime, which has ended since, serves on another.
@@ -60,32 +77,12 @@ pub async fn refused_accept_waits(ctx: &Context) -> Outcome {
 pub async fn bound_elsewhere(ctx: &Context) -> Outcome {
     let (registry, fresh) = (ctx.registry().clone(), ctx.fresh());
     ctx.step(format!("bind {fresh} on a runtime that ends"));
-    let bound = on_another_runtime("a bind", async move {
+    let bound = elsewhere("a bind", async move {
         registry.bind(&fresh).await.or_broken("bind on a runtime of its own")
     })
     .await?;
     let dial = ctx.echo_at(bound);
     ctx.client(&dial).await?.exchange(b"bound elsewhere").await
-}
-
-/// Runs `task` on a thread and a runtime of its own: a task that does not give its thread back holds up nobody else.
-async fn on_another_runtime<T: Send + 'static>(
-    what: &'static str,
-    task: impl Future<Output = Result<T, Stop>> + Send + 'static,
-) -> Result<T, Stop> {
-    /// Only a task that never ends needs it.
-    const PATIENCE: Duration = Duration::from_secs(60);
-    let (tell, told) = oneshot::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let result = runtime.or_broken("make a runtime").and_then(|runtime| runtime.block_on(task));
-        let _ = tell.send(result);
-    });
-    match timeout(PATIENCE, told).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Stop::broken(format!("{what} panicked"))),
-        Err(_) => Err(Stop::broken(format!("{what} does not give its thread back"))),
-    }
 }
 
 /// The members of a group are bound to one place, to which nobody else can be bound, and connections reach each of them. A stack

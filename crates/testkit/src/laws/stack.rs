@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 
-use swapwire_core::{ByteStream, Link, Registry, Side};
+use swapwire_core::{ByteStream, Link, Registry, Session, Side};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
 use crate::stop::{OrBroken as _, ensure};
+use crate::tap::Probe;
 use crate::wire::{accept, as_listener, connect, expect, talk};
 use crate::{Context, Outcome, Stop};
 
@@ -109,27 +110,37 @@ pub async fn handshake_then_data_in_one_write(ctx: &Context) -> Outcome {
             true => Box::new(Corked { io, held: Vec::new() }),
             false => io,
         })?;
+        let bound = registry.bind(&ctx.fresh()).await.or_broken("bind")?;
+        let dial = ctx.dial(&bound);
+        let mut listener = as_listener(bound)?;
         ctx.step(format!("send behind a handshake; {side:?}"));
-        let (client, server) = meet(ctx, &registry).await?;
-        let (mut client, mut server) = (ctx.session(client), ctx.session(server));
-        let (first, second) = match side {
-            Side::Connect => (&mut client, &mut server),
-            _ => (&mut server, &mut client),
+        // Neither waits for the other's handshake: what is corked may be its end.
+        let client = async {
+            let mut session = ctx.session(connect(&registry, &dial).await?);
+            ask_or_answer(&mut session, side == Side::Connect).await.map(|()| session)
         };
-        for _ in 0..2 {
-            // The answer is waited for in any case, which is when the cork is drawn.
-            let asks = async {
-                first.send(b"right behind").await.or_broken("send")?;
-                first.flush().await.or_broken("flush")?;
-                expect(first).await
-            };
-            let answers = async {
-                let asked = expect(second).await?;
-                second.send(&asked).await.or_broken("send")?;
-                second.flush().await.or_broken("flush")
-            };
-            let (answer, ()) = tokio::try_join!(asks, answers)?;
-            ensure!(answer == b"right behind".as_slice(), "what was sent behind a handshake came as {answer:?}");
+        let server = async {
+            let mut session = ctx.session(accept(&mut listener).await?);
+            ask_or_answer(&mut session, side == Side::Bind).await.map(|()| session)
+        };
+        tokio::try_join!(client, server)?;
+    }
+    Ok(())
+}
+
+/// Two messages, each with its answer. The answer is waited for in any case, which is when a cork is drawn.
+async fn ask_or_answer(session: &mut Session, asks: bool) -> Outcome {
+    const MESSAGE: &[u8] = b"right behind";
+    for _ in 0..2 {
+        if asks {
+            session.send(MESSAGE).await.or_broken("send")?;
+            session.flush().await.or_broken("flush")?;
+        }
+        let got = expect(session).await?;
+        ensure!(got == MESSAGE, "what was sent behind a handshake came as {got:?}");
+        if !asks {
+            session.send(&got).await.or_broken("send")?;
+            session.flush().await.or_broken("flush")?;
         }
     }
     Ok(())
@@ -152,6 +163,33 @@ pub async fn peer_info_stacks(ctx: &Context) -> Outcome {
     for (end, link) in [("the client", client), ("the server", server)] {
         ensure!(link.info().peer.get::<Below>().is_some(), "{end} does not know what the wire below knew of the peer");
     }
+    Ok(())
+}
+
+/// What a server asks of a stack and of its listeners reaches the wire below, and what that says reaches the server: groups of
+/// workers, the refusal of arrivals, upkeep, reloading, what errors mean, whether a queue is shared.
+///
+/// # Errors
+/// The law is broken.
+pub async fn forwards(ctx: &Context) -> Outcome {
+    const MEMBERS: usize = 3;
+    let (registry, probe) = ctx.probed()?;
+    registry.bind_group(&ctx.fresh(), MEMBERS).await.or_broken("bind a group")?;
+    let asked = probe.group.load(Relaxed);
+    ensure!(asked == MEMBERS, "a group of {MEMBERS} was asked for, and one of {asked} of the wire below");
+    registry.bind_all(&ctx.fresh(), MEMBERS).await.or_broken("bind all places")?;
+    let asked = probe.all.load(Relaxed);
+    ensure!(asked == MEMBERS, "groups of {MEMBERS} of all places were asked for, and of {asked} of the wire below");
+
+    let mut listener = as_listener(registry.bind(&ctx.fresh()).await.or_broken("bind")?)?;
+    ensure!(listener.shares_queue(), "the wire below shares a queue, and the stack does not say so");
+    let class = listener.classify(&ErrorKind::Other.into());
+    ensure!(class == Probe::CLASS, "the wire below calls an error {:?}, and the stack {class:?}", Probe::CLASS);
+    let news = listener.upkeep().and_then(|found| found.news);
+    ensure!(news.as_deref().is_some_and(|news| news.contains(Probe::NEWS)), "what is new of the wire below: {news:?}");
+    ensure!(listener.reload(), "the wire below has something to read again, and the stack does not say so");
+    listener.refuse_arrivals().or_broken("refuse arrivals")?;
+    ensure!(probe.refused.load(Relaxed), "arrivals were to be refused, and the wire below does not hear of it");
     Ok(())
 }
 

@@ -17,11 +17,12 @@ pub(crate) struct FaultyBytes {
     held: Vec<u8>,
     read: usize,
     dead: bool,
+    shut: bool,
 }
 
 impl FaultyBytes {
     pub(crate) fn new(io: Box<dyn ByteStream>, fault: Fault) -> Self {
-        Self { io: Some(io), fault, held: Vec::new(), read: 0, dead: false }
+        Self { io: Some(io), fault, held: Vec::new(), read: 0, dead: false, shut: false }
     }
 
     fn io(&mut self) -> Pin<&mut Box<dyn ByteStream>> {
@@ -51,6 +52,9 @@ impl AsyncRead for FaultyBytes {
         let cx = if this.fault == Fault::ForgetsToWake { &mut deaf } else { cx };
         ready!(this.io().poll_read(cx, buf))?;
         let new = &mut buf.filled_mut()[before..];
+        if this.fault == Fault::EndsInAReset && this.shut && new.is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         if this.fault == Fault::FlipsABit
             && let Some(byte) = FLIPPED.checked_sub(this.read).and_then(|index| new.get_mut(index))
         {
@@ -95,6 +99,7 @@ impl AsyncWrite for FaultyBytes {
         if this.fault == Fault::ShutdownDoesNothing {
             return Poll::Ready(Ok(()));
         }
+        this.shut = true;
         this.io().poll_shutdown(cx)
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use swapwire_core::{ByteStream, Endpoint, Incoming, Link, Listener, async_trait};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 
@@ -21,11 +22,18 @@ pub(crate) struct FaultyListener {
     one: Arc<Semaphore>,
     dropped: Arc<AtomicBool>,
     refuses: bool,
+    /// Of the runtime that bound it.
+    registered: Option<(UnixStream, UnixStream)>,
 }
+
+/// Ends what does not give its thread back: it is the test's.
+pub(crate) static GIVE_BACK: AtomicBool = AtomicBool::new(false);
 
 impl FaultyListener {
     pub(crate) fn new(listener: Box<dyn Listener>, fault: Fault) -> Self {
+        let registers = fault == Fault::RegistersInBind;
         Self {
+            registered: registers.then(|| UnixStream::pair().expect("a pair of sockets")),
             listener: Some(listener),
             fault,
             one: Arc::new(Semaphore::new(1)),
@@ -48,6 +56,22 @@ impl Listener for FaultyListener {
         let fault = self.fault;
         if self.refuses && fault == Fault::RefusesThoseWhoWait {
             return std::future::pending().await;
+        }
+        if let Some((_, registered)) = &self.registered {
+            registered.writable().await?;
+        }
+        match fault {
+            _ if !self.refuses => {}
+            Fault::SpinsOnceItRefuses => loop {
+                yield_now().await;
+            },
+            Fault::LoopsOnceItRefuses => {
+                while !GIVE_BACK.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            }
+            Fault::FailsOnceItRefuses => return Err(io::ErrorKind::InvalidInput.into()),
+            _ => {}
         }
         let serial = matches!(fault, Fault::HandshakesInAccept | Fault::OneAtATime);
         let permit = if serial { Arc::clone(&self.one).acquire_owned().await.ok() } else { None };

@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use swapwire_core::{
-    BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, Transport, async_trait,
+    BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, Side, Transport, async_trait,
 };
 use swapwire_mem::MemNetwork;
 
 use crate::Fault;
 use crate::batches::FaultyBatches;
 use crate::bytes::FaultyBytes;
+use crate::group::share;
 use crate::listener::FaultyListener;
 use crate::messages::FaultyMessages;
 use crate::socket::FaultySocket;
@@ -80,7 +81,8 @@ impl Transport for Faulty {
     }
 
     fn options(&self, scheme: &str) -> &[OptionDoc] {
-        self.network.options(scheme)
+        const GHOST: &[OptionDoc] = &[OptionDoc::new("ghost", "bool, default true", "nobody knows", Side::Both)];
+        if self.fault == Fault::DocumentsAGhost { GHOST } else { self.network.options(scheme) }
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
@@ -106,6 +108,13 @@ impl Transport for Faulty {
             Bound::Listener(listener) => Bound::Listener(Box::new(FaultyListener::new(listener, self.fault))),
             Bound::Socket(socket) => Bound::Socket(Box::new(FaultySocket::new(socket, self.fault))),
             other => other,
+        })
+    }
+
+    async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
+        Ok(match self.bind(endpoint).await? {
+            Bound::Listener(listener) => share(listener, members, self.fault),
+            other => vec![other],
         })
     }
 
