@@ -123,8 +123,10 @@ impl Wire {
         let names = layers.iter().map(|layer| layer.name()).chain([below]);
         let scheme = names.collect::<Vec<_>>().join("+");
         let mut capabilities = base.capabilities(below);
-        let mut options = vec![(below, OWN_OPTION)];
-        options.extend(base.options(below).iter().map(|doc| (below, *doc)));
+        let of = |name, docs: &[OptionDoc]| docs.iter().map(|doc| (name, *doc)).collect::<Vec<_>>();
+        // Those of the upper layers come first, as in the scheme.
+        let mut options = of(below, base.options(below));
+        options.push(("every stack", OWN_OPTION));
         let mut lower = below;
         for (index, layer) in layers.iter().enumerate().rev() {
             let name = layer.name();
@@ -139,13 +141,12 @@ impl Wire {
                 if let Some((other, _)) = options.iter().find(|(_, known)| known.name == doc.name) {
                     return Err(StackError(format!("{name} and {other} both have an option {:?}", doc.name)));
                 }
-                options.push((name, *doc));
             }
+            options.splice(..0, of(name, layer.options()));
             capabilities = layer.capabilities(capabilities);
             lower = name;
         }
-        // Those of the upper layers first, as in the scheme.
-        let options = options.into_iter().rev().map(|(_, doc)| doc).collect();
+        let options = options.into_iter().map(|(_, doc)| doc).collect();
         Ok(Self { scheme, below: below.to_owned(), capabilities, options })
     }
 }
