@@ -5,21 +5,30 @@ use std::net::SocketAddr;
 use swapwire_core::{Addr, UnixAddr};
 
 use crate::header::{Command, Header, Version};
-use crate::parse::{CHECKSUM, SIGNATURE, checksum};
+use crate::parse::SIGNATURE;
+use crate::tlvs::{push_checksum, sign};
 
 /// The bytes of `header`, in version 2 with a checksum (section 2.2.3) if that is asked for.
 ///
-/// What version 1 cannot say, an address that is not an IP address, is `UNKNOWN` there; in version 2, two addresses of
-/// different kinds are unspecified.
+/// A header for the proxy itself has no addresses. Two that are not both IPv4, both IPv6 or, in version 2, both of Unix sockets
+/// are written as unknown. Version 1 has no values.
+///
+/// ```
+/// use swapwire_proxy::{Header, Version, encode};
+///
+/// assert_eq!(encode(&Header::local(Version::V1), false), b"PROXY UNKNOWN\r\n");
+/// assert_eq!(encode(&Header::local(Version::V2), false), b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0");
+/// ```
 pub fn encode(header: &Header, with_checksum: bool) -> Vec<u8> {
+    let ends = header.ends.as_ref().filter(|_| header.command == Command::Proxy);
     match header.version {
-        Version::V1 => v1(header).into_bytes(),
-        Version::V2 => v2(header, with_checksum),
+        Version::V1 => v1(ends).into_bytes(),
+        Version::V2 => v2(header, ends, with_checksum),
     }
 }
 
-fn v1(header: &Header) -> String {
-    match header.ends {
+fn v1(ends: Option<&(Addr, Addr)>) -> String {
+    match ends {
         Some((Addr::Inet(client), Addr::Inet(to))) if client.is_ipv4() == to.is_ipv4() => {
             let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
             format!("PROXY {family} {} {} {} {}\r\n", client.ip(), to.ip(), client.port(), to.port())
@@ -28,8 +37,8 @@ fn v1(header: &Header) -> String {
     }
 }
 
-fn v2(header: &Header, with_checksum: bool) -> Vec<u8> {
-    let (family, mut body) = match &header.ends {
+fn v2(header: &Header, ends: Option<&(Addr, Addr)>, with_checksum: bool) -> Vec<u8> {
+    let (family, mut body) = match ends {
         Some((Addr::Inet(SocketAddr::V4(client)), Addr::Inet(SocketAddr::V4(to)))) => {
             (0x11, [&client.ip().octets()[..], &to.ip().octets(), &ports(client.port(), to.port())].concat())
         }
@@ -39,21 +48,19 @@ fn v2(header: &Header, with_checksum: bool) -> Vec<u8> {
         Some((Addr::Unix(client), Addr::Unix(to))) => (0x31, [unix(client), unix(to)].concat()),
         _ => (0x00, Vec::new()),
     };
-    for tlv in &header.tlvs {
-        push_tlv(&mut body, tlv.kind, &tlv.value);
-    }
+    body.extend_from_slice(header.tlvs.as_bytes());
     if with_checksum {
-        push_tlv(&mut body, CHECKSUM, &[0; 4]);
+        push_checksum(&mut body);
     }
     let command = match header.command {
         Command::Local => 0x20,
         Command::Proxy => 0x21,
     };
+    // `Tlvs` are not longer.
     let len = u16::try_from(body.len()).unwrap_or(u16::MAX);
     let mut bytes = [&SIGNATURE[..], &[command, family], &len.to_be_bytes(), &body].concat();
     if with_checksum {
-        let (at, sum) = (bytes.len() - 4, checksum(&[&bytes]));
-        bytes[at..].copy_from_slice(&sum.to_be_bytes());
+        sign(&mut bytes);
     }
     bytes
 }
@@ -75,11 +82,4 @@ fn unix(addr: &UnixAddr) -> [u8; 108] {
         bytes[..path.len()].copy_from_slice(path);
     }
     bytes
-}
-
-fn push_tlv(body: &mut Vec<u8>, kind: u8, value: &[u8]) {
-    let len = u16::try_from(value.len()).unwrap_or(u16::MAX);
-    body.push(kind);
-    body.extend_from_slice(&len.to_be_bytes());
-    body.extend_from_slice(&value[..usize::from(len)]);
 }

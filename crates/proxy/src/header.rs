@@ -1,6 +1,8 @@
 //! What a header says.
 
-use swapwire_core::{Addr, Bytes};
+use swapwire_core::Addr;
+
+use crate::tlvs::Tlvs;
 
 /// The version of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,19 +16,10 @@ pub enum Version {
 /// Whom a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// The proxy itself, as for a health check: its address is kept.
+    /// The proxy itself, as for a health check: its address is kept. `LOCAL` of version 2, and `UNKNOWN` of version 1.
     Local,
     /// A client of the proxy.
     Proxy,
-}
-
-/// One of the values behind the addresses of a header of version 2 (section 2.2): its type and its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tlv {
-    /// The type, `PP2_TYPE_…`.
-    pub kind: u8,
-    /// The value.
-    pub value: Bytes,
 }
 
 /// A header.
@@ -39,23 +32,23 @@ pub struct Header {
     pub command: Command,
     /// The client, and where it connected to; `None` where the header does not say.
     pub ends: Option<(Addr, Addr)>,
-    /// What else it says, in its order. Those of a [`Command::Local`] are not read.
-    pub tlvs: Vec<Tlv>,
+    /// What else it says. Nothing of a [`Command::Local`] is read.
+    pub tlvs: Tlvs,
 }
 
 impl Header {
     /// For the proxy itself.
-    pub const fn local(version: Version) -> Self {
-        Self { version, command: Command::Local, ends: None, tlvs: Vec::new() }
+    pub fn local(version: Version) -> Self {
+        Self { version, command: Command::Local, ends: None, tlvs: Tlvs::default() }
     }
 
     /// For `client`, who connected to `destination`.
-    pub const fn proxied(version: Version, client: Addr, destination: Addr) -> Self {
-        Self { version, command: Command::Proxy, ends: Some((client, destination)), tlvs: Vec::new() }
+    pub fn proxied(version: Version, client: Addr, destination: Addr) -> Self {
+        Self { version, command: Command::Proxy, ends: Some((client, destination)), tlvs: Tlvs::default() }
     }
 }
 
-/// Why bytes are no header.
+/// Why bytes are no header, or values are none of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct HeaderError(pub(crate) &'static str);
@@ -72,7 +65,8 @@ pub struct ProxyInfo {
     pub version: Version,
     /// Whom the connection is for.
     pub command: Command,
-    tlvs: Vec<Tlv>,
+    /// What else the header said.
+    pub tlvs: Tlvs,
 }
 
 impl ProxyInfo {
@@ -81,28 +75,18 @@ impl ProxyInfo {
         Self { via, destination: ends.map(|(_, destination)| destination), version, command, tlvs }
     }
 
-    /// What else the header said, in its order.
-    pub fn tlvs(&self) -> &[Tlv] {
-        &self.tlvs
-    }
-
-    /// The first value of a type.
-    pub fn tlv(&self, kind: u8) -> Option<&[u8]> {
-        self.tlvs.iter().find(|tlv| tlv.kind == kind).map(|tlv| &*tlv.value)
-    }
-
     /// The protocol that the client negotiated with the proxy (`PP2_TYPE_ALPN`).
     pub fn alpn(&self) -> Option<&[u8]> {
-        self.tlv(0x01)
+        self.tlvs.get(0x01)
     }
 
     /// The host name that the client asked the proxy for (`PP2_TYPE_AUTHORITY`).
     pub fn authority(&self) -> Option<&str> {
-        std::str::from_utf8(self.tlv(0x02)?).ok()
+        std::str::from_utf8(self.tlvs.get(0x02)?).ok()
     }
 
     /// What the proxy calls the connection (`PP2_TYPE_UNIQUE_ID`).
     pub fn unique_id(&self) -> Option<&[u8]> {
-        self.tlv(0x05)
+        self.tlvs.get(0x05)
     }
 }

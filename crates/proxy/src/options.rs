@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use swapwire_core::{Addr, Endpoint, OptionDoc, OptionValue, Side, UpgradeError};
 
-use crate::Client;
+use crate::client::Client;
 use crate::header::Version;
 use crate::server::Server;
+use crate::tlvs::MOST_TLVS;
 
 pub(crate) const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new(
@@ -46,17 +47,18 @@ pub(crate) const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new("checksum", "bool, default false", "whether a header of version 2 has a checksum", Side::Connect),
 ];
 
-const MOST_TLVS: usize = 4 << 10;
-/// What the length of a header can say.
-const LONGEST: usize = u16::MAX as usize;
+/// Without the option.
+const DEFAULT_TLVS: usize = 4 << 10;
 
 /// Who is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trust {
     networks: Vec<IpNet>,
-    /// Names of wires without IP addresses: `unix`, `mem`.
+    /// Wires without IP addresses, by their name: `unix`, `mem`.
     wires: Vec<String>,
 }
+
+const TRUST_HELP: &str = "write networks, addresses or names of wires without them, as in 10.0.0.0/8,::1,unix";
 
 impl Trust {
     pub(crate) fn has(&self, addr: &Addr) -> bool {
@@ -81,11 +83,11 @@ impl OptionValue for Trust {
             if let Ok(network) = word.parse() {
                 trust.networks.push(network);
             } else if let Ok(ip) = word.parse::<std::net::IpAddr>() {
-                trust.networks.push(ip.into());
-            } else if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+                trust.networks.push(ip.to_canonical().into());
+            } else if word.starts_with(|first: char| first.is_ascii_lowercase()) && !word.contains(['.', ':', '/']) {
                 trust.wires.push(word.to_owned());
             } else {
-                return Err("write networks, addresses or names of wires, as in 10.0.0.0/8,::1,unix");
+                return Err(TRUST_HELP);
             }
         }
         Ok(trust)
@@ -128,12 +130,18 @@ impl OptionValue for End {
 
 pub(crate) fn server(endpoint: &Endpoint) -> Result<Server, UpgradeError> {
     let options = endpoint.read_options();
-    let most_tlvs = options.get_in("max_tlvs", 0..=LONGEST, "write a size of at most 65535 bytes")?;
+    let most_tlvs = options.get_in("max_tlvs", 0..=MOST_TLVS, "write a size of at most 65312 bytes")?;
+    let trust: Trust = options.require("trust")?;
+    // A word that names no wire, as a host name, would trust nobody.
+    let is_wire = |name: &str| matches!(name, "mem" | "unix") || endpoint.scheme().split('+').any(|part| part == name);
+    if let Some(name) = trust.wires.iter().find(|name| !is_wire(name)) {
+        return Err(UpgradeError::Invalid(format!("trust={name} is no network, address or wire: {TRUST_HELP}")));
+    }
     Ok(Server {
-        trust: options.require("trust")?,
+        trust,
         serves_others: options.get::<Untrusted>("untrusted")?.is_some_and(|untrusted| untrusted.0),
         version: options.get::<VersionOption>("version")?.and_then(|version| version.0),
-        most_tlvs: most_tlvs.unwrap_or(MOST_TLVS),
+        most_tlvs: most_tlvs.unwrap_or(DEFAULT_TLVS),
     })
 }
 
@@ -142,12 +150,14 @@ pub(crate) fn client(endpoint: &Endpoint) -> Result<Client, UpgradeError> {
     let version = options.get::<VersionOption>("version")?.and_then(|version| version.0).unwrap_or(Version::V2);
     let client = options.get::<End>("client")?.map(|end| end.0);
     let destination = options.get::<End>("destination")?.map(|end| end.0);
-    let ends = match (client, destination) {
-        (None, Some(_)) => return Err(UpgradeError::Invalid("destination= needs client=".to_owned())),
+    let checksum = options.get("checksum")?.unwrap_or(false);
+    let invalid = |text: &str| Err(UpgradeError::Invalid(text.to_owned()));
+    match (client, destination) {
+        (None, Some(_)) => invalid("destination= is for whom client= names: add that, or leave it out"),
         (Some(client), Some(to)) if client.is_ipv4() != to.is_ipv4() => {
-            return Err(UpgradeError::Invalid("client= and destination= are not both IPv4 or both IPv6".to_owned()));
+            invalid("client= and destination= are not both IPv4 or both IPv6")
         }
-        (client, destination) => client.map(|client| (client, destination)),
-    };
-    Ok(Client { version, ends, checksum: options.get("checksum")?.unwrap_or(false) })
+        _ if checksum && version == Version::V1 => invalid("checksum=true is for version=2"),
+        (client, destination) => Ok(Client { version, ends: client.map(|client| (client, destination)), checksum }),
+    }
 }

@@ -8,9 +8,9 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::header::{Header, ProxyInfo, Version};
 use crate::options::Trust;
-use crate::parse::{FIXED, LONGEST_ADDRESSES, Parsed, parse};
+use crate::parse::{FIXED, LONGEST_ADDRESSES, parse};
 
-/// The first read, in bytes: a header without values, and some of what follows it.
+/// The first read, in bytes: most headers, and some of what follows them.
 const FIRST: usize = 1024;
 
 #[derive(Debug)]
@@ -42,6 +42,12 @@ impl UpgradeServer for Server {
         Ok(if rest.is_empty() { Link::Bytes { io, info } } else { Link::bytes(Prefixed::new(rest, io), info) })
     }
 
+    fn dial_options(&self) -> Vec<(&'static str, String)> {
+        // What a client sends without the option is version 2.
+        let is_first = self.version == Some(Version::V1);
+        is_first.then(|| ("version", "1".to_owned())).into_iter().collect()
+    }
+
     fn renames(&self, peer: &Peer) -> bool {
         self.trust.has(peer.addr())
     }
@@ -53,27 +59,32 @@ impl Server {
         let mut bytes = vec![0; FIRST];
         let mut len = 0;
         loop {
-            let read = io.read(&mut bytes[len..]).await?;
+            let read = match io.read(&mut bytes[len..]).await {
+                // A check of somebody who asks whether the port is open ends in either way.
+                Ok(0) if len == 0 => return Err(without_a_word()),
+                Err(error) if len == 0 && error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(without_a_word());
+                }
+                Ok(0) => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed within its PROXY header"));
+                }
+                read => read?,
+            };
             len += read;
-            if read == 0 {
-                return Err(match len {
-                    // A check of somebody who asks whether the port is open.
-                    0 => io::Error::new(io::ErrorKind::ConnectionAborted, "it closed without a word"),
-                    _ => io::Error::new(io::ErrorKind::UnexpectedEof, "it closed within its PROXY header"),
-                });
+            let parsed = parse(&bytes[..len], self.version, self.most_tlvs);
+            if let Some((header, consumed)) =
+                parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            {
+                bytes.truncate(len);
+                return Ok((header, Bytes::from(bytes).slice(consumed..)));
             }
-            let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-            match parse(&bytes[..len], self.version, self.most_tlvs).map_err(invalid)? {
-                Parsed::Whole(header, consumed) => {
-                    bytes.truncate(len);
-                    return Ok((header, Bytes::from(bytes).slice(consumed..)));
-                }
-                // Its length is known and within the bound, or it is shorter than the first read.
-                Parsed::Partial if len == bytes.len() => {
-                    bytes.resize(FIXED + LONGEST_ADDRESSES + self.most_tlvs + FIRST, 0)
-                }
-                Parsed::Partial => {}
+            if len == bytes.len() {
+                bytes.resize(FIXED + LONGEST_ADDRESSES + self.most_tlvs, 0);
             }
         }
     }
+}
+
+fn without_a_word() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "it closed without a word")
 }
