@@ -159,7 +159,8 @@ pub async fn options_reach(ctx: &Context) -> Outcome {
     for doc in transport.options(endpoint.scheme()) {
         let Some(value) = default_of(doc.value) else { continue };
         let mut fresh = ctx.fresh();
-        if doc.is_for(Side::Bind) {
+        // What the endpoint under test says, it needs.
+        if doc.is_for(Side::Bind) && fresh.option(doc.name).is_none() {
             fresh = fresh.with_option(doc.name, value);
         }
         // One that does not fit this place is understood.
