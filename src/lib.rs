@@ -29,6 +29,8 @@ pub use swapwire_server::{
 pub use swapwire_stack::{Prefixed, StackError, Stacked, WithLayer};
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;
+#[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
+pub use swapwire_tls as tls;
 #[cfg(feature = "udp")]
 pub use swapwire_udp as udp;
 #[cfg(all(feature = "unix", unix))]

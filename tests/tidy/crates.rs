@@ -70,7 +70,7 @@ fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
         "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket", "stack",
-        "tcp", "testkit", "udp", "unix",
+        "tcp", "testkit", "tls", "udp", "unix",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use swapwire_core::{Endpoint, OptionDoc, OptionError, OptionReader, Place, Side, UpgradeError};
 
-use crate::engine::{ClientAuth, Name, Pin};
+use crate::engine::{ClientAuth, KeyPin, Name};
 
 pub(crate) const OPTIONS: &[OptionDoc] = &[
     OptionDoc::new(
@@ -169,7 +169,7 @@ fn source(options: OptionReader<'_>, has_code: bool) -> Result<Source, UpgradeEr
 #[derive(Clone, Debug)]
 pub(crate) struct ClientOptions {
     pub(crate) ca: Option<PathBuf>,
-    pub(crate) pins: Vec<Pin>,
+    pub(crate) pins: Vec<KeyPin>,
     pub(crate) pair: Option<(PathBuf, PathBuf)>,
     pub(crate) any_key_mode: bool,
     pub(crate) alpn: Vec<String>,
@@ -182,7 +182,7 @@ impl ClientOptions {
         let path = |name| options.get::<String>(name).map(|path| path.map(PathBuf::from));
         let pins = list(options, "pin")?;
         let pins = pins.iter().map(|pin| {
-            Pin::parse(pin).ok_or_else(|| {
+            KeyPin::parse(pin).ok_or_else(|| {
                 wrong("pin", pin, "write sha256: and the hash of a public key, in Base64 or in hexadecimal digits")
             })
         });

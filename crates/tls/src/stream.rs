@@ -337,3 +337,7 @@ impl AsyncWrite for TlsStream {
         this.waits(said, cx)
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

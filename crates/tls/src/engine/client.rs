@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use super::identity::roots_from_pem;
-use super::pin::Pin;
+use super::pin::KeyPin;
 use super::provider::provider;
 use crate::{Identity, TlsError};
 
@@ -69,7 +69,7 @@ impl Name {
 pub(crate) enum Trust {
     Roots(Roots),
     /// Any of these keys, whatever its certificate says.
-    Pins(Vec<Pin>),
+    Pins(Vec<KeyPin>),
 }
 
 pub(crate) struct ClientSettings<'a> {
@@ -117,7 +117,7 @@ struct Verifier {
 #[derive(Debug)]
 enum Check {
     Chain(Arc<WebPkiServerVerifier>),
-    Pins(Vec<Pin>),
+    Pins(Vec<KeyPin>),
 }
 
 impl ServerCertVerifier for Verifier {
@@ -129,7 +129,7 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let pin = Pin::of(certificate)?;
+        let pin = KeyPin::of(certificate)?;
         match &self.check {
             Check::Pins(pins) if pins.contains(&pin) => Ok(ServerCertVerified::assertion()),
             Check::Pins(_) => Err(unknown(format!("its key is none of pin=; if it is right, write pin={pin}"))),

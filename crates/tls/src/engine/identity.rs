@@ -9,7 +9,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 
-use super::pin::Pin;
+use super::pin::KeyPin;
 use super::provider::provider;
 use crate::TlsError;
 use crate::der::{Day, Validity, validity};
@@ -73,7 +73,7 @@ impl Identity {
     /// Its public key's hash, by which a client can know it: what the option `pin` takes.
     pub fn pin(&self) -> String {
         // It was parsed when it was made.
-        Pin::of(&self.key.cert[0]).map(|pin| pin.to_string()).unwrap_or_default()
+        KeyPin::of(&self.key.cert[0]).map(|pin| pin.to_string()).unwrap_or_default()
     }
 
     /// Whether its certificate is for `name`.

@@ -11,6 +11,6 @@ mod session;
 pub(crate) use client::{ClientConfig, ClientSettings, Name, Roots, Trust};
 pub use identity::Identity;
 pub(crate) use identity::{certificates, private_key};
-pub(crate) use pin::Pin;
+pub(crate) use pin::KeyPin;
 pub(crate) use server::{ClientAuth, ServerConfig, ServerSettings, Ticketer};
 pub(crate) use session::Session;

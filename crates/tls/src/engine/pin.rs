@@ -11,11 +11,11 @@ use super::provider::sha256;
 
 /// The SHA-256 hash of a public key (`SubjectPublicKeyInfo`), as RFC 7469 has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Pin([u8; 32]);
+pub(crate) struct KeyPin([u8; 32]);
 
 const PREFIX: &str = "sha256:";
 
-impl Pin {
+impl KeyPin {
     pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, rustls::Error> {
         Ok(Self(sha256(&ParsedCertificate::try_from(certificate)?.subject_public_key_info())))
     }
@@ -42,7 +42,7 @@ impl Pin {
     }
 }
 
-impl fmt::Display for Pin {
+impl fmt::Display for KeyPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}", BASE64.encode(self.0))
     }
@@ -54,17 +54,17 @@ mod tests {
 
     #[test]
     fn a_pin_is_read_in_each_of_its_forms() {
-        let pin = Pin(std::array::from_fn(|at| 0xf8 + (at % 8) as u8));
+        let pin = KeyPin(std::array::from_fn(|at| 0xf8 + (at % 8) as u8));
         let hex: String = pin.0.iter().map(|byte| format!("{byte:02X}")).collect();
         let standard = base64::engine::general_purpose::STANDARD.encode(pin.0);
         assert!(standard.contains(['+', '/']), "{standard}");
         for text in [pin.to_string(), format!("sha256:{hex}"), format!("sha256:{standard}")] {
-            assert_eq!(Pin::parse(&text), Some(pin), "{text}");
+            assert_eq!(KeyPin::parse(&text), Some(pin), "{text}");
         }
         for wrong in
             ["", "sha256:", "sha1:00", "sha256:AAAA", &pin.to_string()[..49], &format!("sha256:{}", "zz".repeat(32))]
         {
-            assert_eq!(Pin::parse(wrong), None, "{wrong}");
+            assert_eq!(KeyPin::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -136,6 +136,17 @@ impl Session {
         process!(self, partial, status => seal(status, None, out))
     }
 
+    /// Changes the keys and asks the peer to do so as well (RFC 8446, 4.6.3).
+    #[cfg(test)]
+    pub(crate) fn update_keys(&mut self, out: &mut Vec<u8>) {
+        let refreshed = process!(self, &mut [], status => match status.state {
+            Ok(ConnectionState::WriteTraffic(traffic)) => traffic.refresh_traffic_keys(),
+            other => panic!("{other:?}"),
+        });
+        refreshed.expect("keys are changed");
+        self.receive(&mut [], &mut |_| {}, out).1.expect("keys are changed");
+    }
+
     /// What the handshake has shown. To be asked for in the call that ended it.
     pub(crate) fn info(&self) -> TlsInfo {
         let common = self.common();
