@@ -89,7 +89,9 @@ fn told_by_peer(alert: AlertDescription) -> String {
 
 fn certificate(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => "its certificate is signed by nobody that is trusted here".to_owned(),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate is signed by nobody that is trusted here".to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("its certificate has expired ({error})")
         }
@@ -97,7 +99,10 @@ fn certificate(error: &CertificateError) -> String {
             format!("its certificate is not valid yet: is the clock right? ({error})")
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+            // As `DnsName("example.org")`.
+            let name = |text: &String| text.split('"').nth(1).unwrap_or(text).to_owned();
+            let names: Vec<_> = presented.iter().map(name).collect();
+            let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
             let expected = expected.to_str();
             format!("its certificate is for {names}, and not for {expected}: server_name= says whom to expect")
         }

@@ -136,7 +136,8 @@ impl ServerCertVerifier for Verifier {
             Check::Chain(verifier) => {
                 let verified = verifier.verify_server_cert(certificate, chain, name, ocsp, now);
                 verified.map_err(|error| match error {
-                    Error::InvalidCertificate(CertificateError::UnknownIssuer) => unknown(format!(
+                    // The latter is of one whose name is trusted, and has another key.
+                    Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => unknown(format!(
                         "its certificate is signed by nobody that is trusted here; ca= names who signed it, or, if it is \
                          right, write pin={pin}"
                     )),
