@@ -74,9 +74,15 @@ impl Listener for StackedListener {
         self.below.upkeep().into_iter().chain(servers).reduce(Upkeep::and)
     }
 
-    fn reload(&mut self) -> bool {
-        // Each is asked, whatever the others said.
-        self.halves.servers.iter().fold(self.below.reload(), |any, (_, server)| server.reload() | any)
+    fn reloads(&self) -> bool {
+        self.below.reloads() || self.halves.servers.iter().any(|(_, server)| server.reloads())
+    }
+
+    fn reload(&mut self) {
+        if self.below.reloads() {
+            self.below.reload();
+        }
+        self.halves.servers.iter().filter(|(_, server)| server.reloads()).for_each(|(_, server)| server.reload());
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

@@ -159,8 +159,12 @@ impl Listener for TappedListener {
         found.into_iter().chain(news).reduce(Upkeep::and)
     }
 
-    fn reload(&mut self) -> bool {
-        self.io.reload() | self.probe.is_some()
+    fn reloads(&self) -> bool {
+        self.io.reloads() | self.probe.is_some()
+    }
+
+    fn reload(&mut self) {
+        self.io.reload();
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

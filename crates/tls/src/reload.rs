@@ -38,7 +38,9 @@ impl TlsReload {
     /// Has the files of servers read again, within half a second, whether they have changed or not; the server's log tells what
     /// came of it. Returns whether there are any.
     pub fn reload(&self) -> bool {
-        self.servers().iter().fold(false, |any, server| server.reload() | any)
+        let servers = self.servers();
+        servers.iter().for_each(|server| server.reload());
+        servers.iter().any(|server| server.reloads())
     }
 
     fn servers(&self) -> Vec<Arc<Server>> {

@@ -232,10 +232,13 @@ impl UpgradeServer for Server {
         }
     }
 
-    fn reload(&self) -> bool {
+    fn reloads(&self) -> bool {
+        self.has_files()
+    }
+
+    fn reload(&self) {
         let has_files = self.has_files();
         self.state().asked_to_read |= has_files;
-        has_files
     }
 
     fn upkeep(&self) -> Option<Upkeep> {

@@ -70,7 +70,8 @@ async fn files_are_read_when_somebody_asks() {
     let (cert, key) = ca.sign(&["localhost"]);
     replace(&net, "server.pem", &cert);
     replace(&net, "server.key", &key);
-    assert!(listener.reload());
+    assert!(listener.reloads());
+    listener.reload();
     assert!(news(&mut *listener).await.contains("were read again"));
     assert!(tls.reloader().reload());
     assert!(news(&mut *listener).await.contains("were read again"));
@@ -79,7 +80,7 @@ async fn files_are_read_when_somebody_asks() {
     assert_eq!(now, der(&cert));
 
     let mut without = net.bind("self_signed=true").await;
-    assert!(!without.reload() && without.upkeep().is_none());
+    assert!(!without.reloads() && without.upkeep().is_none());
 }
 
 fn der(pem: &str) -> Bytes {

@@ -65,12 +65,17 @@ pub trait Listener: Send + 'static {
         None
     }
 
-    /// Reads again what was read from files when it was bound, certificates for example, for connections that come later; soon,
-    /// and without waiting. [`Listener::upkeep`] tells what came of it. Returns whether there is anything to read; the default
-    /// is that there is not.
-    fn reload(&mut self) -> bool {
+    /// Whether it was bound with something that [`Listener::reload`] reads again. The same at any time; the default is that
+    /// it was not.
+    fn reloads(&self) -> bool {
         false
     }
+
+    /// Begins to read again what was read from files when it was bound, certificates for example, for connections that come
+    /// later. It does not wait, and [`Listener::upkeep`] tells what came of it. Called of each member of a group, on the
+    /// runtime that it serves on, within a second of the request; never where there is nothing to [reload](Self::reloads).
+    /// The default does nothing.
+    fn reload(&mut self) {}
 
     /// What an error of `accept` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {

@@ -84,10 +84,14 @@ pub trait UpgradeServer: Send + Sync + 'static {
         false
     }
 
-    /// As [`Listener::reload`](crate::Listener::reload).
-    fn reload(&self) -> bool {
+    /// As [`Listener::reloads`](crate::Listener::reloads).
+    fn reloads(&self) -> bool {
         false
     }
+
+    /// As [`Listener::reload`](crate::Listener::reload). Each worker asks, within a second: what is being read already need
+    /// not be read twice.
+    fn reload(&self) {}
 
     /// As [`Listener::upkeep`](crate::Listener::upkeep); one of a group is told what is new.
     fn upkeep(&self) -> Option<Upkeep> {

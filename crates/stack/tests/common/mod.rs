@@ -101,9 +101,12 @@ impl UpgradeServer for Layer {
         self.options.iter().take(1).map(|doc| (doc.name, "told".to_owned())).collect()
     }
 
-    fn reload(&self) -> bool {
-        note(&self.notes, format!("{} reloads", self.name));
+    fn reloads(&self) -> bool {
         true
+    }
+
+    fn reload(&self) {
+        note(&self.notes, format!("{} reloads", self.name));
     }
 
     fn upkeep(&self) -> Option<Upkeep> {

@@ -187,7 +187,7 @@ pub async fn forwards(ctx: &Context) -> Outcome {
     ensure!(class == Probe::CLASS, "the wire below calls an error {:?}, and the stack {class:?}", Probe::CLASS);
     let news = listener.upkeep().and_then(|found| found.news);
     ensure!(news.as_deref().is_some_and(|news| news.contains(Probe::NEWS)), "what is new of the wire below: {news:?}");
-    ensure!(listener.reload(), "the wire below has something to read again, and the stack does not say so");
+    ensure!(listener.reloads(), "the wire below has something to read again, and the stack does not say so");
     listener.refuse_arrivals().or_broken("refuse arrivals")?;
     ensure!(probe.refused.load(Relaxed), "arrivals were to be refused, and the wire below does not hear of it");
     Ok(())

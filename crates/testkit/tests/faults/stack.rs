@@ -104,8 +104,12 @@ impl Listener for Forgetful {
         if self.1 == Fault::HidesNews { None } else { self.0.upkeep() }
     }
 
-    fn reload(&mut self) -> bool {
-        self.1 != Fault::HidesReloads && self.0.reload()
+    fn reloads(&self) -> bool {
+        self.1 != Fault::HidesReloads && self.0.reloads()
+    }
+
+    fn reload(&mut self) {
+        self.0.reload();
     }
 
     fn classify(&self, error: &io::Error) -> swapwire_core::ErrorClass {
