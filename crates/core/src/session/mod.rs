@@ -224,7 +224,9 @@ impl Session {
         }
     }
 
-    /// The raw byte stream, after what is queued was written; bytes that were received and not yet taken are read first.
+    /// The raw byte stream, after what is queued was written; bytes that were received and not yet taken are read first. Its
+    /// end is the caller's: where the wire [has a good-bye](crate::Capabilities::says_goodbye), shutting the stream down says
+    /// it, and dropping it does not.
     ///
     /// # Errors
     /// The wire has boundaries ([`io::ErrorKind::Unsupported`]), or the queue could not be written.

@@ -42,6 +42,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         offences: 0,
         served: false,
         served_since: false,
+        lost: false,
         memory: HeldMemory::default(),
         peer: info.peer.addr(),
         cx,
@@ -88,7 +89,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         && poll_fn(|task| conn.poll_finish(task, &mut held)).await.is_ok()
     {
         held.take().into_iter().for_each(MessageBuffers::give);
-        if end.is_orderly() || !cx.capabilities.says_goodbye {
+        if !cx.capabilities.says_goodbye || end.is_orderly() && !conn.lost {
             let _ = within(LINGER, &cx.stats, poll_fn(|task| conn.io.poll_shutdown(task))).await;
         }
     }
@@ -106,6 +107,8 @@ struct Connection<'a> {
     served: bool,
     /// It has served a message since it waited last.
     served_since: bool,
+    /// A reply could not be sent, although the wire goes on.
+    lost: bool,
     memory: HeldMemory,
     peer: &'a Addr,
     cx: &'a ServeContext,
@@ -235,7 +238,10 @@ impl Connection<'_> {
                 Poll::Ready(Err(SendError::Io(_) | SendError::Closed)) => {
                     return Poll::Ready(Err(SessionEnd::Broken));
                 }
-                Poll::Ready(Err(error)) => self.cx.incidents.note(Incident::NotSent, 1, Some(self.peer), error),
+                Poll::Ready(Err(error)) => {
+                    self.lost = true;
+                    self.cx.incidents.note(Incident::NotSent, 1, Some(self.peer), error);
+                }
                 Poll::Pending => return self.deadlines.poll_room(task, self.cx).map(Err),
             }
             queue.pass();

@@ -31,14 +31,15 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
         let mut watch = ProgressWatch::new(guard.progress(), cx);
         let mut begun = Since::at(cx.timers.now());
         let flushed = AtomicBool::new(false);
-        let says_end = !cx.capabilities.says_goodbye || end.is_orderly();
+        let (has_goodbye, is_orderly) = (cx.capabilities.says_goodbye, end.is_orderly());
         let mut close = pin!(async {
             let replied = guard.progress().unsent > 0;
-            if let Err(SendError::Io(_)) = guard.flush().await {
+            let flush = guard.flush().await;
+            if let Err(SendError::Io(_)) = flush {
                 return Some(SessionEnd::Broken);
             }
             flushed.store(true, Relaxed);
-            if !says_end {
+            if has_goodbye && !(is_orderly && flush.is_ok()) {
                 return None;
             }
             if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {

@@ -9,6 +9,7 @@
 )]
 
 pub mod assembled;
+pub mod farewell;
 pub mod forged;
 pub mod hostile;
 pub mod inet;
