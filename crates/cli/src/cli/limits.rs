@@ -36,6 +36,12 @@ limit_flags! {
     #[arg(long, value_name = "N", help_heading = LIMITS)]
     max_connections: usize;
 
+    /// Handshakes that wait for their peer, of all workers together. Default: 2048
+    ///
+    /// When there are more, the oldest whose peer has said nothing is ended. They are at most half of --max-connections.
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = LIMITS)]
+    max_handshakes: usize;
+
     /// Open connections of one source with all workers, and its sessions on a datagram socket. Default: no limit
     ///
     /// A source is an IPv4 address or an IPv6 /64. More connections are refused.
@@ -57,6 +63,10 @@ limit_flags! {
     /// Above it, the connections that keep the most are closed.
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = LIMITS)]
     memory_budget: usize;
+
+    /// Time in which a handshake has to be done, else the connection is closed; none switches it off. Default: 10s
+    #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]
+    handshake_timeout: Deadline;
 
     /// Time without a byte after which a session ends; none switches it off. Default: 5m
     #[arg(long, value_name = "TIME", value_parser = deadline, help_heading = TIMES)]

@@ -117,14 +117,23 @@ pub(crate) fn framed(farewell: &[u8], framing: &Framing) -> Result<Vec<u8>, Fram
     Ok(bytes)
 }
 
-/// Says `farewell`, as one message, and closes. The reactor may not know yet that a new connection can be written to, so it
-/// waits for that, at most [`FAREWELL`].
+/// Says `farewell` to a connection without a handshake, and closes it. One whose handshake takes time is closed without a
+/// message.
 pub(crate) async fn turn_away(incoming: Incoming, farewell: &[u8], framing: &Framing) {
     if farewell.is_empty() {
         return;
     }
-    // A connection whose handshake takes time is closed without a message.
-    let Some(Ok(link)) = incoming.establish().now_or_never() else { return };
+    if let Some(Ok(link)) = incoming.establish().now_or_never() {
+        dismiss(link, farewell, framing).await;
+    }
+}
+
+/// Says `farewell`, as one message, and closes. The reactor may not know yet that a new connection can be written to, so it
+/// waits for that, at most [`FAREWELL`].
+pub(crate) async fn dismiss(link: Link, farewell: &[u8], framing: &Framing) {
+    if farewell.is_empty() {
+        return;
+    }
     let said = async {
         match link {
             Link::Bytes { mut io, .. } => {

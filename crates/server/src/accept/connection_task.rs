@@ -1,6 +1,6 @@
 //! One connection, from its handshake to its end.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 use swapwire_core::{Incoming, Link};
 
 use super::accept_balancing::CountedConnection;
-use super::admission::Arrival;
-use crate::limits::{ConnectionPermit, ConnectionPermits, SourcePermit};
-use crate::metrics::{Incident, Stats};
-use crate::time::within;
-use crate::{ServeContext, Service, SessionEnd};
+use super::admission::{Arrival, dismiss};
+use crate::limits::{ConnectionPermit, ConnectionPermits, HandshakePermit, SourcePermit};
+use crate::metrics::Incident;
+use crate::time::over;
+use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
 /// A connection from its handshake to its end. A future written by hand: it keeps no memory for the handshake, and adds
 /// nothing to a message.
@@ -70,56 +70,84 @@ impl Future for ConnectionTask {
 /// A link, and the permit of a source that only the handshake told.
 type Established = (Link, Option<Box<SourcePermit>>);
 
-/// Runs the handshake under its deadline.
+/// Runs the handshake under its deadline. What comes to nothing is told.
+///
+/// One that waits for its peer holds a permit for so long, unless another needs that more.
 async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<ServeContext>) -> Option<Established> {
-    let (peer, renames) = (incoming.peer().clone(), incoming.renames());
-    let established = match cx.limits.handshake_timeout {
-        Some(limit) => {
-            let established = within(limit, &cx.stats, shake_hands(incoming, &permits, &cx)).await;
-            established.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    let (peer, renames) = (*incoming.peer().addr(), incoming.renames());
+    let mut established = pin!(incoming.establish());
+    // Nothing of this where it does not wait, as on a wire without a handshake.
+    let mut waits: Option<(HandshakePermit, Pin<Box<_>>)> = None;
+    let established = poll_fn(|task| {
+        if let Poll::Ready(established) = established.as_mut().poll(task) {
+            return Poll::Ready(Some(established));
         }
-        None => shake_hands(incoming, &permits, &cx).await,
-    };
-    let permitted = established.and_then(|link| {
-        let source = if renames { permits.source(&link.info().peer) } else { Ok(None) };
-        source.map(|source| (link, source)).map_err(|_| {
-            Stats::one(&cx.stats.refused);
-            io::Error::other("its source has as many connections as max_per_source allows")
-        })
+        if waits.as_mut().is_some_and(|(permit, _)| !permit.advance(task.waker())) {
+            return Poll::Ready(None);
+        }
+        let (_, late) = waits.get_or_insert_with(|| (permits.handshake(task.waker()), Box::pin(too_late(&cx))));
+        late.as_mut().poll(task).map(|late| Some(Err(late)))
     });
-    permitted.inspect_err(|error| cx.incidents.tell(Incident::Handshake, Some(peer.addr()), error)).ok()
+    let Some(established) = established.await else {
+        cx.incidents.note(Incident::HandshakeEvicted, 1, Some(&peer), "");
+        return None;
+    };
+    drop(waits);
+    let link = established.inspect_err(|error| cx.incidents.tell(Incident::Handshake, Some(&peer), error)).ok()?;
+    if !renames {
+        return Some((link, None));
+    }
+    match permits.source(&link.info().peer) {
+        Ok(source) => Some((link, source)),
+        Err(_) => {
+            cx.incidents.note(Incident::Refused, 1, Some(link.info().peer.addr()), "");
+            if let WhenFull::Refuse(farewell) = &cx.limits.when_full {
+                Box::pin(dismiss(link, farewell, &cx.framing)).await;
+            }
+            None
+        }
+    }
 }
 
-/// One that waits for its peer holds a permit for so long, unless another needs that more.
-async fn shake_hands(incoming: Incoming, permits: &ConnectionPermits, cx: &ServeContext) -> io::Result<Link> {
-    let (mut established, mut permit) = (pin!(incoming.establish()), None);
-    poll_fn(|task| {
-        let polled = established.as_mut().poll(task);
-        if polled.is_ready() {
-            return polled;
-        }
-        match &mut permit {
-            None => permit = Some(permits.handshake(task.waker())),
-            Some(permit) => {
-                if !permit.advance(task.waker()) {
-                    Stats::one(&cx.stats.handshakes_evicted);
-                    let text = "it made room for another, as max_handshakes are under way";
-                    return Poll::Ready(Err(io::Error::other(text)));
-                }
-            }
-        }
-        Poll::Pending
-    })
-    .await
+/// Ready when a handshake has had its time, or the grace of a drain.
+async fn too_late(cx: &ServeContext) -> io::Error {
+    let text = tokio::select! {
+        biased;
+        text = async {
+            let Some(limit) = cx.limits.handshake_timeout else { return pending().await };
+            over(limit, &cx.stats).await;
+            format!("it was not done within {limit:?}: handshake_timeout is the limit")
+        } => text,
+        text = async {
+            cx.drain.token.cancelled().await;
+            over(cx.limits.drain_grace, &cx.stats).await;
+            "it was not done when the server drained".to_owned()
+        } => text,
+    };
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
 #[cfg(all(test, target_pointer_width = "64"))]
 mod tests {
+    use swapwire_core::{Addr, Peer};
+
     use super::*;
 
     #[test]
     fn a_connection_takes_little_beside_its_session() {
         let size = size_of::<ConnectionTask>();
         assert!(size <= 96, "{size} bytes");
+    }
+
+    /// `SECURITY.md` says 2 KiB, with its entry in the table.
+    #[test]
+    fn a_handshake_takes_little_beside_what_its_wire_keeps() {
+        let cx = Arc::new(ServeContext::for_test());
+        let peer = Peer::new(Addr::named("test", "here").expect("short"));
+        let incoming = Incoming::pending(peer, pending());
+        let permits = Arc::new(ConnectionPermits::new(&cx.limits));
+        let late = size_of_val(&too_late(&cx));
+        let handshake = size_of_val(&establish(incoming, permits, cx));
+        assert!(handshake + late <= 1600, "{handshake} + {late} bytes");
     }
 }

@@ -26,7 +26,8 @@ impl Limits {
     ///   is not whole, and the queue, of which the last message may reach beyond `out_queue`
     ///   ([`Session`](swapwire_core::Session)). With the defaults: 7.8 MiB.
     ///
-    /// This is the larger of both. An idle session takes about 1.2 KiB. Beside the sessions, a thread keeps at most five idle
+    /// This is the larger of both. An idle session takes about 1.2 KiB, and a handshake that waits for its peer 2 KiB, with what
+    /// its layers keep besides. Beside the sessions, a thread keeps at most five idle
     /// buffers, of 128 KiB for input and twice 256 KiB for replies each, and for message streams one of 256 KiB for each of the
     /// three.
     pub fn session_memory(&self) -> usize {

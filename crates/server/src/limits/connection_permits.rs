@@ -41,7 +41,7 @@ impl ConnectionPermits {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             connections: Arc::new(Semaphore::new(limits.max_connections)),
-            handshakes: Handshakes::new(limits.max_handshakes),
+            handshakes: Handshakes::new(limits.max_handshakes.min(limits.max_connections / 2)),
             sources: limits.max_per_source.map(SourceQuota::new),
             closed: Arc::new(Notify::new()),
         }

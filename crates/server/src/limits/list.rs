@@ -108,8 +108,9 @@ limits! {
         /// Open connections of one source, over all listeners and all workers: an IPv4 address, or an IPv6 /64. More are
         /// refused. Wires without IP addresses have no sources. Default: none, as many may share an address.
         max_per_source: Option<usize>, Count = None, check::some_at_least_one;
-        /// Handshakes that wait for their peer, over all listeners and all workers. When there are more, the one that has come
-        /// least far is ended, the oldest among equals. Wires without a handshake need none. Default: 2,048.
+        /// Handshakes that wait for their peer, over all listeners and all workers, and at most half of `max_connections`. When
+        /// there are more, the oldest is ended whose peer has said nothing; or, where those whose peers have said something are
+        /// more than three quarters, the oldest of these. A wire without a handshake needs none. Default: 2,048.
         max_handshakes: usize, Count = 2048, check::at_least_one, check::permits;
         /// The largest message, in bytes. Default: 1 MiB.
         max_message: usize, Bytes = 1 << 20, check::at_least_one, check::buffer;

@@ -60,6 +60,9 @@ incidents! {
     HandlerError: "handler error", "nothing of this call is sent";
     Panic: "handler panicked", "nothing of this call is sent";
     Handshake: "handshake failed", "the connection is closed";
+    /// Behind a handshake, which told the source.
+    Refused: "connection refused: its source has as many connections as it may", "max_per_source is the limit";
+    HandshakeEvicted: "handshake ended to make room for another", "max_handshakes is the limit, and half of max_connections";
     FrameTimeout: "session ended: a frame took too long to arrive", "frame_timeout is the limit";
     WriteTimeout: "session ended: its peer did not read", "write_timeout is the limit";
 }
@@ -96,6 +99,8 @@ impl Incident {
             Self::Throttled => &stats.throttled,
             Self::Overflow => &stats.overflows,
             Self::Evicted => &stats.evicted,
+            Self::Refused => &stats.refused,
+            Self::HandshakeEvicted => &stats.handshakes_evicted,
             Self::PeerFull => &stats.dropped_replies,
             Self::NotSent | Self::NoAddress => &stats.failed_replies,
             Self::Noise => &stats.peer_errors,

@@ -16,6 +16,7 @@ pub mod inet;
 pub mod log;
 pub mod numbered;
 pub mod script;
+pub mod shaking;
 pub mod stopped;
 pub mod wide;
 
