@@ -8,13 +8,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swapwire_core::{Bound, ErrorClass, Incoming, Listener};
+use swapwire_core::{Bound, ErrorClass, Incoming, Listener, Upkeep};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::accept_balancing::{AcceptBalance, CountedConnection};
 use super::admission::{Accepted, Admission, Arrival, turn_away};
 use super::connection_task::ConnectionTask;
+use super::reload::ReloadWatch;
 use crate::drain::{CUT_TIME, MOST_LATE_ARRIVALS, Member, QUIET};
 use crate::limits::{ConnectionPermits, Refusal};
 use crate::metrics::{AcceptHealth, Stats, UpkeepTimer};
@@ -37,6 +38,7 @@ pub(crate) async fn serve_listener(
     service: Arc<dyn Service>,
     cx: Arc<ServeContext>,
     permits: ConnectionPermits,
+    reload: ReloadWatch,
 ) -> (u64, io::Result<()>) {
     let sessions = SessionSet::new(cx.incidents.clone());
     let mut acceptor = Acceptor {
@@ -48,6 +50,7 @@ pub(crate) async fn serve_listener(
         row: 0,
         health: AcceptHealth::default(),
         upkeep: UpkeepTimer::default(),
+        reload,
     };
     let cx = Arc::clone(&acceptor.cx);
     tokio::select! {
@@ -66,6 +69,7 @@ struct Acceptor {
     row: u32,
     health: AcceptHealth,
     upkeep: UpkeepTimer,
+    reload: ReloadWatch,
 }
 
 impl Acceptor {
@@ -99,13 +103,12 @@ impl Acceptor {
                 biased;
                 () = drain.cancelled() => break,
                 () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}
+                // Before the next connection: there may always be one.
+                () = poll_fn(|task| self.upkeep.poll_due(task)) => self.look_after(&mut *admission.listener),
                 next = admission.next(&self.permits) => match next {
                     Ok(next) => self.take(admission, next).await,
                     Err(error) => self.failed(admission, error).await?,
                 },
-                () = poll_fn(|task| self.upkeep.poll_due(task)) => {
-                    self.upkeep.found(admission.listener.upkeep(), &self.cx.incidents);
-                }
             }
         }
         // Those that already wait in the system's queue are served once; closing would reset them.
@@ -141,6 +144,16 @@ impl Acceptor {
             self.sessions.tidy_up();
         }
         Ok(())
+    }
+
+    /// Has the listener's place checked, and what it was bound with read again if that was asked for.
+    fn look_after(&mut self, listener: &mut dyn Listener) {
+        let reloads = listener.reloads();
+        if reloads && self.reload.is_asked() {
+            listener.reload();
+        }
+        let found = listener.upkeep();
+        self.upkeep.found(found.or_else(|| reloads.then(|| Upkeep::unchanged(true))), &self.cx.incidents);
     }
 
     async fn take(&mut self, admission: &mut Admission, next: Accepted) {

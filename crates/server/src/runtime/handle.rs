@@ -6,6 +6,7 @@ use std::sync::Arc;
 use swapwire_core::Endpoint;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::ReloadRequests;
 use crate::metrics::{Snapshot, Stats};
 
 /// Watches and stops a server from anywhere: [`Server::handle`](crate::Server::handle).
@@ -44,11 +45,15 @@ struct Control {
     stop: CancellationToken,
     /// The drain is over, whatever is left.
     abort: CancellationToken,
+    /// Whether anything was bound with what can be read again.
+    reloads: bool,
+    reload: ReloadRequests,
 }
 
 impl ServerHandle {
-    pub(super) fn new(locals: Vec<Endpoint>, stats: Vec<Arc<Stats>>) -> Self {
-        Self(Arc::new(Control { locals, stats, stop: CancellationToken::new(), abort: CancellationToken::new() }))
+    pub(super) fn new(locals: Vec<Endpoint>, stats: Vec<Arc<Stats>>, reloads: bool) -> Self {
+        let (stop, abort, reload) = Default::default();
+        Self(Arc::new(Control { locals, stats, stop, abort, reloads, reload }))
     }
 
     /// What was really bound: [`Server::local_endpoints`](crate::Server::local_endpoints).
@@ -91,6 +96,26 @@ impl ServerHandle {
     /// Whether a drain has begun, or is to begin as soon as the server runs. It stays so when the server has ended.
     pub fn is_draining(&self) -> bool {
         self.0.stop.is_cancelled()
+    }
+
+    /// Has every listener read again what it was bound with, as certificates are, for connections that come later; and returns
+    /// whether any of them [has such a thing](swapwire_core::Listener::reloads), which does not change.
+    ///
+    /// It does not wait. Each listener begins within a second, and logs what came of it; what cannot be used leaves the old in
+    /// its place. Requests that come before it begins are one. A server that does not run yet reloads when it does, one that
+    /// drains does not.
+    pub fn reload(&self) -> bool {
+        self.0.reload.ask();
+        self.0.reloads
+    }
+
+    /// Whether [`reload`](Self::reload) would reload anything.
+    pub fn reloads(&self) -> bool {
+        self.0.reloads
+    }
+
+    pub(super) fn reload_requests(&self) -> &ReloadRequests {
+        &self.0.reload
     }
 
     /// Resolves with [`stop`](Self::stop).

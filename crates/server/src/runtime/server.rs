@@ -56,6 +56,7 @@ impl Server {
     /// The runtime of a worker cannot be made.
     pub(crate) fn new(served: Vec<Served>, limits: Limits, workers: Option<usize>) -> io::Result<Self> {
         let locals = served.iter().map(|served| served.route.dial.clone()).collect();
+        let reloads = served.iter().any(Served::reloads);
         let assignments = assign(served, workers.unwrap_or(1));
         let runtime = |number| {
             let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));
@@ -64,7 +65,7 @@ impl Server {
         let runtimes = if workers.is_some() { assignments.len() } else { 0 };
         let runtimes = (0..runtimes).map(runtime).collect::<Result<_, _>>()?;
         let stats = assignments.iter().map(|assignment| Arc::clone(&assignment.stats)).collect();
-        Ok(Self { handle: ServerHandle::new(locals, stats), assignments, runtimes, limits: Arc::new(limits) })
+        Ok(Self { handle: ServerHandle::new(locals, stats, reloads), assignments, runtimes, limits: Arc::new(limits) })
     }
 
     /// What was really bound, in the order of the builder: with the real port where 0 was asked for, and an endpoint for
@@ -105,6 +106,7 @@ impl Server {
             limits: Arc::clone(&self.limits),
             permits: ConnectionPermits::new(&self.limits),
             memory_budget: MemoryBudget::new(&self.limits),
+            reload: handle.reload_requests().clone(),
         };
         let stats = handle.stats();
         let signals: Vec<_> = self.assignments.iter().map(|_| StopSignals::default()).collect();

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use swapwire_core::{Addr, Bound, Capabilities, Endpoint, Framing};
 use tokio::task::JoinSet;
 
-use crate::accept::{AcceptBalance, Arrival, balance, serve_listener};
+use crate::accept::{AcceptBalance, Arrival, ReloadRequests, balance, serve_listener};
 use crate::drain::{GroupSocket, Member, StopSignals};
 use crate::limits::ConnectionPermits;
 use crate::memory::{BufferPool, MemoryBudget};
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     pub(crate) permits: ConnectionPermits,
     pub(crate) memory_budget: Option<Arc<MemoryBudget>>,
+    pub(crate) reload: ReloadRequests,
 }
 
 /// An endpoint, and what serves it.
@@ -40,6 +41,13 @@ pub(crate) struct Route {
 pub(crate) struct Served {
     pub(crate) members: Vec<Bound>,
     pub(crate) route: Arc<Route>,
+}
+
+impl Served {
+    /// Whether anything of it was bound with what can be read again.
+    pub(crate) fn reloads(&self) -> bool {
+        self.members.iter().any(|bound| matches!(bound, Bound::Listener(listener) if listener.reloads()))
+    }
 }
 
 /// What one worker serves.
@@ -124,11 +132,11 @@ impl Assignment {
                 memory_budget: shared.memory_budget.clone(),
                 ours: Arc::clone(&self.ours),
             });
-            let permits = shared.permits.clone();
+            let shared = shared.clone();
             loops.spawn(async move {
                 let local = part.route.local.clone();
                 // A transport of a third party may panic: then this endpoint has failed, and the report says so.
-                let served = AssertUnwindSafe(part.serve(cx, permits)).catch_unwind().await.map_err(let_go);
+                let served = AssertUnwindSafe(part.serve(cx, shared)).catch_unwind().await.map_err(let_go);
                 let (cut, result) = served.unwrap_or_else(|()| (0, Err(io::Error::other("its loop panicked"))));
                 (local, cut, result)
             });
@@ -138,11 +146,12 @@ impl Assignment {
 }
 
 impl Part {
-    async fn serve(self, cx: Arc<ServeContext>, permits: ConnectionPermits) -> (u64, io::Result<()>) {
+    async fn serve(self, cx: Arc<ServeContext>, shared: Shared) -> (u64, io::Result<()>) {
         let service = Arc::clone(&self.route.service);
         let socket = match self.bound {
             Bound::Listener(listener) => {
-                return serve_listener(listener, self.member, self.balance, service, cx, permits).await;
+                let reload = shared.reload.watch();
+                return serve_listener(listener, self.member, self.balance, service, cx, shared.permits, reload).await;
             }
             Bound::Socket(socket) if !self.grouped => socket,
             Bound::Socket(socket) => Box::new(GroupSocket::new(socket, self.member, cx.drain.clone())),
