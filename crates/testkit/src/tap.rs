@@ -22,6 +22,8 @@ pub(crate) struct Probe {
     pub(crate) group: AtomicUsize,
     /// How many each group of all places was to have.
     pub(crate) all: AtomicUsize,
+    /// Whether it was to reload.
+    pub(crate) reloaded: AtomicBool,
     /// Whether arrivals were to be refused.
     pub(crate) refused: AtomicBool,
 }
@@ -164,6 +166,9 @@ impl Listener for TappedListener {
     }
 
     fn reload(&mut self) {
+        if let Some(probe) = &self.probe {
+            probe.reloaded.store(true, Relaxed);
+        }
         self.io.reload();
     }
 

@@ -30,7 +30,9 @@ thread_local! {
 /// 5. One task reads and one writes: each direction keeps one waker. A layer whose reading has to write (an answer of its
 ///    protocol) tries to, keeps what the wire below does not take, within a bound, and does not let the reader's waker take
 ///    the writer's place.
-/// 6. An error is the end of the connection. One that may pass (`ENOBUFS`, `ENOMEM`, `EINTR`;
+/// 6. What `poll_write` took arrives without a `poll_flush`: a session that waits for an answer reads, and does not flush
+///    (`ping_pong`). What a layer took and the wire below did not, its reading gives to it.
+/// 7. An error is the end of the connection. One that may pass (`ENOBUFS`, `ENOMEM`, `EINTR`;
 ///    [`classify_stream`](crate::classify_stream) calls them retryable) is waited out behind a `Pending`.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 

@@ -188,6 +188,8 @@ pub async fn forwards(ctx: &Context) -> Outcome {
     let news = listener.upkeep().and_then(|found| found.news);
     ensure!(news.as_deref().is_some_and(|news| news.contains(Probe::NEWS)), "what is new of the wire below: {news:?}");
     ensure!(listener.reloads(), "the wire below has something to read again, and the stack does not say so");
+    listener.reload();
+    ensure!(probe.reloaded.load(Relaxed), "the wire below does not hear of a reload");
     listener.refuse_arrivals().or_broken("refuse arrivals")?;
     ensure!(probe.refused.load(Relaxed), "arrivals were to be refused, and the wire below does not hear of it");
     Ok(())

@@ -86,6 +86,7 @@ enum Fault {
     SaysGoodbyeAtDrop,
     SaysNoGoodbye,
     TakesACutForTheEnd,
+    WaitsForAFlush,
     WantsOnePiece,
     // Of a stack.
     BindsOneMember,
@@ -95,6 +96,7 @@ enum Fault {
     HidesTheClassOfErrors,
     HidesTheQueue,
     HidesTheRefusal,
+    IgnoresReloads,
 }
 
 const COMPOSE: [Compose; stack::FAULTS.len()] = [
@@ -105,6 +107,7 @@ const COMPOSE: [Compose; stack::FAULTS.len()] = [
     stack::compose::<4>,
     stack::compose::<5>,
     stack::compose::<6>,
+    stack::compose::<7>,
 ];
 
 async fn report(fault: Fault, scheme: &'static str, law: Option<&str>, case_timeout: Duration) -> Report {
@@ -180,7 +183,12 @@ const FOUND: &[(Fault, &str, &str, &str)] = &[
     (Fault::FailsOnceItRefuses, "mem", "refused_accept_waits", "accept fails where it is to wait: invalid input"),
     (Fault::LoopsOnceItRefuses, "mem", "refused_accept_waits", HANGS),
     (Fault::SpinsOnceItRefuses, "mem", "refused_accept_waits", "though nobody comes"),
-    (Fault::RegistersInBind, "mem", "bound_elsewhere", "accept: "),
+    (
+        Fault::RegistersInBind,
+        "mem",
+        "bound_elsewhere",
+        "accept: A Tokio 1.x context was found, but it is being shutdown",
+    ),
     (Fault::MembersAreDeaf, "mem", "group", HANGS),
     (Fault::MembersAreElsewhere, "mem", "group", "another at mem:elsewhere"),
     (Fault::BindsTwice, "mem", "group", "beside a group succeeds"),
@@ -198,6 +206,8 @@ const FOUND: &[(Fault, &str, &str, &str)] = &[
     (Fault::HidesTheClassOfErrors, "toy+mem", "forwards", "calls an error Configuration"),
     (Fault::HidesTheQueue, "toy+mem", "forwards", "shares a queue"),
     (Fault::HidesTheRefusal, "toy+mem", "forwards", "does not hear of it"),
+    (Fault::IgnoresReloads, "toy+mem", "forwards", "does not hear of a reload"),
+    (Fault::WaitsForAFlush, "toy+mem", "ping_pong", HANGS),
     (Fault::RefusesThoseWhoWait, "toy+mem", "last_arrivals", HANGS),
     (Fault::ConnectsWithoutABound, "toy+mem", "quiet_peer", HANGS),
 ];

@@ -24,7 +24,7 @@ pub(crate) fn compose<const FAULT: usize>(
 }
 
 /// Those of a stack, in the order of [`compose`]'s parameter.
-pub(crate) const FAULTS: [Fault; 7] = [
+pub(crate) const FAULTS: [Fault; 8] = [
     Fault::BindsOneMember,
     Fault::ConnectsWithoutABound,
     Fault::HidesNews,
@@ -32,6 +32,7 @@ pub(crate) const FAULTS: [Fault; 7] = [
     Fault::HidesTheClassOfErrors,
     Fault::HidesTheQueue,
     Fault::HidesTheRefusal,
+    Fault::IgnoresReloads,
 ];
 
 struct FaultyStack(Stacked, Fault);
@@ -109,7 +110,9 @@ impl Listener for Forgetful {
     }
 
     fn reload(&mut self) {
-        self.0.reload();
+        if self.1 != Fault::IgnoresReloads {
+            self.0.reload();
+        }
     }
 
     fn classify(&self, error: &io::Error) -> swapwire_core::ErrorClass {

@@ -167,7 +167,9 @@ impl AsyncWrite for Frames {
             this.out.push(this.taken as u8);
             this.out.extend_from_slice(&bytes[..this.taken]);
         }
-        ready!(this.poll_out(cx))?;
+        if this.fault != Fault::WaitsForAFlush {
+            ready!(this.poll_out(cx))?;
+        }
         Poll::Ready(Ok(this.taken.min(bytes.len())))
     }
 
