@@ -141,6 +141,9 @@ impl ServerCertVerifier for Verifier {
                         "its certificate is signed by nobody that is trusted here; ca= names who signed it, or, if it is \
                          right, write pin={pin}"
                     )),
+                    Error::InvalidCertificate(CertificateError::Other(other)) => unknown(format!(
+                        "its certificate is not accepted ({other}); if it is right, write pin={pin}"
+                    )),
                     error => error,
                 })
             }
