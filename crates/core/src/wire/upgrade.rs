@@ -65,7 +65,9 @@ pub trait UpgradeServer: Send + Sync + 'static {
     /// of the whole stack.
     ///
     /// # Errors
-    /// The connection is over. [`InvalidData`](io::ErrorKind::InvalidData) for what the protocol does not accept.
+    /// The connection is over. [`InvalidData`](io::ErrorKind::InvalidData) for what the protocol does not accept;
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted) for a peer that closed without a word, as health checks do, which
+    /// a server logs at the level `debug`.
     ///
     /// # Cancel safety
     /// Dropping it closes the connection.

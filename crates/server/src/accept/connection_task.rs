@@ -93,7 +93,8 @@ async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<
         return None;
     };
     drop(waits);
-    let link = established.inspect_err(|error| cx.incidents.tell(Incident::Handshake, Some(&peer), error)).ok()?;
+    let failed = |error: &io::Error| cx.incidents.tell(Incident::of_handshake(error), Some(&peer), error);
+    let link = established.inspect_err(failed).ok()?;
     if !renames {
         return Some((link, None));
     }

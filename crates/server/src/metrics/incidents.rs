@@ -1,6 +1,7 @@
 //! Faults of peers in the log: for each endpoint at most one line of each kind a second.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,6 +61,8 @@ incidents! {
     HandlerError: "handler error", "nothing of this call is sent";
     Panic: "handler panicked", "nothing of this call is sent";
     Handshake: "handshake failed", "the connection is closed";
+    /// Of a peer that never began, as one that only looks whether the port is open.
+    Silent: "handshake failed", "the connection is closed";
     /// Behind a handshake, which told the source.
     Refused: "connection refused: its source has as many connections as it may", "max_per_source is the limit";
     HandshakeEvicted: "handshake ended to make room for another", "max_handshakes is the limit, and half of max_connections";
@@ -84,6 +87,11 @@ pub(crate) struct IncidentLog {
 }
 
 impl Incident {
+    /// A handshake that failed so.
+    pub(crate) fn of_handshake(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::ConnectionAborted { Self::Silent } else { Self::Handshake }
+    }
+
     /// What counts it; `None` for what is counted when a session ends.
     fn counter(self, stats: &Stats) -> Option<&AtomicU64> {
         Some(match self {
@@ -109,6 +117,7 @@ impl Incident {
             | Self::HandlerError
             | Self::Panic
             | Self::Handshake
+            | Self::Silent
             | Self::FrameTimeout
             | Self::WriteTimeout => return None,
         })
@@ -141,7 +150,10 @@ impl IncidentLog {
         let detail = Printable::new(detail).at_most(LONGEST).to_string();
         let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
         let (peer, suppressed) = (peer.map(tracing::field::display), (suppressed > 0).then_some(suppressed));
-        tracing::warn!(endpoint = %self.endpoint, peer, suppressed, "{what}{detail}; {cure}");
+        match incident {
+            Incident::Silent => tracing::debug!(endpoint = %self.endpoint, peer, suppressed, "{what}{detail}; {cure}"),
+            _ => tracing::warn!(endpoint = %self.endpoint, peer, suppressed, "{what}{detail}; {cure}"),
+        }
     }
 
     /// Notes whose session panics, for the log line that follows.
