@@ -6,8 +6,8 @@ use swapwire_server::{
     BuildError, DrainReport, HandlerRegistry, IntoService, Listen, PerMessage, PerSession, Server, ServerBuilder, Split,
 };
 
-/// Every transport and every layer that the features switch on. The `mem` network in it is its own: only this value and its clones reach
-/// it.
+/// Every transport and every layer that the features switch on. The `mem` network in it is its own: only this value and its
+/// clones reach it.
 pub fn default_registry() -> Registry {
     let registry = Registry::new();
     #[cfg(feature = "mem")]
@@ -18,6 +18,8 @@ pub fn default_registry() -> Registry {
     let registry = registry.with(swapwire_udp::Udp::new());
     #[cfg(all(feature = "unix", unix))]
     let registry = registry.with(swapwire_unix::Unix::new());
+    #[cfg(feature = "proxy")]
+    let registry = swapwire_stack::WithLayer::with_layer(registry, swapwire_proxy::Proxy::new());
     #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
     let registry = swapwire_stack::WithLayer::with_layer(registry, swapwire_tls::Tls::new());
     registry

@@ -21,6 +21,8 @@ pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;
 #[cfg(feature = "mem")]
 pub use swapwire_mem as mem;
+#[cfg(feature = "proxy")]
+pub use swapwire_proxy as proxy;
 pub use swapwire_server::{
     BuildError, BuildProblem, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, Listen,
     MessageKind, PerMessage, PerSession, Running, ServeContext, Server, ServerBuilder, ServerHandle, Service,
