@@ -35,6 +35,7 @@ replays! {
     endpoint: MUTATIONS,
     framing: MUTATIONS,
     options: MUTATIONS,
+    proxy: MUTATIONS,
     session: FEW,
     stream_loop: FEW,
 }

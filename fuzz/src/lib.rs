@@ -14,6 +14,7 @@ mod decode;
 mod endpoint;
 mod framing;
 mod options;
+mod proxy;
 mod session;
 mod stream_loop;
 mod wire;
@@ -29,6 +30,7 @@ pub use endpoint::endpoint;
 pub use framing::framing;
 pub use meter::Meter;
 pub use options::options;
+pub use proxy::proxy;
 pub use session::session;
 pub use stream_loop::stream_loop;
 
@@ -49,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     ("endpoint", endpoint),
     ("framing", framing),
     ("options", options),
+    ("proxy", proxy),
     ("session", session),
     ("stream_loop", stream_loop),
 ];
