@@ -1,6 +1,12 @@
 """What `scripts/limit` measures: the servers, the loads and the figures."""
 
+import atexit
+import functools
+import shutil
+import subprocess
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # `serve` as the figures mean it: everything else is its default.
 SERVE = ["--until-eof", "--workers", "1"]
@@ -39,6 +45,35 @@ def sessions(wire: str):
         binaries / "examples" / "session_echo",
         place(wire, directory, "sessions") + BUFFERS.get(wire, ""),
     ]
+
+
+TLS = Path(tempfile.gettempdir()) / "swapwire-limit-tls"
+
+
+@functools.cache
+def certificate() -> tuple:
+    """The files of a certificate for this machine, and of its key."""
+    shutil.rmtree(TLS, ignore_errors=True)
+    TLS.mkdir(mode=0o700)
+    atexit.register(shutil.rmtree, TLS, ignore_errors=True)
+    cert, key = TLS / "cert.pem", TLS / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    subprocess.run([*made, *names, "-out", cert, "-keyout", key], check=True, stderr=subprocess.DEVNULL)
+    return cert, key
+
+
+def limit_tls(binaries, directory: str) -> list:
+    """The command of the server by hand under TLS."""
+    files = ",".join(map(str, certificate()))
+    return [binaries / "limit-server", place("tcp", directory, "limit"), "--tls", files]
+
+
+def swapwire_tls(binaries, directory: str) -> list:
+    """The command of ours under TLS."""
+    cert, key = certificate()
+    at = place("tcp", directory, "swapwire").replace("tcp://", "tls+tcp://") + f"?cert={cert}&key={key}"
+    return [binaries / "swapwire", "serve", at, *SERVE]
 
 
 def load(size: str = "64", depth: int = 1, connections: int = 64, *more: str) -> list:
@@ -119,6 +154,17 @@ def _pairs() -> list:
     what = "TCP, connect + one message + close, 64 at a time"
     churn = load("64", 1, 64, "--reconnect-every", "1")
     pair("tcp-churn", what, 1.08, "tcp", limit("tcp"), swapwire("tcp"), churn)
+    trusted = {"query": f"?ca={TLS}/cert.pem", "tokio": False}
+    rate = {"metric": RATE, "at_least": True}
+    for depth in (1, 16):
+        what = f"TLS over TCP, 64 B, depth {depth}"
+        pair(f"tls-64-{depth}", what, 1.10, "tcp", limit_tls, swapwire_tls, load("64", depth), **trusted)
+    for size, word in (("16k", "16 KiB"), ("1m", "1 MiB")):
+        asked = load(size, 1, 8)
+        pair(f"tls-{size}", f"TLS over TCP, {word}", 0.95, "tcp", limit_tls, swapwire_tls, asked, **trusted, **rate)
+    what = "TLS over TCP, full handshake + one message + close, 16 at a time"
+    churn = load("64", 1, 16, "--reconnect-every", "1")
+    pair("tls-churn", what, 0.95, "tcp", limit_tls, swapwire_tls, churn, **trusted, **rate)
     for depth in (1, 16):
         what = f"UDP, 64 B, depth {depth}: a session handler, against a handler"
         both = {"sides": ("handler", "sessions"), "tokio": False, "query": SINGLE}

@@ -5,11 +5,12 @@ mod end;
 mod how;
 mod plain;
 mod streams;
+mod tls;
 mod tokio_echo;
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use anyhow::Context as _;
@@ -17,6 +18,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 pub use end::until_the_end;
 pub use how::How;
+pub use tls::Tls;
 
 use crate::Wire;
 
@@ -31,6 +33,7 @@ pub struct Server {
     socket: Socket,
     local: Wire,
     how: How,
+    tls: Option<Tls>,
 }
 
 #[derive(Debug)]
@@ -49,7 +52,13 @@ impl Server {
     pub fn bind(wire: &Wire, how: How) -> anyhow::Result<Self> {
         how.check(wire)?;
         let (socket, local) = bind(wire, how).with_context(|| format!("bind {wire}"))?;
-        Ok(Self { socket, local, how })
+        Ok(Self { socket, local, how, tls: None })
+    }
+
+    /// The same server under TLS, on streams.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Where it listens: where port 0 was asked for, the port.
@@ -64,17 +73,23 @@ impl Server {
     pub fn run(self) -> anyhow::Result<()> {
         match self.socket {
             socket if self.how == How::Tokio => tokio_echo::serve(socket),
-            Socket::Tcp(listener) => streams::serve(&listener, || {
-                let (stream, _) = listener.accept()?;
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                Ok(stream.into())
-            }),
-            Socket::Unix(listener) => streams::serve(&listener, || {
-                let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(true)?;
-                Ok(stream.into())
-            }),
+            Socket::Tcp(listener) => {
+                let accept = || {
+                    let (stream, _) = listener.accept()?;
+                    stream.set_nodelay(true)?;
+                    stream.set_nonblocking(true)?;
+                    Ok(stream.into())
+                };
+                serve_streams(&listener, accept, self.tls)
+            }
+            Socket::Unix(listener) => {
+                let accept = || {
+                    let (stream, _) = listener.accept()?;
+                    stream.set_nonblocking(true)?;
+                    Ok(stream.into())
+                };
+                serve_streams(&listener, accept, self.tls)
+            }
             Socket::Udp(socket) if self.how == How::Plain => {
                 plain::serve(|buffer| socket.recv_from(buffer), |message, peer| socket.send_to(message, peer))
             }
@@ -85,6 +100,17 @@ impl Server {
             Socket::Udp(socket) => datagrams::serve(&socket.into(), self.how.trains()),
             Socket::UnixDgram(socket) => datagrams::serve(&socket.into(), self.how.trains()),
         }
+    }
+}
+
+fn serve_streams(
+    listener: &impl AsFd,
+    accept: impl Fn() -> io::Result<OwnedFd>,
+    tls: Option<Tls>,
+) -> anyhow::Result<()> {
+    match tls {
+        Some(tls) => streams::serve(listener, accept, || tls.echo()),
+        None => streams::serve(listener, accept, || Ok(streams::Plain)),
     }
 }
 

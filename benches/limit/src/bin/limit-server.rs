@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use swapwire_core::Endpoint;
-use swapwire_limit::{How, Server, Wire, pin, until_the_end};
+use swapwire_limit::{How, Server, Tls, Wire, pin, until_the_end};
 
 /// Answers every message with its upper case, until its input ends or SIGTERM comes
 #[derive(Debug, Parser)]
@@ -15,6 +15,9 @@ struct Args {
     /// Which loop serves
     #[arg(long, value_enum, default_value_t)]
     how: How,
+    /// Under TLS: files with a certificate and with its key, with a comma
+    #[arg(long, value_name = "CERT,KEY", value_delimiter = ',', num_args = 2)]
+    tls: Vec<std::path::PathBuf>,
     /// The processor to run on
     #[arg(long, value_name = "CPU")]
     pin: Option<usize>,
@@ -31,11 +34,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(args: &Args) -> Result<()> {
-    let server = Server::bind(&Wire::try_from(&args.endpoint)?, args.how)?;
+    let mut server = Server::bind(&Wire::try_from(&args.endpoint)?, args.how)?;
+    if let [cert, key] = &*args.tls {
+        server = server.with_tls(Tls::read(cert, key)?);
+    }
     until_the_end(server.local())?;
     if let Some(cpu) = args.pin {
         pin(cpu)?;
     }
-    println!("listening {}", server.local());
+    println!("listening {}{}", if args.tls.is_empty() { "" } else { "tls+" }, server.local());
     server.run()
 }

@@ -21,19 +21,41 @@ const LISTENER: u64 = u64::MAX;
 const READ: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP).union(EpollFlags::EPOLLET);
 const READ_AND_WRITE: EpollFlags = READ.union(EpollFlags::EPOLLOUT);
 
-struct Connection {
+/// What is done with the bytes of one connection.
+pub(super) trait Echo {
+    /// What is to be sent for `bytes`; `scratch` may hold it.
+    fn answer<'a>(&mut self, bytes: &'a mut [u8], scratch: &'a mut Vec<u8>) -> nix::Result<&'a [u8]>;
+}
+
+/// The bytes themselves, in upper case.
+pub(super) struct Plain;
+
+impl Echo for Plain {
+    fn answer<'a>(&mut self, bytes: &'a mut [u8], _: &'a mut Vec<u8>) -> nix::Result<&'a [u8]> {
+        bytes.make_ascii_uppercase();
+        Ok(bytes)
+    }
+}
+
+struct Connection<E> {
     socket: OwnedFd,
+    echo: E,
     /// What the client did not take as yet, at most [`BUFFER`]: until it does, nothing more is read.
     unsent: Vec<u8>,
 }
 
-/// Serves all connections that `accept` gives, until it fails.
-pub(super) fn serve(listener: &impl AsFd, accept: impl Fn() -> io::Result<OwnedFd>) -> anyhow::Result<()> {
+/// Serves all connections that `accept` gives, until it fails, each with what `echo` makes.
+pub(super) fn serve<E: Echo>(
+    listener: &impl AsFd,
+    accept: impl Fn() -> io::Result<OwnedFd>,
+    echo: impl Fn() -> anyhow::Result<E>,
+) -> anyhow::Result<()> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
     // By descriptor; the system bounds how many there are.
-    let mut connections: Vec<Option<Connection>> = Vec::new();
+    let mut connections: Vec<Option<Connection<E>>> = Vec::new();
     let mut buffer = vec![0; BUFFER];
+    let mut scratch = Vec::new();
     let mut events = [EpollEvent::empty(); EVENTS];
     loop {
         let count = match epoll.wait(&mut events, EpollTimeout::NONE) {
@@ -47,7 +69,7 @@ pub(super) fn serve(listener: &impl AsFd, accept: impl Fn() -> io::Result<OwnedF
                         let index = socket.as_raw_fd() as usize;
                         epoll.add(&socket, EpollEvent::new(READ, index as u64))?;
                         connections.resize_with(connections.len().max(index + 1), || None);
-                        connections[index] = Some(Connection { socket, unsent: Vec::new() });
+                        connections[index] = Some(Connection { socket, echo: echo()?, unsent: Vec::new() });
                     }
                     Err(error)
                         if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {}
@@ -58,7 +80,7 @@ pub(super) fn serve(listener: &impl AsFd, accept: impl Fn() -> io::Result<OwnedF
             let slot = &mut connections[event.data() as usize];
             let to_the_end = event.events().intersects(!(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT));
             if let Some(connection) = slot
-                && connection.serve(&epoll, &mut buffer, to_the_end).is_err()
+                && connection.serve(&epoll, &mut buffer, &mut scratch, to_the_end).is_err()
             {
                 *slot = None;
             }
@@ -66,9 +88,9 @@ pub(super) fn serve(listener: &impl AsFd, accept: impl Fn() -> io::Result<OwnedF
     }
 }
 
-impl Connection {
+impl<E: Echo> Connection<E> {
     /// Answers what there is; an error ends the connection, and so does its end.
-    fn serve(&mut self, epoll: &Epoll, buffer: &mut [u8], to_the_end: bool) -> nix::Result<()> {
+    fn serve(&mut self, epoll: &Epoll, buffer: &mut [u8], scratch: &mut Vec<u8>, to_the_end: bool) -> nix::Result<()> {
         if !self.unsent.is_empty() && !self.send_unsent(epoll)? {
             return Ok(());
         }
@@ -78,10 +100,10 @@ impl Connection {
                 Err(Errno::EAGAIN) => return Ok(()),
                 len => len?,
             };
-            let bytes = &mut buffer[..len];
-            bytes.make_ascii_uppercase();
-            let sent = send_some(&self.socket, bytes)?;
-            if sent < len {
+            let bytes = self.echo.answer(&mut buffer[..len], scratch)?;
+            // Of a handshake, nothing may be due.
+            let sent = if bytes.is_empty() { 0 } else { send_some(&self.socket, bytes)? };
+            if sent < bytes.len() {
                 self.unsent.extend_from_slice(&bytes[sent..]);
                 return self.watch(epoll, READ_AND_WRITE);
             }
