@@ -83,10 +83,10 @@ fn more_bytes_change_nothing(bytes: &[u8], most: usize) {
 
 fn there_and_back(header: &Header) {
     // One of two addresses may be of the other family, mapped into its own.
-    if let Some((Addr::Inet(client), Addr::Inet(to))) = &header.ends {
-        if client.is_ipv4() != to.is_ipv4() {
-            return;
-        }
+    if let Some((Addr::Inet(client), Addr::Inet(to))) = &header.ends
+        && client.is_ipv4() != to.is_ipv4()
+    {
+        return;
     }
     for checksum in [false, true] {
         let bytes = encode(header, checksum);
