@@ -49,6 +49,15 @@ async fn a_stack_by_code_keeps_the_laws() {
     Suite::new(Registry::new().with(stacked), fresh_path(&directory)).run().await;
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_laws_below_tls_and_above() {
+    for scheme in ["tls+proxy+tcp", "proxy+tls+tcp"] {
+        let fresh = move || format!("{scheme}://127.0.0.1:0?trust=127.0.0.0/8&self_signed=true").parse().unwrap();
+        Suite::new(default_registry(), fresh).run().await;
+    }
+}
+
 /// Says who asked, by way of whom, and which user that is.
 struct WhoAsks;
 

@@ -157,6 +157,26 @@ async fn health_checks_log_nothing() {
     assert_eq!(log.lines(), [""; 0]);
 }
 
+/// TLS goes through HAProxy as it is, behind the header.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_is_passed_through() {
+    let (net, places) = (Net::new(), Places::new());
+    let (server, local) = net.start("tls+proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8&self_signed=true", WhoAsks).await;
+    let pin = local.option("pin").unwrap();
+    let ways: Vec<_> = WAYS.iter().map(|way| format!("127.0.0.1:{} {way}", port(&local))).collect();
+    let Some(haproxy) = HaProxy::start(&places, &ways, &[]) else { return };
+    for (index, front) in haproxy.fronts.iter().enumerate() {
+        let dial = format!("tls+tcp://{front}?pin={pin}").parse().unwrap();
+        let mut session = net.connect(&dial).await;
+        let version = if index == 0 { 1 } else { 2 };
+        let said = common::ask(&mut session, "?").await;
+        assert!(said.starts_with("127.0.0.1:") && said.ends_with(&format!(" {front} {version} None")), "{said}");
+    }
+    drop(haproxy);
+    server.stop().await;
+}
+
 async fn many(connections: usize) {
     const AT_ONCE: usize = 50;
     let world = World::new().await;

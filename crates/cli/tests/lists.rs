@@ -23,7 +23,10 @@ fn transports_are_listed_with_what_their_wires_can_do() {
     let said = run(&["transports"], "");
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
     let known = swapwire::default_registry();
-    assert_eq!(said.text().lines().count(), known.schemes().count());
+    assert_eq!(said.text().lines().count(), known.schemes().count() + known.layers().count());
+    for (layer, line) in known.layers().zip(said.text().lines().skip(known.schemes().count())) {
+        assert!(line.starts_with(&format!("{} ", layer.name())) && line.contains(" layer "), "{line}");
+    }
     for ((scheme, transport), line) in known.schemes().zip(said.text().lines()) {
         assert!(line.starts_with(&format!("{scheme} ")), "{line}");
         assert!(line.contains(&transport.capabilities(scheme).shape.to_string()), "{line}");
@@ -37,10 +40,12 @@ fn transports_are_listed_with_what_their_wires_can_do() {
 fn options_are_listed_on_demand() {
     let said = run(&["transports", "--options"], "");
     assert_eq!(said.code, Some(0));
-    for (scheme, transport) in swapwire::default_registry().schemes() {
+    let known = swapwire::default_registry();
+    let transports = known.schemes().map(|(scheme, transport)| (scheme, transport.options(scheme)));
+    for (name, options) in transports.chain(known.layers().map(|layer| (layer.name(), layer.options()))) {
         let text = said.text();
-        let at = text.find(&format!("\noptions of {scheme}:")).unwrap();
-        for option in transport.options(scheme) {
+        let at = text.find(&format!("\noptions of {name}:")).unwrap();
+        for option in options {
             assert!(text[at..].contains(&format!("  {} ", option.name)) && text[at..].contains(option.help));
         }
     }
