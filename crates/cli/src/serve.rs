@@ -51,6 +51,11 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
     if check {
         return exit::print(&lines("ok", &server.local_endpoints()));
     }
+    let handle = server.handle();
+    if signals.reload_instead(handle.clone()) {
+        let reloads: Vec<_> = handle.reloads().iter().map(ToString::to_string).collect();
+        complain(format_args!("SIGHUP reloads {}; SIGTERM or SIGINT stops", reloads.join(", ")));
+    }
     let ended = end_of_input(until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
     let code = serve_until_told(server, &mut signals, ended, drain_timeout).await;

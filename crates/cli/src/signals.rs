@@ -1,6 +1,8 @@
-//! The signals that mean: stop.
+//! The signals that mean: stop; and the one that may mean: reload.
 
 use std::io;
+
+use swapwire::ServerHandle;
 
 /// SIGINT, SIGTERM, SIGQUIT and SIGHUP, from now on; elsewhere than on Unix, Ctrl-C.
 ///
@@ -14,6 +16,9 @@ pub(crate) struct Signals {
     /// There was one; there was one other than SIGHUP.
     #[cfg(unix)]
     came: (bool, bool),
+    /// What a SIGHUP reloads; without, it stops.
+    #[cfg(unix)]
+    reloads: Option<ServerHandle>,
 }
 
 impl Signals {
@@ -24,7 +29,24 @@ impl Signals {
         // Before the first handler takes its place.
         let ignored = ignored();
         let heard = kinds.into_iter().filter(|kind| ignored & bit(kind.as_raw_value()) == 0);
-        Ok(Self { all: heard.map(|kind| Ok((kind, signal(kind)?))).collect::<io::Result<_>>()?, came: (false, false) })
+        let all = heard.map(|kind| Ok((kind, signal(kind)?))).collect::<io::Result<_>>()?;
+        Ok(Self { all, came: (false, false), reloads: None })
+    }
+
+    /// From now on a SIGHUP reloads what this server was bound with, and stops nothing. Returns whether it does: it may be
+    /// ignored, and there may be nothing to reload.
+    #[cfg(unix)]
+    pub(crate) fn reload_instead(&mut self, server: ServerHandle) -> bool {
+        let is_heard = self.all.iter().any(|(kind, _)| *kind == tokio::signal::unix::SignalKind::hangup());
+        let reloads = is_heard && !server.reloads().is_empty();
+        self.reloads = reloads.then_some(server);
+        reloads
+    }
+
+    /// There is no such signal.
+    #[cfg(not(unix))]
+    pub(crate) fn reload_instead(&mut self, _: ServerHandle) -> bool {
+        false
     }
 
     #[cfg(not(unix))]
@@ -32,7 +54,8 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for the first one, then for the second, third, … other than SIGHUP; for ever, if all of them are ignored.
+    /// Waits for the first one that stops, then for the second, third, … other than SIGHUP; for ever, if all of them are
+    /// ignored.
     #[cfg(unix)]
     pub(crate) async fn next(&mut self) {
         use std::task::Poll;
@@ -41,6 +64,10 @@ impl Signals {
             for (kind, signal) in &mut self.all {
                 while signal.poll_recv(cx).is_ready() {
                     let hang_up = *kind == SignalKind::hangup();
+                    if let (true, Some(server)) = (hang_up, &self.reloads) {
+                        server.reload();
+                        continue;
+                    }
                     let (any, other) = self.came;
                     self.came = (true, other || !hang_up);
                     if !any || other && !hang_up {

@@ -7,7 +7,7 @@ mod common;
 
 use std::io::Read as _;
 
-use common::{Busy, Serving, connect};
+use common::{Busy, Serving, connect, next};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -68,4 +68,74 @@ fn a_signal_that_was_ignored_stays_ignored() {
         let report = server.stop();
         assert!(report.contains(" 2 sessions"), "{name}: {report}");
     }
+}
+
+/// A pair of a certificate that signs itself and its key, and a server that has them.
+#[cfg(feature = "tls")]
+struct Certified {
+    directory: tempfile::TempDir,
+    server: Serving,
+}
+
+#[cfg(feature = "tls")]
+impl Certified {
+    /// Nothing but a request makes it read the files again.
+    fn start(more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        write_pair(directory.path());
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name).display().to_string());
+        let endpoint = format!("tls://127.0.0.1:0?cert={cert}&key={key}&reload=off");
+        let server = Serving::start(1 + more.len(), &[&[&*endpoint], more].concat());
+        Self { directory, server }
+    }
+
+    /// What is answered to one who knows this certificate.
+    fn ask(&self, known: &str) -> common::Said {
+        let ca = self.directory.path().join(known);
+        connect(&format!("{}?ca={}&server_name=localhost", self.server.endpoint(), ca.display()), "a\n")
+    }
+
+    /// Sends a SIGHUP, and waits for what came of it.
+    fn reload(&self, told: &str) {
+        self.server.signal(Signal::SIGHUP);
+        while !next(&self.server.stderr).contains(told) {}
+    }
+}
+
+/// Writes another one.
+#[cfg(feature = "tls")]
+fn write_pair(directory: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(directory.join("cert.pem"), pair.cert.pem()).unwrap();
+    let key = directory.join("key.pem");
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_hang_up_reloads_where_there_is_something_to_reload() {
+    let tried = Certified::start(&["tcp://127.0.0.1:0"]);
+    let tls = tried.server.endpoint();
+    assert_eq!(next(&tried.server.stderr), format!("swapwire: SIGHUP reloads {tls}; SIGTERM or SIGINT stops"));
+    assert_eq!(tried.ask("cert.pem").text(), "A\n");
+    let path = tried.directory.path();
+    std::fs::rename(path.join("cert.pem"), path.join("old.pem")).unwrap();
+    write_pair(path);
+    // It has not looked by itself.
+    assert_eq!(tried.ask("old.pem").text(), "A\n");
+    tried.reload("the certificates were read again");
+    assert_eq!(tried.ask("cert.pem").text(), "A\n");
+    let unknown = tried.ask("old.pem");
+    assert!(unknown.text().is_empty() && unknown.line().contains("certificate"), "{unknown:?}");
+    // What cannot be used changes nothing.
+    std::fs::write(path.join("key.pem"), "nonsense").unwrap();
+    tried.reload("the certificates cannot be read again, and those from before stay");
+    assert_eq!(tried.ask("cert.pem").text(), "A\n");
+    assert_eq!(connect(&tried.server.endpoints[1], "b\n").text(), "B\n");
+    // The second signal of a drain is another one.
+    tried.server.signal(Signal::SIGHUP);
+    let report = tried.server.stop();
+    assert!(report.starts_with("swapwire: drained in "), "{report}");
 }

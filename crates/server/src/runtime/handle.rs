@@ -45,13 +45,13 @@ struct Control {
     stop: CancellationToken,
     /// The drain is over, whatever is left.
     abort: CancellationToken,
-    /// Whether anything was bound with what can be read again.
-    reloads: bool,
+    /// Of these what they were bound with can be read again.
+    reloads: Vec<Endpoint>,
     reload: ReloadRequests,
 }
 
 impl ServerHandle {
-    pub(super) fn new(locals: Vec<Endpoint>, stats: Vec<Arc<Stats>>, reloads: bool) -> Self {
+    pub(super) fn new(locals: Vec<Endpoint>, stats: Vec<Arc<Stats>>, reloads: Vec<Endpoint>) -> Self {
         let (stop, abort, reload) = Default::default();
         Self(Arc::new(Control { locals, stats, stop, abort, reloads, reload }))
     }
@@ -99,19 +99,20 @@ impl ServerHandle {
     }
 
     /// Has every listener read again what it was bound with, as certificates are, for connections that come later; and returns
-    /// whether any of them [has such a thing](swapwire_core::Listener::reloads), which does not change.
+    /// whether any of them [has such a thing](Self::reloads).
     ///
     /// It does not wait. Each listener begins within a second, and logs what came of it; what cannot be used leaves the old in
     /// its place. Requests that come before it begins are one. A server that does not run yet reloads when it does, one that
     /// drains does not.
     pub fn reload(&self) -> bool {
         self.0.reload.ask();
-        self.0.reloads
+        !self.0.reloads.is_empty()
     }
 
-    /// Whether [`reload`](Self::reload) would reload anything.
-    pub fn reloads(&self) -> bool {
-        self.0.reloads
+    /// Which of the [local endpoints](Self::local_endpoints) were bound with something that [`reload`](Self::reload) reads again
+    /// ([`Listener::reloads`](swapwire_core::Listener::reloads)).
+    pub fn reloads(&self) -> &[Endpoint] {
+        &self.0.reloads
     }
 
     pub(super) fn reload_requests(&self) -> &ReloadRequests {

@@ -56,7 +56,7 @@ impl Server {
     /// The runtime of a worker cannot be made.
     pub(crate) fn new(served: Vec<Served>, limits: Limits, workers: Option<usize>) -> io::Result<Self> {
         let locals = served.iter().map(|served| served.route.dial.clone()).collect();
-        let reloads = served.iter().any(Served::reloads);
+        let reloads = served.iter().filter(|served| served.reloads()).map(|served| served.route.dial.clone()).collect();
         let assignments = assign(served, workers.unwrap_or(1));
         let runtime = |number| {
             let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));

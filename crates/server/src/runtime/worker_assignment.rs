@@ -44,7 +44,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Whether anything of it was bound with what can be read again.
+    /// Whether it was bound with something that can be read again.
     pub(crate) fn reloads(&self) -> bool {
         self.members.iter().any(|bound| matches!(bound, Bound::Listener(listener) if listener.reloads()))
     }
