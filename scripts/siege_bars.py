@@ -5,6 +5,8 @@ import os
 import re
 import resource
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -222,6 +224,78 @@ def drip(quick: bool):
     yield "p99 of a good client below 50 ms", f"{p99:.1f} ms", p99 < 50 and good["ok"]
 
 
+# A server on each wire with a handshake, and how such a handshake begins.
+WITH_HANDSHAKES = {
+    "tls": ("tls://127.0.0.1:0?self_signed=true", r"\x16\x03\x01\x01\x00"),
+    "proxy": ("proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8", "PROXY TCP4 192.0"),
+}
+
+
+def connect(wire: str, port: int) -> socket.socket:
+    """A client of `wire`, once its handshake is done."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if wire == "proxy":
+        plain.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1111 2222\r\n")
+    if wire == "tls":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context.wrap_socket(plain)
+    return plain
+
+
+def ask(client: socket.socket) -> bool:
+    client.sendall(b"x")
+    return client.recv(1) == b"X"
+
+
+def ask_anew(wire: str, port: int) -> bool:
+    with connect(wire, port) as client:
+        return ask(client)
+
+
+def handshakes(quick: bool):
+    """2,048 handshakes that stall, and as many that come again at once"""
+    count, seconds = (2048, 5) if quick else (2048, 30)
+    for wire, (place, begun) in WITH_HANDSHAKES.items():
+        for says in ([], ["--say", begun]):
+            with serve(place, "tcp://127.0.0.1:0") as server:
+                other = int(server.process.stdout.readline().rpartition(":")[2])
+                port = int(server.endpoint.rpartition(":")[2])
+                connected = connect(wire, port)
+                clients = {
+                    f"a connected client of {wire}": lambda: ask(connected),
+                    f"one that connects by {wire} for each message": lambda: ask_anew(wire, port),
+                    "one that connects by tcp for each message": lambda: ask_anew("tcp", other),
+                }
+                attack = ["stall-handshake", f"tcp://127.0.0.1:{port}", "-n", count, *says, *SOURCES]
+                crowds = [
+                    begin("adv", *attack, "--for", f"{seconds + 2}s"),
+                    begin("adv", *attack, "--for", f"{seconds + 2}s", "--again"),
+                ]
+                time.sleep(1)
+                times = {name: [] for name in clients}
+                failed, until = 0, time.monotonic() + seconds
+                while time.monotonic() < until:
+                    for name, client in clients.items():
+                        begun_at = time.monotonic()
+                        try:
+                            failed += not client()
+                        except OSError as error:
+                            print(f"{name}: {error}", file=sys.stderr)
+                            failed += 1
+                        times[name].append(time.monotonic() - begun_at)
+                    time.sleep(0.002)
+                connected.close()
+                came_again = sum(end(crowd)["came_again"] for crowd in crowds)
+            how = "that begin and stop" if says else "that say nothing"
+            for name, seen in times.items():
+                p99 = sorted(seen)[len(seen) * 99 // 100] * 1e3
+                yield f"{how}: p99 of {name} below 50 ms", f"{p99:.1f} ms of {len(seen):,}", p99 < 50
+            saw = f"{failed} failed; {came_again:,} came again"
+            yield f"{how}, {wire}: all are answered", saw, failed == 0 and came_again > 0
+
+
 def idle(quick: bool):
     """15,000 idle connections"""
     count = 1000 if quick else 15_000
@@ -321,6 +395,7 @@ BARS = {
     "last-reply": last_reply,
     "noread": noread,
     "drip": drip,
+    "handshakes": handshakes,
     "idle": idle,
     "spoof": spoof,
     "unix": unix,

@@ -98,15 +98,30 @@ impl Crowd {
             if self.outside.get() == 0 {
                 self.all_tried.send_replace(true);
             }
-            match stream {
-                Ok(stream) => {
-                    self.fate.borrow_mut().opened += 1;
-                    act(index, stream).await;
-                }
-                Err(error) => self.fate.borrow_mut().failures.add(&error),
+            if let Some(stream) = self.opened(stream) {
+                act(index, stream).await;
             }
         };
         stream::iter(0..self.n).for_each_concurrent(None, one).await;
+    }
+
+    /// Opens the connection number `index` once more; nothing, if that fails.
+    pub(crate) async fn open(&self, index: u64) -> Option<Stream> {
+        self.opened(self.dial.stream(index).await)
+    }
+
+    fn opened(&self, stream: io::Result<Stream>) -> Option<Stream> {
+        let mut fate = self.fate.borrow_mut();
+        match stream {
+            Ok(stream) => {
+                fate.opened += 1;
+                Some(stream)
+            }
+            Err(error) => {
+                fate.failures.add(&error);
+                None
+            }
+        }
     }
 
     /// Waits until every connection is open or has failed to be.

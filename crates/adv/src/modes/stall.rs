@@ -1,13 +1,15 @@
-//! `stall-handshake`: connections that never say the first word.
+//! `stall-handshake`: connections that never say the first word, or that begin and stop.
 
-use std::time::Instant;
+use std::cell::Cell;
 
 use clap::Args;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::common::{Common, Mode};
 use crate::crowd::{Crowd, CrowdArgs, WatchArgs};
 use crate::report::Report;
+use crate::stream::Stream;
+use crate::values::{Bytes, bytes};
 
 /// The arguments of `stall-handshake`.
 #[derive(Args, Clone, Debug)]
@@ -16,6 +18,12 @@ pub(crate) struct StallArgs {
     pub(crate) common: Common,
     #[command(flatten)]
     crowd: CrowdArgs,
+    /// Say this and no more; \xHH is a byte
+    #[arg(long, value_name = "TEXT", value_parser = bytes)]
+    say: Option<Bytes>,
+    /// Connect again at once when the server has closed
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     watch: WatchArgs,
 }
@@ -25,6 +33,7 @@ pub(crate) struct StallArgs {
 pub(crate) struct Stall {
     args: StallArgs,
     crowd: Crowd,
+    came_again: Cell<u64>,
 }
 
 impl Stall {
@@ -32,7 +41,22 @@ impl Stall {
     /// As for a crowd.
     pub(crate) fn new(args: StallArgs) -> anyhow::Result<Self> {
         let crowd = Crowd::new(&args.common, &args.crowd, Self::NAME)?;
-        Ok(Self { args, crowd })
+        Ok(Self { args, crowd, came_again: Cell::new(0) })
+    }
+
+    /// Stalls until the server closes; whether it did before the end.
+    async fn stall(&self, stream: &Stream, end: Instant) -> bool {
+        let opened = std::time::Instant::now();
+        let stalled = async {
+            if let Some(said) = &self.args.say {
+                // Nobody may be there to hear it, which reading tells.
+                let _ = stream.write_all(&said.0).await;
+            }
+            self.crowd.idle(stream).await
+        };
+        let Ok(how) = timeout_at(end, stalled).await else { return false };
+        self.crowd.closed(how, opened);
+        true
     }
 }
 
@@ -40,10 +64,16 @@ impl Mode for Stall {
     const NAME: &'static str = "stall-handshake";
 
     async fn drive(&self) -> anyhow::Result<()> {
-        let act = async |_, stream| {
-            let opened = Instant::now();
-            if let Ok(how) = timeout(self.args.watch.longest(), self.crowd.idle(&stream)).await {
-                self.crowd.closed(how, opened);
+        let longest = self.args.watch.longest();
+        let end = Instant::now() + longest;
+        let act = async |index, mut stream| {
+            // One that comes again stays until the end of all.
+            let end = if self.args.again { end } else { Instant::now() + longest };
+            while self.stall(&stream, end).await && self.args.again {
+                drop(stream);
+                let Some(next) = self.crowd.open(index).await else { return };
+                stream = next;
+                self.came_again.set(self.came_again.get() + 1);
             }
         };
         self.crowd.each(act).await;
@@ -52,6 +82,10 @@ impl Mode for Stall {
 
     fn report(&self, report: &mut Report) {
         self.crowd.report(report);
+        if self.args.again {
+            report.line(format!("{} came again", self.came_again.get()));
+        }
+        report.set("came_again", self.came_again.get());
         self.args.watch.judge(&self.crowd, report);
     }
 }

@@ -62,6 +62,31 @@ fn drip_and_stall_see_when_they_are_closed() {
     assert_eq!((run.code, run.number("still_open")), (1, 5), "never: {run:?}");
 }
 
+/// A server that closes each connection when it has heard the first word, or at once if none is to come.
+#[test]
+fn who_stalls_says_a_first_word_and_comes_again() {
+    for (say, word) in [(String::new(), &b""[..]), (r" --say a\x16".to_owned(), b"a\x16")] {
+        let count = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = count.clone();
+        let endpoint = tcp(move |_, mut stream| {
+            let mut heard = vec![0; word.len()];
+            stream.read_exact(&mut heard)?;
+            assert_eq!(heard, word);
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            // So that those who come again are few.
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(())
+        });
+        let run = adv(&format!("stall-handshake {endpoint} -n 3 --again --for 2s{say}"));
+        run.assert_ok();
+        let (again, served) = (run.number("came_again"), count.load(std::sync::atomic::Ordering::Relaxed));
+        assert!(again > 0 && run.number("opened") == again + 3, "{run:?}");
+        assert!(served.abs_diff(again + 3) <= 3 && run.number("closed") > 0, "{served}: {run:?}");
+    }
+    let run = adv(&format!("stall-handshake {} -n 3", closes_after(Duration::ZERO)));
+    assert_eq!((run.number("came_again"), run.number("closed")), (0, 3), "{run:?}");
+}
+
 #[test]
 fn noread_sees_when_it_is_closed() {
     // Replies until the peer has taken nothing for 200 ms.
