@@ -41,7 +41,7 @@ async fn binds_that_cannot_be() {
         ("proxy+mem:x?trust=mem&client=192.0.2.1:1", "option \"client\" is for connecting only"),
         (
             "proxy+mem:x?trust=mem&trsut=mem",
-            "unknown option \"trsut\"; did you mean \"trust\"? known: max_tlvs, version, untrusted, trust, backlog",
+            "unknown option \"trsut\"; did you mean \"trust\"? known: trust, untrusted, version, max_tlvs, backlog",
         ),
     ] {
         let error = registry().bind(&endpoint(text)).await.map(|_| ()).unwrap_err().to_string();
