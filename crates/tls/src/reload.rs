@@ -19,10 +19,10 @@ impl TlsReload {
     }
 
     /// Gives servers that have no `cert` and are not `self_signed`, now and later, these in place of those that they had. The
-    /// first is for clients whose name no other is for.
+    /// first is for clients whose name no other is for. Where an endpoint has `client_ca`, that file is read again, by the caller.
     ///
     /// # Errors
-    /// There is none, or one has expired; then all is as it was.
+    /// There is none, one has expired, or that file cannot be read.
     pub fn replace(&self, identities: impl IntoIterator<Item = Identity>) -> Result<(), TlsError> {
         let identities: Vec<_> = identities.into_iter().collect();
         if identities.is_empty() {
