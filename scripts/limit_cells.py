@@ -59,14 +59,15 @@ def certificate() -> tuple:
     cert, key = TLS / "cert.pem", TLS / "key.pem"
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    # Nothing signs with it: a certificate that may is none of a server.
+    names += ["-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run([*made, *names, "-out", cert, "-keyout", key], check=True, stderr=subprocess.DEVNULL)
     return cert, key
 
 
 def limit_tls(binaries, directory: str) -> list:
     """The command of the server by hand under TLS."""
-    files = ",".join(map(str, certificate()))
-    return [binaries / "limit-server", place("tcp", directory, "limit"), "--tls", files]
+    return [binaries / "limit-server", place("tcp", directory, "limit"), "--tls", *certificate()]
 
 
 def swapwire_tls(binaries, directory: str) -> list:

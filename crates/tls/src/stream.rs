@@ -161,6 +161,10 @@ impl TlsStream {
         if rest.is_empty() {
             self.partial = Vec::new();
         } else {
+            if self.partial.capacity() < rest.len() {
+                // Exactly: growing would double it, and it is what a peer without a name may hold.
+                self.partial = Vec::with_capacity(rest.len());
+            }
             self.partial.clear();
             self.partial.extend_from_slice(rest);
         }

@@ -15,8 +15,8 @@ struct Args {
     /// Which loop serves
     #[arg(long, value_enum, default_value_t)]
     how: How,
-    /// Under TLS: files with a certificate and with its key, with a comma
-    #[arg(long, value_name = "CERT,KEY", value_delimiter = ',', num_args = 2)]
+    /// Under TLS: files with a certificate and with its key
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     tls: Vec<std::path::PathBuf>,
     /// The processor to run on
     #[arg(long, value_name = "CPU")]
