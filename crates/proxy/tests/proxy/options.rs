@@ -1,5 +1,4 @@
 //! Options that do not fit: one line each, with the endpoint and what would be right.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use swapwire_core::{Endpoint, Registry};
 use swapwire_mem::MemNetwork;

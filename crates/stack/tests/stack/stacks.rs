@@ -1,9 +1,6 @@
 //! What can stand on what, and what is forwarded.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{A, Base, Layer, endpoint, listener, meet, registry, taken};
+use crate::common::{A, Base, Layer, endpoint, listener, meet, registry, taken};
 use swapwire_core::{Bound, ConnectError, Link, Registry, Transport as _};
 use swapwire_mem::MemNetwork;
 use swapwire_stack::{Stacked, WithLayer as _};
@@ -105,7 +102,7 @@ async fn what_all_layers_learn_of_a_peer_is_known() {
     let mut listener = listener(registry.bind(&endpoint("up+low+mem:x")).await.unwrap());
     let (client, server) = meet(&registry, &mut listener).await;
     for link in [client, server] {
-        assert_eq!(link.info().peer.get::<common::Passed>().unwrap().0, ["low", "up"]);
+        assert_eq!(link.info().peer.get::<crate::common::Passed>().unwrap().0, ["low", "up"]);
     }
 }
 

@@ -1,12 +1,9 @@
 //! How long the handshakes of a client may take, on a clock that stands still unless all wait; and how they fail.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod common;
 
 use std::io;
 use std::time::Duration;
 
-use common::{Base, Layer, endpoint, listener, registry};
+use crate::common::{Base, Layer, endpoint, listener, registry};
 use swapwire_core::{ConnectError, ErrorClass, Registry};
 use tokio::time::Instant;
 

@@ -1,11 +1,8 @@
 //! New certificates while a server serves.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::path::Path;
 
-use common::{Authority, Net, write};
+use crate::common::{Authority, Net, write};
 use swapwire_core::{Bytes, Listener};
 use swapwire_tls::{Identity, Tls};
 

@@ -1,9 +1,6 @@
 //! The options of all layers and of the wire below stand in one query.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{A, B, Base, Layer, endpoint, listener, meet, registry, taken};
+use crate::common::{A, B, Base, Layer, endpoint, listener, meet, registry, taken};
 use swapwire_core::{BindError, Bound, ConnectError, OptionDoc, OptionError, Registry, Side, Transport as _};
 use swapwire_stack::{Stacked, WithLayer as _};
 

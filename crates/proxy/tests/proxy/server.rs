@@ -1,5 +1,4 @@
 //! The half at a server, over a wire whose reads are counted.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

@@ -1,5 +1,4 @@
 //! Headers, byte by byte.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use swapwire_core::{Addr, UnixAddr};
 use swapwire_proxy::{Command, Header, Tlvs, Version, encode, parse};

@@ -1,9 +1,6 @@
 //! Certificates and keys: whose they are, who is believed, and what is said of those that do not fit.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod common;
-
-use common::{Authority, Net, write};
+use crate::common::{Authority, Net, write};
 use swapwire_tls::{Identity, Tls};
 
 #[tokio::test]

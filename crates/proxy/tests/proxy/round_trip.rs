@@ -1,5 +1,4 @@
 //! What is written is read, for whatever header.
-#![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::net::{IpAddr, SocketAddr};
 

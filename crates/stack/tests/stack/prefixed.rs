@@ -1,5 +1,4 @@
 //! Bytes that were read too early come first, whole and once.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::IoSlice;
 
