@@ -34,6 +34,7 @@ replays! {
     decode_lines: MUTATIONS,
     endpoint: MUTATIONS,
     framing: MUTATIONS,
+    handshake: FEW,
     options: MUTATIONS,
     proxy: MUTATIONS,
     session: FEW,

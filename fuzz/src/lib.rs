@@ -13,6 +13,7 @@ mod datagram;
 mod decode;
 mod endpoint;
 mod framing;
+mod handshake;
 mod options;
 mod proxy;
 mod session;
@@ -28,6 +29,7 @@ pub use decode::{
 };
 pub use endpoint::endpoint;
 pub use framing::framing;
+pub use handshake::handshake;
 pub use meter::Meter;
 pub use options::options;
 pub use proxy::proxy;
@@ -50,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("decode_lines", decode_lines),
     ("endpoint", endpoint),
     ("framing", framing),
+    ("handshake", handshake),
     ("options", options),
     ("proxy", proxy),
     ("session", session),
