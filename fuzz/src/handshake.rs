@@ -39,7 +39,8 @@ impl Halves {
             let bound: Endpoint = "tls+mem:here?self_signed=true".parse().expect("an endpoint");
             let server = tls.server(&bound).await.expect("a server's half");
             let dial = bound.without_options();
-            let dial = server.dial_options().into_iter().fold(dial, |dial, (name, value)| dial.with_option(name, value));
+            let dial =
+                server.dial_options().into_iter().fold(dial, |dial, (name, value)| dial.with_option(name, value));
             (server, tls.client(&dial).await.expect("a client's half"))
         });
         Self { runtime, server, client }
@@ -114,7 +115,8 @@ struct Pieces {
 impl AsyncRead for Pieces {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let length = this.lengths.get(this.reads % this.lengths.len().max(1)).map_or(usize::MAX, |len| usize::from(*len) + 1);
+        let length =
+            this.lengths.get(this.reads % this.lengths.len().max(1)).map_or(usize::MAX, |len| usize::from(*len) + 1);
         let mut piece = vec![0; length.min(into.remaining())];
         let mut read = ReadBuf::new(&mut piece);
         ready!(Pin::new(&mut this.io).poll_read(cx, &mut read))?;
