@@ -21,10 +21,17 @@ const REPLACED: &[(&str, &str)] = &[
     ("serve tcp://127.0.0.1:8802", "serve tcp://127.0.0.1:0"),
     ("serve tcp://127.0.0.1:8803", "serve tcp://127.0.0.1:0"),
     ("serve tcp://127.0.0.1:13", "serve tcp://127.0.0.1:0"),
+    ("serve 'tls://127.0.0.1:8443?self_signed", "serve 'tls://127.0.0.1:0?self_signed"),
+    // Its files are the operator's.
+    ("serve 'tls://0.0.0.0:8443?cert=cert.pem&key=key.pem", "serve 'tls://127.0.0.1:0?self_signed=true"),
+    ("serve 'tls:/run/x.sock", "serve 'tls:./tls.sock"),
+    ("serve 'proxy+tcp://127.0.0.1:8080", "serve 'proxy+tcp://127.0.0.1:0"),
     ("udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock", "udp://127.0.0.1:0 unix:./echo.sock"),
     ("unix:/run/user/1000/echo.sock", "unix:./echo.sock"),
     ("sleep 60 |", "printf '' |"),
     // Clients: servers that were started for them.
+    ("'tls://example.org:8443?ca=ca.pem'", "\"$TLS\""),
+    ("'proxy+tcp://127.0.0.1:8080?client=192.0.2.1:1234'", "\"$PROXY?client=192.0.2.1:1234\""),
     ("tcp://10.0.0.7:9000", "$TCP_ECHO"),
     ("tcp://127.0.0.1:8888 unix:/run/echo.sock --expect echo", "$TCP_ECHO $UNIX_ECHO --expect echo"),
     ("tcp://127.0.0.1:8888 --expect echo", "$TCP_ECHO --expect echo"),
@@ -107,6 +114,8 @@ impl Here {
         let echo = start(&wires("echo"), &["--handler", "echo"]);
         let daytime = start(&wires("daytime")[..1], &["--handler", "daytime"]);
         let length = start(&[at("length")], &["--framing", "length"]);
+        let stacks = ["tls+tcp://127.0.0.1:0?self_signed=true", "proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8"];
+        let layers = start(&stacks.map(str::to_owned), &[]);
         let variables = vec![
             ("TCP", upper.endpoints[0].clone()),
             ("TCP_PORT", upper.endpoints[0].rsplit_once(':').unwrap().1.to_owned()),
@@ -120,6 +129,8 @@ impl Here {
             ("PID_ECHO", echo.pid().to_string()),
             ("DAYTIME", daytime.endpoints[0].clone()),
             ("LENGTH", length.endpoints[0].clone()),
+            ("TLS", layers.endpoints[0].clone()),
+            ("PROXY", layers.endpoints[1].clone()),
         ];
         fs::create_dir(folder.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_swapwire"), folder.path().join("bin/swapwire")).unwrap();
@@ -134,7 +145,7 @@ impl Here {
         for name in ["before.json", "after.json", "old-1.json", "old-2.json", "new.json"] {
             fs::copy(&first, folder.path().join(name)).unwrap();
         }
-        Self { folder, variables, _servers: vec![upper, echo, daytime, length] }
+        Self { folder, variables, _servers: vec![upper, echo, daytime, length, layers] }
     }
 
     /// The line as it can run here.
