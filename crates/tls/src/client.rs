@@ -48,6 +48,11 @@ impl Configs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets them all, as what code gives all clients has changed.
+    pub(crate) fn clear(&self) {
+        self.kept().clear();
+    }
+
     pub(crate) async fn client(&self, endpoint: &Endpoint, defaults: &Defaults) -> Result<Client, UpgradeError> {
         let options = ClientOptions::read(endpoint)?;
         let (name, lax) = (name(endpoint)?, lax(endpoint.read_options())?);

@@ -96,6 +96,7 @@ impl Tls {
     #[must_use]
     pub fn with_client_identity(self, identity: Identity) -> Self {
         lock(&self.0.client).identity = Some(identity);
+        self.0.configs.clear();
         self
     }
 
@@ -106,6 +107,7 @@ impl Tls {
     /// It has none, or one that cannot be read.
     pub fn with_roots(self, pem: &[u8]) -> Result<Self, TlsError> {
         lock(&self.0.client).roots = Some(Roots::from_pem(pem)?);
+        self.0.configs.clear();
         Ok(self)
     }
 
