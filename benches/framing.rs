@@ -83,7 +83,7 @@ fn ours(bencher: &mut Bencher<'_>, framing: &Framing, text: &str) {
             encoder.finish(&mut buf, start).unwrap();
         }
         let (mut from, mut cut) = (0, 0);
-        while let Decoded::Frame { message, consumed } = decoder.decode(&buf[from..], false).unwrap() {
+        while let Decoded::Frame { message, consumed } = decoder.decode(&mut buf[from..], false).unwrap() {
             cut += black_box(message).len();
             from += consumed;
         }

@@ -73,7 +73,7 @@ fn a_frame_that_drips_in_is_looked_at_once() {
             while unread.len() < LEN {
                 unread.resize(unread.len() + step, b'x');
                 let need = Decoded::Need { consumed: 0, partial: false };
-                assert_eq!(decoder.decode(&unread, false).unwrap(), need, "{framing} by {step}");
+                assert_eq!(decoder.decode(&mut unread, false).unwrap(), need, "{framing} by {step}");
                 while seen + kept < unread.len() {
                     unread[seen] = end[seen % end.len()];
                     seen += 1;
@@ -82,7 +82,7 @@ fn a_frame_that_drips_in_is_looked_at_once() {
             let len = unread.len();
             unread.extend_from_slice(end);
             let whole = Decoded::Frame { message: 0..len, consumed: len + end.len() };
-            assert_eq!(decoder.decode(&unread, false).unwrap(), whole, "{framing} by {step}");
+            assert_eq!(decoder.decode(&mut unread, false).unwrap(), whole, "{framing} by {step}");
         }
     }
 }

@@ -340,12 +340,16 @@ fn exported(file: &str, of: &str) -> BTreeSet<String> {
 
 /// What only authors of transports, codecs and loops name: `swapwire::core` has it.
 const OF_THE_CORE_ALONE: &[&str] = &[
+    "Answer",
     "CodecFactory",
     "Compose",
     "Decoded",
     "FrameDecoder",
     "FrameEncoder",
-    "FrameIo",
+    "FrameFactory",
+    "FrameReader",
+    "FrameWriter",
+    "Goodbye",
     "InlineName",
     "Offload",
     "OptionDoc",

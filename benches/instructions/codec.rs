@@ -35,7 +35,8 @@ impl Codec {
                 self.encoder.finish(&mut self.buf, start).unwrap();
             }
             let (mut from, mut found) = (0, 0);
-            while let Decoded::Frame { message, consumed } = self.decoder.decode(&self.buf[from..], false).unwrap() {
+            while let Decoded::Frame { message, consumed } = self.decoder.decode(&mut self.buf[from..], false).unwrap()
+            {
                 found += usize::from(black_box(message).len() == SIZE);
                 from += consumed;
             }

@@ -17,7 +17,7 @@ pub fn framing(data: &[u8]) {
                 assert_eq!(one, other);
             }
             // It can be used.
-            let _ = framing.decoder(10).decode(b"abc", true);
+            let _ = framing.decoder(10).decode(&mut b"abc".to_owned(), true);
         }
         Err(error) => is_one_line(&error),
     }

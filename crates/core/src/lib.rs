@@ -50,8 +50,8 @@ pub use error::{
     UpgradeError, classify_accept, classify_datagram, classify_stream,
 };
 pub use framing::{
-    ByteItems, CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameIo, Framing, FramingParseError,
-    MessageCodec, TextItems, unescape,
+    Answer, ByteItems, CodecFactory, Decoded, FrameDecoder, FrameEncoder, FrameError, FrameFactory, FrameReader,
+    FrameWriter, Framing, FramingParseError, Goodbye, MessageCodec, TextItems, unescape,
 };
 pub use handler::{
     AsyncHandlerFn, EachMessage, Handler, HandlerExt, HandlerFn, HandlerLayer, HandlerProperties, Input, LayerFn,

@@ -100,7 +100,8 @@ impl<H: Handler> Service for PerMessage<H> {
     {
         let handler = Arc::clone(&self.0);
         match link {
-            Link::Bytes { io, info, .. } => Box::pin(serve_bytes(handler, io, info, cx)),
+            Link::Bytes { io, info, .. } => Box::pin(serve_bytes(handler, io, None, info, cx)),
+            Link::Framed { io, framing, info, .. } => Box::pin(serve_bytes(handler, io, Some(&framing), info, cx)),
             Link::Messages { io, info, .. } => Box::pin(async move { serve_messages(&*handler, io, info, &cx).await }),
             _ => Box::pin(std::future::ready(SessionEnd::Handshake)),
         }

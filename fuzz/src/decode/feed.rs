@@ -108,6 +108,7 @@ pub(super) fn outcome(rule: &Rule, max: usize, wire: &[u8], end: Ending) -> Outc
 /// What becomes of `wire`.
 pub(super) fn feed(framing: &Framing, rule: &Rule, max: usize, wire: &[u8], pieces: &Pieces) -> Outcome {
     let mut decoder = framing.decoder(max);
+    let mut bytes = wire.to_vec();
     let (mut messages, mut at, mut to, mut partial) = (Vec::<Range<usize>>::new(), 0, 0, false);
     let last = (pieces.end == Ending::BehindTheLast || wire.is_empty()).then_some(&wire[..0]);
     for piece in pieces.cut(wire).chain(last) {
@@ -118,7 +119,7 @@ pub(super) fn feed(framing: &Framing, rule: &Rule, max: usize, wire: &[u8], piec
             Ending::BehindTheLast => piece.is_empty() && to == wire.len(),
         };
         loop {
-            let unread = &wire[at..to];
+            let unread = &mut bytes[at..to];
             match decoder.decode(unread, eof) {
                 Ok(Decoded::Frame { message, consumed }) => {
                     assert!((1..=unread.len()).contains(&consumed), "{consumed} of {} bytes", unread.len());
@@ -132,6 +133,7 @@ pub(super) fn feed(framing: &Framing, rule: &Rule, max: usize, wire: &[u8], piec
                     assert_eq!(message, wire[place.clone()], "a message that did not arrive");
                     messages.push(place);
                 }
+                Ok(Decoded::Control { .. }) => unreachable!("no framing of ours has control frames"),
                 Ok(Decoded::Need { consumed, partial: keeps }) => {
                     at += consumed;
                     partial = keeps;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::{FrameError, Kind, Order, scan};
+use super::{FrameError, FrameReader, Kind, Order, scan};
 
 /// What a decoder found at the front of the unread bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,13 @@ pub enum Decoded {
     Owned {
         /// The message.
         message: Bytes,
+        /// Bytes to drop from the front, before the next call.
+        consumed: usize,
+    },
+    /// A message of the protocol itself, as a ping or a close; [`FrameEncoder::answer`](super::FrameEncoder::answer) answers it.
+    Control {
+        /// What it says, as a range of the bytes given.
+        payload: Range<usize>,
         /// Bytes to drop from the front, before the next call.
         consumed: usize,
     },
@@ -41,19 +48,31 @@ const LONGEST_VARINT: usize = 10;
 /// by byte costs linear time.
 #[derive(Debug)]
 pub struct FrameDecoder {
-    kind: Kind,
+    kind: Kind<Box<dyn FrameReader>>,
     max: usize,
     pub(super) scanned: usize,
 }
 
 impl FrameDecoder {
-    pub(super) fn new(kind: Kind, max: usize) -> Self {
+    pub(super) fn new(kind: Kind<Box<dyn FrameReader>>, max: usize) -> Self {
         Self { kind, max, scanned: 0 }
     }
 
     /// Whether it takes input in and can hold more messages than the unread bytes show (a codec does).
+    #[inline]
     pub fn keeps_input(&self) -> bool {
-        matches!(self.kind, Kind::Codec(_))
+        matches!(&self.kind, Kind::Codec(codec) if codec.keeps_input())
+    }
+
+    /// What it holds of a message that is not whole, beside the unread bytes, in bytes of memory.
+    #[inline]
+    pub fn memory(&self) -> usize {
+        if let Kind::Codec(codec) = &self.kind { codec.memory() } else { 0 }
+    }
+
+    /// What kind of message it gave last, in the terms of a protocol ([`FrameReader::tag`]); 0 where messages have no kinds.
+    pub fn tag(&self) -> u8 {
+        if let Kind::Codec(codec) = &self.kind { codec.tag() } else { 0 }
     }
 
     /// Looks at `unread`, all the bytes that arrived and were not yet consumed; with `eof`, no more will arrive. Call again
@@ -62,7 +81,7 @@ impl FrameDecoder {
     /// # Errors
     /// The connection cannot go on: a frame is too large, or the stream ended inside one.
     #[inline]
-    pub fn decode(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
+    pub fn decode(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
         if matches!(self.kind, Kind::Chunks) && !unread.is_empty() {
             let len = unread.len().min(self.max);
             return Ok(Decoded::Frame { message: 0..len, consumed: len });
@@ -72,7 +91,7 @@ impl FrameDecoder {
 
     /// Not in line: a stream without a framing has no use for it.
     #[inline(never)]
-    fn decode_line(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
+    fn decode_line(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
         if matches!(self.kind, Kind::Lines)
             && let Some(at) = scan::find(b'\n', &unread[self.scanned..])
             && self.scanned + at <= self.max
@@ -85,7 +104,7 @@ impl FrameDecoder {
     }
 
     #[inline(never)]
-    fn decode_frame(&mut self, unread: &[u8], eof: bool) -> Result<Decoded, FrameError> {
+    fn decode_frame(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
         let max = self.max;
         let need = Decoded::Need { consumed: 0, partial: false };
         if unread.is_empty() && !matches!(self.kind, Kind::Codec(_)) {
@@ -111,7 +130,7 @@ impl FrameDecoder {
                 have if eof => return Err(FrameError::Truncated { have }),
                 _ => return Ok(need),
             },
-            Kind::Codec(codec) => return codec.decode(unread, eof, max),
+            Kind::Codec(codec) => return codec.decode(unread, eof),
         };
         let tail = match &self.kind {
             Kind::Delimited(delimiter) => delimiter.len(),

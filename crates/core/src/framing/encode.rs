@@ -1,27 +1,55 @@
 //! Framing messages in place.
 
-use bytes::Bytes;
 use memchr::memmem;
 
-use super::{FrameError, Kind, Order, scan};
+use super::{Answer, FrameError, FrameWriter, Goodbye, Kind, Order, scan};
 
 /// Frames one connection's outgoing messages, in place: [`begin`](Self::begin), append the message,
 /// [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct FrameEncoder {
-    kind: Kind,
+    kind: Kind<Box<dyn FrameWriter>>,
     max: usize,
+    /// Of frames of a protocol: messages end as lines.
+    ends_lines: bool,
 }
 
 impl FrameEncoder {
-    pub(super) fn new(kind: Kind, max: usize) -> Self {
-        Self { kind, max }
+    pub(super) fn new(kind: Kind<Box<dyn FrameWriter>>, max: usize) -> Self {
+        Self { kind, max, ends_lines: false }
     }
 
     /// On a wire with boundaries: whether the messages that follow are lines that end in `\n`; see
     /// [`Framing::Lines`](super::Framing::Lines).
-    pub(crate) fn follow(&mut self, ends: bool) {
-        self.kind = if ends { Kind::LineEnd } else { Kind::Chunks };
+    pub(crate) fn end_lines(&mut self, ends: bool) {
+        match &mut self.kind {
+            Kind::Codec(_) => self.ends_lines = ends,
+            kind => *kind = if ends { Kind::LineEnd } else { Kind::Chunks },
+        }
+    }
+
+    /// The messages that follow answer one of this [tag](super::FrameDecoder::tag).
+    pub fn follow(&mut self, tag: u8) {
+        if let Kind::Codec(codec) = &mut self.kind {
+            codec.follow(tag);
+        }
+    }
+
+    /// Appends the answer to a [control frame](super::Decoded::Control) to `out`, if it needs one.
+    pub fn answer(&mut self, tag: u8, payload: &[u8], out: &mut Vec<u8>) -> Answer {
+        if let Kind::Codec(codec) = &mut self.kind { codec.answer(tag, payload, out) } else { Answer::GoesOn }
+    }
+
+    /// Appends the good-bye of a protocol that has one in its frames, unless it was said.
+    pub fn goodbye(&mut self, why: Goodbye<'_>, out: &mut Vec<u8>) {
+        if let Kind::Codec(codec) = &mut self.kind {
+            codec.goodbye(why, out);
+        }
+    }
+
+    /// How many messages since this was last asked left in another form than they should have ([`FrameWriter::take_changed`]).
+    pub fn take_changed(&mut self) -> u64 {
+        if let Kind::Codec(codec) = &mut self.kind { codec.take_changed() } else { 0 }
     }
 
     /// The largest message it frames.
@@ -32,8 +60,10 @@ impl FrameEncoder {
     /// Starts a frame at the end of `out`; the message is appended behind what this adds.
     #[inline]
     pub fn begin(&self, out: &mut Vec<u8>) {
-        if let Kind::Length { width, .. } = self.kind {
-            out.extend_from_slice(&[0; 8][..width]);
+        match &self.kind {
+            Kind::Length { width, .. } => out.extend_from_slice(&[0; 8][..*width]),
+            Kind::Codec(codec) => codec.begin(out),
+            _ => {}
         }
     }
 
@@ -69,6 +99,12 @@ impl FrameEncoder {
     }
 
     fn try_finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        if let Kind::Codec(codec) = &mut self.kind {
+            if self.ends_lines {
+                out.push(b'\n');
+            }
+            return codec.finish(out, start);
+        }
         let message = start + if let Kind::Length { width, .. } = self.kind { width } else { 0 };
         let len = out.len() - message;
         if len > self.max {
@@ -109,12 +145,8 @@ impl FrameEncoder {
             Kind::Fixed(size) if *size != len => {
                 return Err(FrameError::Unframeable("the message does not have the fixed length"));
             }
-            Kind::Fixed(_) => {}
-            Kind::Codec(codec) => {
-                let message = Bytes::copy_from_slice(&out[message..]);
-                out.truncate(start);
-                codec.encode(message, out)?;
-            }
+            // Finished above.
+            Kind::Fixed(_) | Kind::Codec(_) => {}
         }
         Ok(())
     }

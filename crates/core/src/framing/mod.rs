@@ -2,17 +2,21 @@
 //!
 //! It reads and writes buffers of bytes, and uses nothing else of this crate.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 mod codec;
 mod decode;
 mod encode;
+mod own;
 mod scan;
 mod text;
 
-pub use codec::{ByteItems, CodecFactory, FrameIo, MessageCodec, TextItems};
+pub use codec::{ByteItems, MessageCodec, TextItems};
 pub use decode::{Decoded, FrameDecoder};
 pub use encode::FrameEncoder;
+pub use own::{Answer, CodecFactory, FrameFactory, FrameReader, FrameWriter, Goodbye};
 pub use text::{FramingParseError, unescape};
 
 /// How a byte stream is cut into messages. Belongs to the composition of a server or client, not to the handler, and is
@@ -47,7 +51,8 @@ pub enum Framing {
     Delimited(Bytes),
     /// Messages of exactly this many bytes, at least 1.
     Fixed(usize),
-    /// Any codec of `tokio_util`; see [`Framing::codec`].
+    /// One with a state of its own: any codec of `tokio_util` ([`Framing::codec`]), or the [frames](Framing::frames) of a
+    /// protocol.
     Codec(CodecFactory),
 }
 
@@ -74,7 +79,12 @@ impl Framing {
     /// # assert!(bytes.boundaries() && text.boundaries());
     /// ```
     pub fn codec<Items: 'static, C: MessageCodec<Items>>(make: impl Fn() -> C + Send + Sync + 'static) -> Self {
-        Self::Codec(CodecFactory::new(make))
+        Self::frames(codec::Codecs::new(make))
+    }
+
+    /// Messages cut and framed by one's own code, in place.
+    pub fn frames(factory: impl FrameFactory) -> Self {
+        Self::Codec(CodecFactory(Arc::new(factory)))
     }
 
     /// Whether messages keep their boundaries: everything but [`Framing::Chunks`].
@@ -86,15 +96,15 @@ impl Framing {
     /// (Chunks are cut to fit; of a limit of 0 they make 1.)
     pub fn decoder(&self, max: usize) -> FrameDecoder {
         let max = if self.boundaries() { max } else { max.max(1) };
-        FrameDecoder::new(self.kind(), max)
+        FrameDecoder::new(self.kind(|codec| codec.0.reader(max)), max)
     }
 
     /// The state that frames one connection's outgoing messages; messages above `max` bytes are refused.
     pub fn encoder(&self, max: usize) -> FrameEncoder {
-        FrameEncoder::new(self.kind(), max)
+        FrameEncoder::new(self.kind(|codec| codec.0.writer(max)), max)
     }
 
-    fn kind(&self) -> Kind {
+    fn kind<C>(&self, own: impl FnOnce(&CodecFactory) -> C) -> Kind<C> {
         match self {
             Self::Chunks => Kind::Chunks,
             Self::Lines => Kind::Lines,
@@ -106,7 +116,7 @@ impl Framing {
             Self::Varint => Kind::Length { width: 1, order: Order::Varint },
             Self::Delimited(delimiter) => Kind::Delimited(Box::new(delimiter.clone())),
             Self::Fixed(len) => Kind::Fixed((*len).max(1)),
-            Self::Codec(factory) => Kind::Codec(factory.make()),
+            Self::Codec(factory) => Kind::Codec(own(factory)),
         }
     }
 }
@@ -121,7 +131,7 @@ pub fn without_line_end(message: &[u8]) -> &[u8] {
 
 /// A framing with the state of one direction.
 #[derive(Debug)]
-enum Kind {
+enum Kind<C> {
     Chunks,
     Lines,
     /// For replies alone: whole messages that end as lines.
@@ -133,7 +143,7 @@ enum Kind {
     // Boxed, so that every connection keeps less.
     Delimited(Box<Bytes>),
     Fixed(usize),
-    Codec(Box<dyn FrameIo>),
+    Codec(C),
 }
 
 /// How a length is written.
@@ -167,6 +177,12 @@ pub enum FrameError {
     /// What stands where a frame begins cannot begin one.
     #[error("{0}")]
     Malformed(&'static str),
+    /// What should be text is not UTF-8.
+    #[error("text that is not UTF-8")]
+    NotText,
+    /// The peer ended the connection in another way than by an orderly good-bye: how.
+    #[error("the peer ended the connection {0}")]
+    Ended(String),
     /// This framing cannot carry this message.
     #[error("{0}")]
     Unframeable(&'static str),

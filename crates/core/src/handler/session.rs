@@ -93,6 +93,7 @@ impl SessionCalls {
     /// Begins a call; how much it may reply, in bytes.
     pub(super) fn begin(&mut self, session: &Inner) -> usize {
         session.exchange_encoder(self.replies.encoder_mut());
+        session.follow_in(self.replies.encoder_mut());
         if session.ends_lines() != self.ends_lines {
             self.ends_lines = !self.ends_lines;
             self.replies.end_lines(self.ends_lines);

@@ -261,7 +261,7 @@ impl Replies {
     #[inline]
     pub(crate) fn end_lines(&mut self, ends: bool) {
         self.line_end = usize::from(ends);
-        self.encoder.follow(ends);
+        self.encoder.end_lines(ends);
     }
 
     /// Another one without framing, which takes what this call may still reply.

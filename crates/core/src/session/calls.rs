@@ -92,6 +92,14 @@ impl Inner {
         self.ends_lines.load(Relaxed)
     }
 
+    /// What `encoder` frames is of the kind of the last message that was received.
+    #[inline]
+    pub(crate) fn follow_in(&self, encoder: &mut FrameEncoder) {
+        if self.is_framed {
+            encoder.follow(self.tag.load(Relaxed));
+        }
+    }
+
     /// Writes what is queued while a call waits; ready when nothing more can be sent.
     pub(crate) fn poll_write_meanwhile(&self, cx: &mut Context<'_>) -> Poll<SendError> {
         if self.poll_write(cx).is_ready() && self.is_closed() {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, ready};
 
 use super::outbox::Inner;
-use crate::{Peer, Progress, SendError};
+use crate::{Goodbye, Peer, Progress, SendError};
 
 /// How a session broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,19 @@ impl SessionGuard {
     /// The other end.
     pub fn peer(&self) -> &Peer {
         &self.inner.info.peer
+    }
+
+    /// How many messages, since this was last asked, left in another form than they should have: see
+    /// [`FrameEncoder::take_changed`](crate::FrameEncoder::take_changed).
+    pub fn take_changed(&self) -> u64 {
+        self.inner.take_changed()
+    }
+
+    /// Queues the good-bye of a wire whose messages are frames ([`Link::Framed`](crate::Link::Framed)), unless it was said, and
+    /// nothing behind it; whether it is such a wire.
+    pub fn goodbye(&self, why: Goodbye<'_>) -> bool {
+        self.inner.goodbye(why);
+        self.inner.is_framed
     }
 
     /// Writes the queue.

@@ -88,7 +88,7 @@ impl Drop for Owner {
 impl Session {
     /// A session over `link`.
     pub fn new(link: Link, config: SessionConfig) -> Self {
-        let read = ReadState::new(&config, matches!(link, Link::Messages { .. }));
+        let read = ReadState::new(&link, &config);
         Self { owner: Arc::new(Owner(Arc::new(Inner::new(link, &config)))), read }
     }
 
@@ -144,7 +144,11 @@ impl Session {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RecvError>> {
         let _ = self.owner.0.poll_write(cx);
-        self.read.poll_recv(&self.owner.0, cx)
+        let received = self.read.poll_recv(&self.owner.0, cx);
+        if self.owner.0.has_answers() {
+            let _ = self.owner.0.poll_write(cx);
+        }
+        received
     }
 
     /// Waits until the queue has room and reserves it for one message.

@@ -5,9 +5,9 @@ mod queue;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -16,8 +16,8 @@ use queue::Out;
 
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify};
 use crate::{
-    ByteStream, ConnInfo, FrameEncoder, Link, MessageStream, Progress, RecvError, SendError, SessionConfig,
-    SessionFault,
+    Answer, ByteStream, ConnInfo, FrameEncoder, Goodbye, Link, MessageStream, Progress, RecvError, SendError,
+    SessionConfig, SessionFault,
 };
 
 pub(crate) enum Io {
@@ -46,6 +46,14 @@ pub(crate) struct Inner {
     pub(super) most_framed: usize,
     /// Whether messages leave as lines that end, where the wire has boundaries: as the last one that was received.
     pub(crate) ends_lines: AtomicBool,
+    /// The wire's messages are frames of a byte stream.
+    pub(super) is_framed: bool,
+    /// Of the last message that was received, where messages have [kinds](crate::FrameDecoder::tag): what is sent follows it.
+    pub(super) tag: AtomicU8,
+    /// The protocol of the wire has an answer in the queue.
+    answers: AtomicBool,
+    /// Of a session in halves whose reading one had to write.
+    both: OnceLock<Arc<Both>>,
     /// A guard closes the wire; without one, dropping the session does.
     pub(crate) guarded: AtomicBool,
 }
@@ -63,7 +71,7 @@ pub(crate) struct Counters {
     /// The size of the buffer that is received into.
     pub(crate) unread: AtomicUsize,
     /// What a wire with boundaries keeps of a message that is not whole.
-    in_wire: AtomicUsize,
+    pub(super) in_wire: AtomicUsize,
 }
 
 impl Counters {
@@ -95,10 +103,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Inner {
     pub(crate) fn new(link: Link, config: &SessionConfig) -> Self {
+        let most = config.max_message.max(config.max_reply);
+        let is_framed = matches!(link, Link::Framed { .. });
         let (io, mut info, encoder, max_message) = match link {
-            Link::Bytes { io, info } => {
-                let most = config.max_message.max(config.max_reply);
-                (Io::Bytes(io), info, Some(config.framing.encoder(most)), config.max_message)
+            Link::Bytes { io, info } => (Io::Bytes(io), info, Some(config.framing.encoder(most)), config.max_message),
+            Link::Framed { io, framing, info } => {
+                (Io::Bytes(io), info, Some(framing.encoder(most)), config.max_message)
             }
             Link::Messages { io, info } => {
                 let max = io.max_message().min(config.max_message);
@@ -112,6 +122,7 @@ impl Inner {
             written: 0,
             lengths: VecDeque::new(),
             encoder,
+            answer: Vec::new(),
             limit: config.out_queue.max(1),
             max_message,
             closed: false,
@@ -127,6 +138,10 @@ impl Inner {
             max_reply: config.max_reply,
             most_framed,
             ends_lines: AtomicBool::new(false),
+            is_framed,
+            tag: AtomicU8::new(0),
+            answers: AtomicBool::new(false),
+            both: OnceLock::new(),
             guarded: AtomicBool::new(false),
         }
     }
@@ -177,6 +192,9 @@ impl Inner {
     }
 
     pub(crate) fn take_bytes(&self) -> Option<Box<dyn ByteStream>> {
+        if self.is_framed {
+            return None;
+        }
         let mut wire = lock(&self.wire);
         match std::mem::replace(&mut wire.io, Io::Gone) {
             Io::Bytes(stream) => Some(stream),
@@ -189,7 +207,68 @@ impl Inner {
 
     /// Queues without regard to the bound; the caller has a permit.
     pub(crate) fn push(&self, message: &[u8]) -> Result<(), SendError> {
-        lock(&self.out).push(message, self.end())
+        let mut out = lock(&self.out);
+        self.follow(&mut out);
+        out.push(message, self.end())
+    }
+
+    /// Messages are of the kind of the last one that was received.
+    #[inline]
+    fn follow(&self, out: &mut Out) {
+        if self.is_framed
+            && let Some(encoder) = &mut out.encoder
+        {
+            encoder.follow(self.tag.load(Relaxed));
+        }
+    }
+
+    /// Queues the answer to a control frame; behind an end the queue takes no more.
+    #[cold]
+    pub(crate) fn answer(&self, tag: u8, payload: &[u8]) -> Answer {
+        let mut out = lock(&self.out);
+        let answer = out.answer(tag, payload);
+        out.closed |= answer != Answer::GoesOn;
+        drop(out);
+        self.answers.store(true, Relaxed);
+        if answer != Answer::GoesOn {
+            self.writable.notify_waiters();
+        }
+        answer
+    }
+
+    #[inline]
+    pub(crate) fn has_answers(&self) -> bool {
+        self.answers.load(Relaxed)
+    }
+
+    /// Writes the queue for the sake of an answer, from a task that reads. The task that writes, if there is one, is woken as
+    /// well whenever the wire takes more.
+    #[cold]
+    pub(crate) fn write_answers(&self, cx: &mut Context<'_>) {
+        let shared = self.both.get_or_init(Arc::default);
+        let both = Waker::from(Arc::clone(shared));
+        shared.reader.register(cx.waker());
+        if let Some(writer) = self.driver.take().filter(|writer| !writer.will_wake(&both)) {
+            shared.writer.register(&writer);
+        }
+        if self.poll_write(&mut Context::from_waker(&both)).is_ready() {
+            self.driver.wake();
+        }
+    }
+
+    /// Says good-bye, where that is a frame, behind everything that is queued; the queue takes no more.
+    pub(crate) fn goodbye(&self, why: Goodbye<'_>) {
+        let mut out = lock(&self.out);
+        if self.is_framed {
+            out.closed = true;
+            out.goodbye(why);
+            self.answers.store(true, Relaxed);
+        }
+    }
+
+    /// How many messages left in another form than they should have; asked once.
+    pub(crate) fn take_changed(&self) -> u64 {
+        lock(&self.out).encoder.as_mut().map_or(0, FrameEncoder::take_changed)
     }
 
     /// Whether the queue takes more.
@@ -252,6 +331,7 @@ impl Inner {
         if !out.closed && !out.has_capacity() {
             return Ok(false);
         }
+        self.follow(&mut out);
         out.push(message, self.end())?;
         drop(out);
         self.driver.wake();
@@ -276,6 +356,7 @@ impl Inner {
         self.driver.register(cx.waker());
         let mut out = lock(&self.out);
         if out.queued() == 0 {
+            self.answers.store(false, Relaxed);
             return Poll::Ready(());
         }
         let mut wire = lock(&self.wire);
@@ -283,6 +364,7 @@ impl Inner {
         let before = out.queued();
         let result = loop {
             if out.queued() == 0 {
+                self.answers.store(false, Relaxed);
                 break Poll::Ready(());
             }
             let step = match &mut *io {
@@ -343,6 +425,7 @@ impl Inner {
 
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.close_queue();
+        self.goodbye(Goodbye::Done);
         ready!(self.poll_write(cx));
         self.take_error()?;
         match &mut lock(&self.wire).io {
@@ -395,6 +478,20 @@ impl Inner {
             }
             Io::Messages(_) | Io::Gone => Poll::Ready(Ok(0)),
         }
+    }
+}
+
+/// Wakes the task that reads and the one that writes.
+#[derive(Default)]
+struct Both {
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.reader.wake();
+        self.writer.wake();
     }
 }
 

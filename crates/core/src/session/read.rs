@@ -1,6 +1,7 @@
 //! A session's receiving half.
 
 use std::future::Future as _;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,15 +14,20 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::calls::{MessageFilter, Verdict};
 use super::outbox::{Inner, Received};
 use crate::framing::without_line_end;
-use crate::{Decoded, DrainToken, FrameDecoder, FrameEncoder, Framing, RecvError, SessionConfig, SessionFault};
+use crate::{
+    Answer, Decoded, DrainToken, FrameDecoder, FrameEncoder, FrameError, Framing, Goodbye, Link, RecvError,
+    SessionConfig, SessionFault,
+};
 
 /// The receiving half's own state.
 pub(crate) struct ReadState {
     buf: BytesMut,
     /// `None` where the wire has boundaries of its own.
     decoder: Option<FrameDecoder>,
-    /// Of a byte stream; where the wire has boundaries it says whether messages lose the ends of lines.
+    /// Of what is sent.
     framing: Framing,
+    /// Messages lose the ends of lines: the wire has boundaries.
+    lines: bool,
     max_message: usize,
     /// What looks at each message first.
     pub(super) filters: Vec<Box<dyn MessageFilter>>,
@@ -41,11 +47,18 @@ const MESSAGE_CAPACITY: usize = 2 * 1024;
 const DRAIN_BUDGET: usize = 1 << 20;
 
 impl ReadState {
-    pub(super) fn new(config: &SessionConfig, boundaries: bool) -> Self {
+    pub(super) fn new(link: &Link, config: &SessionConfig) -> Self {
+        let (framing, boundaries) = match link {
+            Link::Bytes { .. } => (config.framing.clone(), false),
+            Link::Messages { .. } => (Framing::Chunks, true),
+            Link::Framed { framing, .. } => (framing.clone(), true),
+        };
+        let is_cut = !matches!(link, Link::Messages { .. });
         Self {
             buf: BytesMut::new(),
-            decoder: (!boundaries).then(|| config.framing.decoder(config.max_message)),
-            framing: config.framing.clone(),
+            decoder: is_cut.then(|| framing.decoder(config.max_message)),
+            framing,
+            lines: boundaries && matches!(config.framing, Framing::Lines),
             max_message: config.max_message,
             filters: Vec::new(),
             ended: false,
@@ -136,13 +149,8 @@ impl ReadState {
                 }
                 Poll::Ready(Ok(Received::Message(Some(len)))) => {
                     inner.counters.messages.fetch_add(1, Relaxed);
-                    let mut message = self.buf.split_to(len);
-                    if matches!(self.framing, Framing::Lines) {
-                        let line = without_line_end(&message).len();
-                        inner.ends_lines.store(line < len, Relaxed);
-                        message.truncate(line);
-                    }
-                    return Poll::Ready(Ok(Some(message.freeze())));
+                    let message = self.buf.split_to(len).freeze();
+                    return Poll::Ready(Ok(Some(self.without_line_end(message, inner))));
                 }
                 Poll::Ready(Err(error)) => {
                     match &error {
@@ -184,10 +192,17 @@ impl ReadState {
     }
 
     pub(super) fn new_encoder(&self, inner: &Inner) -> FrameEncoder {
-        match self.decoder {
-            Some(_) => self.framing.encoder(inner.most_framed),
-            None => Framing::Chunks.encoder(inner.most_framed),
+        self.framing.encoder(inner.most_framed)
+    }
+
+    #[inline]
+    fn without_line_end(&self, message: Bytes, inner: &Inner) -> Bytes {
+        if !self.lines {
+            return message;
         }
+        let line = without_line_end(&message).len();
+        inner.ends_lines.store(line < message.len(), Relaxed);
+        message.slice(..line)
     }
 
     /// Whether the drain has begun; if not, the task is woken when it does.
@@ -205,32 +220,60 @@ impl ReadState {
         }
     }
 
-    /// A whole message that was received already.
+    /// A whole message that was received already. What the protocol of the wire says in between is answered.
     fn buffered(&mut self, inner: &Inner) -> Result<Option<Bytes>, RecvError> {
-        let Some(decoder) = &mut self.decoder else { return Ok(None) };
-        match decoder.decode(&self.buf, self.ended) {
-            Ok(Decoded::Frame { message, consumed }) => {
-                inner.counters.partial.store(false, Relaxed);
-                let mut frame = self.buf.split_to(consumed);
-                frame.truncate(message.end);
-                frame.advance(message.start);
-                Ok(Some(frame.freeze()))
+        loop {
+            let Some(decoder) = &mut self.decoder else { return Ok(None) };
+            let message = match decoder.decode(&mut self.buf, self.ended) {
+                Ok(Decoded::Frame { message, consumed }) => {
+                    let mut frame = self.buf.split_to(consumed);
+                    frame.truncate(message.end);
+                    frame.advance(message.start);
+                    frame.freeze()
+                }
+                Ok(Decoded::Owned { message, consumed }) => {
+                    self.buf.advance(consumed);
+                    message
+                }
+                Ok(Decoded::Control { payload, consumed }) => {
+                    let answer = inner.answer(decoder.tag(), &self.buf[payload]);
+                    self.buf.advance(consumed);
+                    match answer {
+                        Answer::GoesOn => continue,
+                        Answer::Ends => self.end(),
+                        Answer::Breaks(error) => return Err(self.bad(error, inner)),
+                    }
+                    return Ok(None);
+                }
+                Ok(Decoded::Need { consumed, partial }) => {
+                    self.buf.advance(consumed);
+                    inner.counters.partial.store(partial || !self.buf.is_empty(), Relaxed);
+                    if partial || inner.is_framed {
+                        inner.counters.in_wire.store(decoder.memory(), Relaxed);
+                    }
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.bad(error, inner)),
+            };
+            inner.counters.partial.store(false, Relaxed);
+            if inner.is_framed {
+                inner.tag.store(decoder.tag(), Relaxed);
+                return Ok(Some(self.without_line_end(message, inner)));
             }
-            Ok(Decoded::Owned { message, consumed }) => {
-                inner.counters.partial.store(false, Relaxed);
-                self.buf.advance(consumed);
-                Ok(Some(message))
-            }
-            Ok(Decoded::Need { consumed, partial }) => {
-                self.buf.advance(consumed);
-                inner.counters.partial.store(partial || !self.buf.is_empty(), Relaxed);
-                Ok(None)
-            }
-            Err(error) => {
-                self.break_off(inner, SessionFault::BadFrame);
-                Err(error.into())
-            }
+            return Ok(Some(message));
         }
+    }
+
+    /// The connection cannot go on.
+    #[cold]
+    fn bad(&mut self, error: FrameError, inner: &Inner) -> RecvError {
+        if let FrameError::Ended(_) = error {
+            self.break_off(inner, SessionFault::Broken);
+            return RecvError::Io(io::Error::new(io::ErrorKind::UnexpectedEof, error));
+        }
+        inner.goodbye(Goodbye::Bad(&error));
+        self.break_off(inner, SessionFault::BadFrame);
+        error.into()
     }
 
     #[cold]

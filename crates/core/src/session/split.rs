@@ -15,7 +15,8 @@ use super::outbox::Inner;
 use super::{Owner, ReadState};
 use crate::{ByteStream, ConnInfo, Permit, Progress, RecvError, SendError, TrySendError};
 
-/// The receiving half of a session. It does not write: that is the [`SessionWriter`]'s part.
+/// The receiving half of a session. It does not write: that is the [`SessionWriter`]'s part, but for what the protocol of the
+/// wire has to answer while the other half waits for nothing, as a ping.
 pub struct SessionReader {
     owner: Arc<Owner>,
     read: ReadState,
@@ -34,7 +35,14 @@ impl SessionReader {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn recv(&mut self) -> Result<Option<Bytes>, RecvError> {
-        poll_fn(|cx| self.read.poll_recv(&self.owner.0, cx)).await
+        poll_fn(|cx| {
+            let received = self.read.poll_recv(&self.owner.0, cx);
+            if self.owner.0.has_answers() {
+                self.owner.0.write_answers(cx);
+            }
+            received
+        })
+        .await
     }
 
     /// Both ends.

@@ -61,9 +61,14 @@ impl AtomicWaker {
 
     /// Wakes the task that registered last, once.
     pub fn wake(&self) {
-        if let Some(waker) = self.swap(None) {
+        if let Some(waker) = self.take() {
             waker.wake();
         }
+    }
+
+    /// The task that registered last, which is not woken any more.
+    pub fn take(&self) -> Option<Waker> {
+        self.swap(None)
     }
 
     fn swap(&self, waker: Option<Waker>) -> Option<Waker> {

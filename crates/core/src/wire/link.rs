@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Addr, Peer, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
+use crate::{Addr, Framing, Peer, RecvBatch, RecvError, RecvMeta, SendBatch, SendError};
 
 /// The longest buffer that a thread keeps for [`MessageStream::poll_recv_batch`], in bytes.
 const LARGEST_BUFFER: usize = 1 << 20;
@@ -222,6 +222,17 @@ pub enum Link {
         /// Its two ends.
         info: ConnInfo,
     },
+    /// Boundaries, by the frames of a protocol on a byte stream: a WebSocket. A server reads and writes it as it does a byte
+    /// stream with a framing, many messages at once; the framing that is configured for byte streams is not used. Its
+    /// shape is [`MessageStream`](crate::Shape::MessageStream).
+    Framed {
+        /// The stream. Shutting it down comes behind the good-bye of the framing.
+        io: Box<dyn ByteStream>,
+        /// How the wire's messages lie in it.
+        framing: Framing,
+        /// Its two ends.
+        info: ConnInfo,
+    },
 }
 
 impl Link {
@@ -235,10 +246,15 @@ impl Link {
         Self::Messages { io: Box::new(io), info }
     }
 
+    /// A link whose messages are frames of a byte stream.
+    pub fn framed(io: Box<dyn ByteStream>, framing: Framing, info: ConnInfo) -> Self {
+        Self::Framed { io, framing, info }
+    }
+
     /// Its two ends.
     pub fn info(&self) -> &ConnInfo {
         match self {
-            Self::Bytes { info, .. } | Self::Messages { info, .. } => info,
+            Self::Bytes { info, .. } | Self::Messages { info, .. } | Self::Framed { info, .. } => info,
         }
     }
 }
@@ -248,6 +264,7 @@ impl fmt::Debug for Link {
         let shape = match self {
             Self::Bytes { .. } => "Bytes",
             Self::Messages { .. } => "Messages",
+            Self::Framed { .. } => "Framed",
         };
         write!(f, "Link::{shape}({} -> {})", self.info().local, self.info().peer)
     }

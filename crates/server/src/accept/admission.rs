@@ -142,6 +142,12 @@ pub(crate) async fn dismiss(link: Link, farewell: &[u8], framing: &Framing) {
                     io.shutdown().await?;
                 }
             }
+            Link::Framed { mut io, framing, .. } => {
+                if let Ok(bytes) = framed(farewell, &framing) {
+                    io.write_all(&bytes).await?;
+                    io.shutdown().await?;
+                }
+            }
             Link::Messages { mut io, .. } => {
                 let sent = poll_fn(|task| io.poll_send(task, farewell)).await;
                 let _ = poll_fn(|task| if sent.is_ok() { io.poll_flush(task) } else { Poll::Ready(Ok(())) }).await;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use swapwire_core::Endpoint;
+use swapwire_core::{Endpoint, Goodbye};
 
 /// Why an endpoint is unhealthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,15 @@ macro_rules! counters {
                     self,
                     Self::Done | Self::Drained | Self::IdleTimeout | Self::FrameTimeout | Self::BadFrame
                 )
+            }
+
+            /// What a good-bye in frames says.
+            pub(crate) const fn goodbye(self) -> Goodbye<'static> {
+                match self {
+                    Self::Done => Goodbye::Done,
+                    Self::Drained | Self::IdleTimeout => Goodbye::GoingAway,
+                    _ => Goodbye::Failed,
+                }
             }
         }
     };
@@ -213,6 +222,9 @@ counters! {
     withheld_replies: "messages", "reply was withheld", "replies were withheld";
     /// Replies that could not be sent for another reason, the drain deadline among them, or had nowhere to go.
     failed_replies: "messages", "reply was not sent", "replies were not sent";
+    /// Replies to text that were not UTF-8, and so left as binary messages.
+    replies_not_text: "messages", "reply to text was not text, and left as a binary message",
+        "replies to text were not text, and left as binary messages";
     /// Errors that peers provoked on a datagram socket.
     peer_errors: "errors", "network error came from peers", "network errors came from peers";
     /// How often the thread of a listener was late by 100 ms or more, while sessions were active: a call did

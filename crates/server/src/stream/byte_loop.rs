@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use swapwire_core::{ByteStream, ConnInfo, Decoded, Handler, Request};
+use swapwire_core::{ByteStream, ConnInfo, Decoded, Framing, Handler, Request};
 
-use super::connection::Connection;
+use super::connection::{Connection, OwnParts};
 use super::reading::Reading;
 use crate::context::PanicContext;
 use crate::memory::WorkerBuffers;
@@ -24,18 +24,18 @@ use crate::{ServeContext, SessionEnd};
 pub(crate) fn serve_bytes<H: Handler>(
     handler: Arc<H>,
     io: Box<dyn ByteStream>,
+    framing: Option<&Framing>,
     info: ConnInfo,
     cx: Arc<ServeContext>,
 ) -> impl Future<Output = SessionEnd> + Send + use<H> {
     let mut peer = info.peer;
     peer.begin_session();
-    // Nearly always the address that was bound.
-    let local = (cx.bound != Some(info.local)).then(|| Box::new(info.local));
+    let mut own = OwnParts::of(framing, info.local, &cx);
     async move {
         let of = PanicContext { cx: &cx, peer: &peer };
-        let local = local.as_deref().or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
         let limits = &*of.cx.limits;
-        let mut conn = Connection::new(io, of.cx);
+        let mut conn = Connection::new(io, own.as_mut().and_then(|own| own.frames.take()), of.cx);
+        let local = own.as_ref().and_then(|own| own.local.as_ref()).or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
         let mut reading = Reading::default();
         let at_once = handler.properties().ready_at_once;
         let end = loop {
@@ -44,8 +44,14 @@ pub(crate) fn serve_bytes<H: Handler>(
             }
             let mut messages = 0;
             let ended = loop {
+                if reading.queued() >= limits.out_queue
+                    && let Err(end) = poll_fn(|task| conn.poll_empty(task, &mut reading)).await
+                {
+                    break Some(end);
+                }
                 let owned;
-                let (range, message) = match conn.decoder.decode(reading.bytes(), reading.new == 0) {
+                let eof = reading.new == 0;
+                let (range, message) = match conn.decoder.decode(reading.bytes(), eof) {
                     Ok(Decoded::Frame { message, consumed }) => {
                         let range = reading.from + message.start..reading.from + message.end;
                         reading.from += consumed;
@@ -60,10 +66,15 @@ pub(crate) fn serve_bytes<H: Handler>(
                         reading.from += consumed;
                         break None;
                     }
-                    Err(error) => {
-                        of.cx.incidents.tell(Incident::BadFrame, Some(of.peer.addr()), error);
-                        break Some(SessionEnd::BadFrame);
+                    Ok(Decoded::Control { payload, consumed }) => {
+                        let payload = reading.from + payload.start..reading.from + payload.end;
+                        reading.from += consumed;
+                        if let Some(end) = conn.answer(&mut reading, payload) {
+                            break Some(end);
+                        }
+                        continue;
                     }
+                    Err(error) => break Some(conn.bad_frame(&mut reading, error, of.peer)),
                 };
                 messages += 1;
                 // Decided before the first poll: what a call that waits has borrowed cannot be moved.
@@ -71,7 +82,10 @@ pub(crate) fn serve_bytes<H: Handler>(
                 // Held from the read to the end of its handling.
                 let Some(buffers) = &mut reading.buffers else { break Some(SessionEnd::Broken) };
                 let WorkerBuffers { input, replies, out, .. } = &mut **buffers;
-                let message = message.unwrap_or(&input[range]);
+                let mut message = message.unwrap_or(&input[range]);
+                if conn.has_state() {
+                    message = conn.follow(replies, message);
+                }
                 let mut lent = replies.call(limits.max_reply, true);
                 let result = {
                     let mut call = pin!(handler.handle(Request::new(message, Some(of.peer), local), lent.reply()));
@@ -120,25 +134,6 @@ pub(crate) fn serve_bytes<H: Handler>(
                 if reading.from == reading.to && !conn.decoder.keeps_input() {
                     break None;
                 }
-                if buffers.out.len() + buffers.replies.bytes() >= limits.out_queue {
-                    buffers.replies.drain_into(&mut buffers.out);
-                    let written = poll_fn(|task| {
-                        let Some(buffers) = &mut reading.buffers else { return Poll::Ready(Ok(())) };
-                        let written = conn.poll_write_within_budget(task, &mut buffers.out);
-                        if written.is_pending() {
-                            reading.detach(0..0, &of.cx.buffers);
-                            let owner = reading.owner;
-                            let kept = || reading.buffers.as_ref().map_or(0, |buffers| owner.memory(&buffers.out));
-                            if conn.keeps_too_much(task, kept) {
-                                return Poll::Ready(Err(SessionEnd::OverBudget));
-                            }
-                        }
-                        written
-                    });
-                    if let Err(end) = written.await {
-                        break Some(end);
-                    }
-                }
             };
             Stats::add(&of.cx.stats.messages, messages);
             conn.keep(&mut reading, messages > 0);
@@ -181,7 +176,8 @@ mod tests {
         let handler = Arc::new(handler_fn(|request, reply| Ok(reply.send(request.message())?)));
         let addr = Addr::named("test", "here").expect("short");
         let info = ConnInfo::new(Peer::new(addr), addr);
-        let session = serve_bytes(handler, Box::new(tokio::io::empty()), info, Arc::new(ServeContext::for_test()));
+        let session =
+            serve_bytes(handler, Box::new(tokio::io::empty()), None, info, Arc::new(ServeContext::for_test()));
         let size = std::mem::size_of_val(&session);
         // glibc adds 8 bytes and rounds up to 16.
         assert!(size <= 648, "{size} bytes");

@@ -1,11 +1,13 @@
 //! One byte stream with a message handler: waiting for bytes, for room, for a deadline, for the drain.
 
 use std::future::poll_fn;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use swapwire_core::{ByteStream, FrameDecoder, FrameEncoder, Framing};
+use swapwire_core::server::Replies;
+use swapwire_core::{Addr, Answer, ByteStream, FrameDecoder, FrameEncoder, FrameError, Framing, Goodbye, Peer};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 
 use super::deadlines::Deadlines;
@@ -13,6 +15,7 @@ use super::read_buffer::ReadBuffer;
 use super::reading::{Owner, Reading};
 use crate::drain::{LINGER_BYTES, linger_time};
 use crate::memory::{HeldMemory, WorkerBuffers};
+use crate::metrics::{Incident, Stats};
 use crate::time::within;
 use crate::{ServeContext, SessionEnd};
 
@@ -38,18 +41,48 @@ pub(crate) struct Connection<'a> {
     has_ended: bool,
     /// What it keeps counts, or may have to.
     counts: bool,
+    /// Its messages are frames of the wire's own.
+    is_framed: bool,
     memory: HeldMemory,
     cx: &'a ServeContext,
 }
 
+/// What only some connections have of their own: an address that is not the one that was bound, frames of the wire.
+pub(crate) struct OwnParts {
+    pub(crate) local: Option<Addr>,
+    pub(crate) frames: Option<Box<(FrameDecoder, FrameEncoder)>>,
+}
+
+impl OwnParts {
+    pub(crate) fn of(framing: Option<&Framing>, local: Addr, cx: &ServeContext) -> Option<Box<Self>> {
+        let local = (cx.bound != Some(local)).then_some(local);
+        let limits = &*cx.limits;
+        let frames =
+            framing.map(|framing| Box::new((framing.decoder(limits.max_message), framing.encoder(limits.max_reply))));
+        (local.is_some() || frames.is_some()).then(|| Box::new(Self { local, frames }))
+    }
+}
+
 impl<'a> Connection<'a> {
-    pub(crate) fn new(io: Box<dyn ByteStream>, cx: &'a ServeContext) -> Self {
-        let stateful = matches!(cx.framing, Framing::Codec(_));
+    pub(crate) fn new(
+        io: Box<dyn ByteStream>,
+        frames: Option<Box<(FrameDecoder, FrameEncoder)>>,
+        cx: &'a ServeContext,
+    ) -> Self {
+        let is_framed = frames.is_some();
+        let (decoder, encoder) = match frames.map(|frames| *frames) {
+            Some((decoder, encoder)) => (decoder, Some(Box::new(encoder))),
+            None => {
+                let stateful = matches!(cx.framing, Framing::Codec(_));
+                let encoder = stateful.then(|| Box::new(cx.framing.encoder(cx.limits.max_reply)));
+                (cx.framing.decoder(cx.limits.max_message), encoder)
+            }
+        };
         Self {
             io,
             read_buffer: ReadBuffer::default(),
-            decoder: cx.framing.decoder(cx.limits.max_message),
-            encoder: stateful.then(|| Box::new(cx.framing.encoder(cx.limits.max_reply))),
+            decoder,
+            encoder,
             unsent: Vec::new(),
             written: 0,
             deadlines: Deadlines::new(&cx.timers),
@@ -57,6 +90,7 @@ impl<'a> Connection<'a> {
             served: false,
             has_ended: false,
             counts: false,
+            is_framed,
             memory: HeldMemory::default(),
             cx,
         }
@@ -89,7 +123,7 @@ impl<'a> Connection<'a> {
     /// Whether it has to end; for one that has not waited since it counted.
     #[cold]
     pub(crate) fn is_over_budget(&mut self) -> bool {
-        if self.unsent.is_empty() && !self.read_buffer.is_partial() {
+        if self.unsent.is_empty() && !self.is_partial() {
             self.memory = HeldMemory::default();
         }
         self.memory.must_end()
@@ -97,7 +131,7 @@ impl<'a> Connection<'a> {
 
     #[cold]
     fn count(&mut self, task: &Context<'_>, more: usize) -> bool {
-        let kept = self.unsent.capacity() + self.read_buffer.memory() + more;
+        let kept = self.unsent.capacity() + self.read_buffer.memory() + self.decoder.memory() + more;
         let too_much = self.memory.set(self.cx.memory_budget.as_ref(), kept, task.waker());
         self.counts = self.memory.is_open();
         too_much
@@ -135,7 +169,7 @@ impl<'a> Connection<'a> {
         if self.counts && self.count(task, 0) {
             return Poll::Ready(SessionEnd::OverBudget);
         }
-        let answered = self.served && !self.read_buffer.is_partial();
+        let answered = self.served && !self.is_partial();
         self.deadlines.poll_peer(task, answered, self.cx)
     }
 
@@ -149,13 +183,62 @@ impl<'a> Connection<'a> {
         self.exchange_encoder(reading);
         self.read_buffer.keep(reading);
         self.served |= served;
-        if self.read_buffer.is_partial() || self.deadlines.has_frame() {
-            self.deadlines.set_frame(self.read_buffer.is_partial(), served, &self.cx.timers);
+        if let Some(encoder) = &mut self.encoder {
+            Stats::add(&self.cx.stats.replies_not_text, encoder.take_changed());
+        }
+        if self.is_partial() || self.deadlines.has_frame() {
+            self.deadlines.set_frame(self.is_partial(), served, &self.cx.timers);
             self.counts = self.cx.memory_budget.is_some();
         }
         if let Owner::Connection(_) = reading.owner {
             self.part_with(reading);
         }
+    }
+
+    /// Whether a message has begun to arrive and is not whole.
+    #[inline(always)]
+    fn is_partial(&self) -> bool {
+        self.read_buffer.is_partial() || self.decoder.memory() > 0
+    }
+
+    /// Whether messages are framed by what only this connection has.
+    #[inline(always)]
+    pub(crate) fn has_state(&self) -> bool {
+        self.encoder.is_some()
+    }
+
+    /// Makes replies to `message` as it is, where messages have kinds or are lines; the message without the end of its line.
+    #[inline(never)]
+    pub(crate) fn follow<'m>(&self, replies: &mut Replies, message: &'m [u8]) -> &'m [u8] {
+        replies.encoder_mut().follow(self.decoder.tag());
+        let is_line = self.is_framed && matches!(self.cx.framing, Framing::Lines);
+        if is_line { replies.answer_line(message) } else { message }
+    }
+
+    /// Answers a control frame, behind the replies to what came before it; how the session ends, if that ends it.
+    #[cold]
+    pub(crate) fn answer(&mut self, reading: &mut Reading, payload: Range<usize>) -> Option<SessionEnd> {
+        let WorkerBuffers { input, replies, out, .. } = &mut **reading.buffers.as_mut()?;
+        replies.drain_into(out);
+        match replies.encoder_mut().answer(self.decoder.tag(), &input[payload], out) {
+            Answer::GoesOn => None,
+            _ => Some(SessionEnd::Done),
+        }
+    }
+
+    /// Tells of bytes that are no frame, also the peer, where the wire has a good-bye for that; how the session ends.
+    #[cold]
+    pub(crate) fn bad_frame(&mut self, reading: &mut Reading, error: FrameError, peer: &Peer) -> SessionEnd {
+        if let FrameError::Ended(_) = error {
+            return SessionEnd::Broken;
+        }
+        if let Some(buffers) = &mut reading.buffers {
+            let WorkerBuffers { replies, out, .. } = &mut **buffers;
+            replies.drain_into(out);
+            replies.encoder_mut().goodbye(Goodbye::Bad(&error), out);
+        }
+        self.cx.incidents.tell(Incident::BadFrame, Some(peer.addr()), error);
+        SessionEnd::BadFrame
     }
 
     /// Gives the buffers back and keeps the replies in them.
@@ -197,6 +280,25 @@ impl<'a> Connection<'a> {
         if written.is_pending() {
             self.unsent = unsent;
             if self.keeps_too_much(task, || 0) {
+                return Poll::Ready(Err(SessionEnd::OverBudget));
+            }
+        }
+        written
+    }
+
+    /// Writes the replies while there is more to handle in the bytes that were read.
+    #[cold]
+    pub(crate) fn poll_empty(&mut self, task: &mut Context<'_>, reading: &mut Reading) -> Poll<Result<(), SessionEnd>> {
+        let Some(buffers) = &mut reading.buffers else { return Poll::Ready(Ok(())) };
+        if buffers.replies.bytes() > 0 {
+            buffers.replies.drain_into(&mut buffers.out);
+        }
+        let written = self.poll_write_within_budget(task, &mut buffers.out);
+        if written.is_pending() {
+            reading.detach(0..0, &self.cx.buffers);
+            let owner = reading.owner;
+            let kept = || reading.buffers.as_ref().map_or(0, |buffers| owner.memory(&buffers.out));
+            if self.keeps_too_much(task, kept) {
                 return Poll::Ready(Err(SessionEnd::OverBudget));
             }
         }
@@ -255,12 +357,16 @@ impl<'a> Connection<'a> {
     /// Whether the peer is told that this is all: where the wire has a good-bye, if it is; elsewhere, unless the peer has ended,
     /// as dropping the stream tells it.
     fn says_end(&self, end: SessionEnd) -> bool {
+        if self.is_framed {
+            return true;
+        }
         if self.cx.capabilities.says_goodbye { end.is_orderly() } else { !self.has_ended }
     }
 
     /// Writes what is left and closes, gracefully unless the connection is broken or stuck.
     pub(crate) async fn close(mut self, mut reading: Reading, end: SessionEnd) -> SessionEnd {
         if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget) {
+            self.say_goodbye(&mut reading, end);
             let replied = !reading.buffers.as_ref().map_or(&self.unsent, |buffers| &buffers.out).is_empty();
             let finished = poll_fn(|task| self.poll_finish(task, &mut reading)).await.is_ok();
             if finished && self.says_end(end) {
@@ -273,6 +379,22 @@ impl<'a> Connection<'a> {
         }
         reading.give();
         end
+    }
+}
+
+impl Connection<'_> {
+    /// Puts the good-bye of a wire with frames behind the replies, unless it was said.
+    fn say_goodbye(&mut self, reading: &mut Reading, end: SessionEnd) {
+        if !self.is_framed {
+            return;
+        }
+        let out = match &mut reading.buffers {
+            Some(buffers) => &mut buffers.out,
+            None => &mut self.unsent,
+        };
+        if let Some(encoder) = &mut self.encoder {
+            encoder.goodbye(end.goodbye(), out);
+        }
     }
 }
 

@@ -54,8 +54,14 @@ impl Owner {
 impl Reading {
     /// The bytes that are not cut into frames.
     #[inline(always)]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.buffers.as_ref().map_or(&[], |buffers| &buffers.input[self.from..self.to])
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.buffers.as_mut().map_or(&mut [], |buffers| &mut buffers.input[self.from..self.to])
+    }
+
+    /// The bytes of replies that are to be written.
+    #[inline(always)]
+    pub(crate) fn queued(&self) -> usize {
+        self.buffers.as_ref().map_or(0, |buffers| buffers.out.len() + buffers.replies.bytes())
     }
 
     /// The buffers that are held; the worker's, if none are.

@@ -26,20 +26,22 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
     let mut memory = HeldMemory::default();
     let (mut end, active_at) = run(handler, session, &guard, &mut memory, cx).await;
     Stats::add(&cx.stats.messages, guard.progress().messages);
+    Stats::add(&cx.stats.replies_not_text, guard.take_changed());
     if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::OverBudget) {
         // Writing may take as long as it makes progress; the reading behind it only a little.
         let mut watch = ProgressWatch::new(guard.progress(), cx);
         let mut begun = Since::at(cx.timers.now());
         let flushed = AtomicBool::new(false);
-        let (has_goodbye, is_orderly) = (cx.capabilities.says_goodbye, end.is_orderly());
+        let (has_goodbye, is_orderly, why) = (cx.capabilities.says_goodbye, end.is_orderly(), end.goodbye());
         let mut close = pin!(async {
             let replied = guard.progress().unsent > 0;
+            let is_framed = guard.goodbye(why);
             let flush = guard.flush().await;
             if let Err(SendError::Io(_)) = flush {
                 return Some(SessionEnd::Broken);
             }
             flushed.store(true, Relaxed);
-            if has_goodbye && !(is_orderly && flush.is_ok()) {
+            if has_goodbye && !is_framed && !(is_orderly && flush.is_ok()) {
                 return None;
             }
             if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {

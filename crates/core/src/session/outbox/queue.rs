@@ -4,10 +4,12 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use crate::{Addr, FrameEncoder, FrameError, MessageStream, SendBatch, SendError};
+use crate::{Addr, Answer, FrameEncoder, FrameError, Goodbye, MessageStream, SendBatch, SendError};
 
 /// What one queued message costs beside its bytes.
 const MESSAGE_COST: usize = 64;
+/// A peer that pings and does not read is owed no more than this, and one answer.
+const ANSWER_ROOM: usize = 4 * 1024;
 /// An empty queue keeps at most this much memory.
 const KEEP: usize = 16 * 1024;
 
@@ -27,6 +29,8 @@ pub(super) struct Out {
     /// The lengths of the queued messages, on wires with boundaries.
     pub(super) lengths: VecDeque<usize>,
     pub(super) encoder: Option<FrameEncoder>,
+    /// The last answer of the wire's protocol that found too much before it.
+    pub(super) answer: Vec<u8>,
     pub(super) limit: usize,
     pub(super) max_message: usize,
     pub(super) closed: bool,
@@ -54,6 +58,7 @@ impl Out {
             self.bytes.clear();
             self.bytes.shrink_to(KEEP);
             self.written = 0;
+            self.bytes.append(&mut self.answer);
         } else if self.written > self.bytes.len() / 4 {
             // Often enough that little lies idle, seldom enough that it costs three copied bytes for each written one.
             self.bytes.drain(..self.written);
@@ -62,7 +67,26 @@ impl Out {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.bytes, self.written, self.lengths) = Default::default();
+        (self.bytes, self.written, self.lengths, self.answer) = Default::default();
+    }
+
+    /// Answers a control frame. Behind more than [`ANSWER_ROOM`] bytes only the last answer is kept.
+    pub(super) fn answer(&mut self, tag: u8, payload: &[u8]) -> Answer {
+        let has_room = self.queued() < ANSWER_ROOM;
+        let Some(encoder) = &mut self.encoder else { return Answer::GoesOn };
+        let into = if has_room { &mut self.bytes } else { &mut self.answer };
+        if !has_room {
+            into.clear();
+        }
+        encoder.answer(tag, payload, into)
+    }
+
+    /// Says good-bye, behind everything that is queued, where that is a frame.
+    pub(super) fn goodbye(&mut self, why: Goodbye<'_>) {
+        if let Some(encoder) = &mut self.encoder {
+            self.bytes.append(&mut self.answer);
+            encoder.goodbye(why, &mut self.bytes);
+        }
     }
 
     /// Sends the first message, or the first few as one batch; how many went out.
@@ -108,6 +132,7 @@ impl Out {
             Some(encoder) => {
                 encoder.begin(&mut self.bytes);
                 self.bytes.extend_from_slice(message);
+                self.bytes.extend_from_slice(end);
                 encoder.finish(&mut self.bytes, start).map_err(|error| match error {
                     FrameError::TooLarge { max, .. } => SendError::TooLarge { len: message.len(), max },
                     error => SendError::Frame(error),

@@ -70,7 +70,7 @@ impl<'a> ByteExchange<'a> {
             }
             first = false;
             let now = Instant::now();
-            if let Err(Mismatch(kind)) = self.take(&read_buffer[..received], now, state) {
+            if let Err(Mismatch(kind)) = self.take(&mut read_buffer[..received], now, state) {
                 return Poll::Ready(self.broken(kind, state));
             }
             if self.alarm.rings(cx)
@@ -109,12 +109,12 @@ impl<'a> ByteExchange<'a> {
     }
 
     /// Matches what was received with the requests under way.
-    fn take(&mut self, mut received: &[u8], now: Instant, state: &mut State) -> Result<(), Mismatch> {
+    fn take(&mut self, mut received: &mut [u8], now: Instant, state: &mut State) -> Result<(), Mismatch> {
         let Self { requester, cut, under_way, .. } = self;
         while !received.is_empty() {
             let front = under_way.front().map(|(_, asked)| *asked);
             let found = cut.next(&requester.job.payload, front, received)?;
-            received = &received[found.consumed..];
+            received = &mut received[found.consumed..];
             if let Some((len, right)) = found.reply
                 && let Some((begun, _)) = under_way.pop_front()
             {

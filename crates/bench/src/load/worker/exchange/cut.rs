@@ -40,7 +40,7 @@ impl Cut {
     }
 
     /// Looks for the reply to `front`, the oldest request under way, in `data`, which is not empty.
-    pub(crate) fn next(&mut self, payload: &Payload, front: Option<Asked>, data: &[u8]) -> Result<Found, Mismatch> {
+    pub(crate) fn next(&mut self, payload: &Payload, front: Option<Asked>, data: &mut [u8]) -> Result<Found, Mismatch> {
         let unasked = || Mismatch("recv: bytes without a request".to_owned());
         match self {
             Self::ByLength { have, right } => {
@@ -84,11 +84,16 @@ impl Cut {
 }
 
 /// The first frame of `data`.
-fn frame(decoder: &mut FrameDecoder, payload: &Payload, front: Option<Asked>, data: &[u8]) -> Result<Found, Mismatch> {
+fn frame(
+    decoder: &mut FrameDecoder,
+    payload: &Payload,
+    front: Option<Asked>,
+    data: &mut [u8],
+) -> Result<Found, Mismatch> {
     let unasked = || Mismatch("recv: a frame without a request".to_owned());
     let decoded = decoder.decode(data, false).map_err(|error| Mismatch(format!("recv: {error}")))?;
     Ok(match decoded {
-        Decoded::Need { consumed, .. } => Found { consumed, reply: None },
+        Decoded::Need { consumed, .. } | Decoded::Control { consumed, .. } => Found { consumed, reply: None },
         Decoded::Frame { message, consumed } => {
             let reply = &data[message];
             let right = payload.is_right(front.ok_or_else(unasked)?, reply);
@@ -110,10 +115,11 @@ mod tests {
         let payload = Payload::new(expect.parse().unwrap(), 64, 1);
         let mut cut = Cut::new(&framing.parse().unwrap());
         let mut replies = Vec::new();
-        for mut piece in stream.chunks(step) {
+        for piece in stream.to_owned().chunks_mut(step) {
+            let mut piece = &mut *piece;
             while !piece.is_empty() {
                 let found = cut.next(&payload, asked.get(replies.len()).copied(), piece).unwrap();
-                piece = &piece[found.consumed..];
+                piece = &mut piece[found.consumed..];
                 replies.extend(found.reply);
             }
         }
@@ -158,7 +164,7 @@ mod tests {
     fn what_nobody_asked_for_is_a_mismatch() {
         let payload = Payload::new("echo".parse().unwrap(), 64, 1);
         for framing in [Framing::Chunks, Framing::Lines] {
-            let error = Cut::new(&framing).next(&payload, None, b"hello\n").unwrap_err();
+            let error = Cut::new(&framing).next(&payload, None, &mut b"hello\n".to_owned()).unwrap_err();
             assert!(error.0.contains("without a request"), "{error:?}");
         }
     }
