@@ -15,6 +15,7 @@ use crate::Printable;
 /// ```text
 /// tcp://127.0.0.1:8888?backlog=3      host and port
 /// udp://[::1]:53                      IPv6 in brackets
+/// ws://127.0.0.1:8080/chat            with a path, which is the option `path`
 /// unix:/run/upper.sock?mode=660       a path; `unix:///run/upper.sock` is read too
 /// unix:@upper                         a name in Linux's abstract namespace
 /// mem:upper                           a plain name
@@ -37,6 +38,9 @@ pub struct Endpoint {
     place: Place,
     options: Vec<(String, String)>,
 }
+
+/// The option that may be written behind a host and port, as in a URL.
+pub(super) const PATH: &str = "path";
 
 /// Where an endpoint is, in the four ways that schemes use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -109,7 +113,7 @@ impl Endpoint {
         &self.place
     }
 
-    /// The options in the order they were written; names are unique.
+    /// The options in the order they were written, a path behind the port first; names are unique.
     pub fn options(&self) -> &[(String, String)] {
         &self.options
     }
@@ -127,7 +131,17 @@ impl Endpoint {
             Some(slot) => slot.1 = value,
             None => self.options.push((name.to_owned(), value)),
         }
+        // What is written first stands first.
+        if self.path().is_some() {
+            self.options.sort_by_key(|(name, _)| name != PATH);
+        }
         self
+    }
+
+    /// The option `path`, where it is written behind the port.
+    fn path(&self) -> Option<&str> {
+        let path = self.option(PATH).filter(|path| path.len() > 1 && path.starts_with('/'));
+        path.filter(|_| matches!(self.place, Place::Host { .. }))
     }
 
     /// The same endpoint without the option `name`.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::RangeBounds;
 use std::time::Duration;
 
+use super::endpoint::PATH;
 use super::suggestion::{hint, listed};
 use crate::{Endpoint, Printable};
 
@@ -60,12 +61,14 @@ debug_as_text!(OptionError);
 #[non_exhaustive]
 pub enum OptionError {
     /// The transport has no such option.
-    #[error("unknown option {name:?}{}", hint(name, known))]
+    #[error("unknown option {name:?}{}{note}", hint(name, known))]
     Unknown {
         /// The option as written.
         name: String,
         /// The options that would be understood here, or `none`.
         known: String,
+        /// What else it may have been meant as; begins with a semicolon, or is empty.
+        note: String,
     },
     /// The option exists, but not for this operation.
     #[error("option {name:?} is for {side} only")]
@@ -129,8 +132,10 @@ impl<'a> OptionReader<'a> {
         for (name, _) in self.endpoint.options() {
             let Some(doc) = known.iter().find(|doc| doc.name == name) else {
                 let here = known.iter().filter(|doc| doc.is_for(side));
+                let here_has_path = here.clone().any(|doc| doc.name == PATH);
                 let known = listed(here.map(|doc| doc.name));
-                return Err(OptionError::Unknown { name: name.clone(), known });
+                let note = self.meant_otherwise(name, here_has_path);
+                return Err(OptionError::Unknown { name: name.clone(), known, note });
             };
             if !doc.is_for(side) {
                 let side = if doc.side == Side::Bind { "binding" } else { "connecting" };
@@ -144,6 +149,20 @@ impl<'a> OptionReader<'a> {
                 help: (*help).to_owned(),
             }),
             None => Ok(()),
+        }
+    }
+
+    /// What an unknown option may be: a path that has no meaning here, or a query of one that has.
+    fn meant_otherwise(&self, unknown: &str, here_has_path: bool) -> String {
+        match self.endpoint.option(PATH) {
+            _ if unknown == PATH => "; there is no path behind the port here".to_owned(),
+            _ if !here_has_path => String::new(),
+            path => {
+                let value = self.endpoint.option(unknown).unwrap_or_default();
+                let target = format!("{}?{unknown}={value}", path.unwrap_or("/"));
+                let whole = self.endpoint.clone().without_option(unknown).with_option(PATH, target);
+                format!("; a query of the request is written as part of the path: {whole}")
+            }
         }
     }
 
@@ -297,6 +316,24 @@ mod tests {
             "unknown option \"backlgo\"; did you mean \"backlog\"? known: a, b, backlog"
         );
         assert_eq!(read("x:y?backlgo=2", Side::Connect), "unknown option \"backlgo\"; known: a");
+    }
+
+    #[test]
+    fn a_query_and_a_path_are_told_from_options() {
+        let known = [OptionDoc::new("path", "text, default /", "", Side::Both)];
+        let check = |text: &str, known| {
+            let endpoint: Endpoint = text.parse().unwrap();
+            endpoint.read_options().check(known, Side::Connect).map_or_else(|e| e.to_string(), |()| "ok".to_owned())
+        };
+        assert_eq!(check("ws://h:1/run%3Fcase=1", &known), "ok");
+        let query = check("ws://h:1/run?case=1", &known);
+        assert!(
+            query
+                .ends_with("known: path; a query of the request is written as part of the path: ws://h:1/run%3Fcase=1")
+        );
+        assert!(check("ws:/x?case=1", &known).ends_with("ws:/x?path=/%3Fcase=1"));
+        let path = check("tcp://h:1/x", &[]);
+        assert_eq!(path, "unknown option \"path\"; known: none; there is no path behind the port here");
     }
 
     #[test]

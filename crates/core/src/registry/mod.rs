@@ -21,6 +21,8 @@ pub use stack::Compose;
 pub struct Registry {
     transports: BTreeMap<Cow<'static, str>, Arc<dyn Transport>>,
     layers: BTreeMap<&'static str, Arc<dyn Upgrade>>,
+    /// Of a part of a scheme, what it stands for.
+    aliases: BTreeMap<&'static str, &'static str>,
     compose: Option<Compose>,
 }
 
@@ -52,6 +54,14 @@ impl Registry {
         self.compose = Some(compose);
     }
 
+    /// The same registry in which `name`, as a part of a scheme, stands for `layers`: `wss` for `ws+tls`. What is bound or
+    /// connected has the whole name.
+    #[must_use]
+    pub fn with_alias(mut self, name: &'static str, layers: &'static str) -> Self {
+        self.aliases.insert(name, layers);
+        self
+    }
+
     /// The registered schemes with their transports, in alphabetical order.
     pub fn schemes(&self) -> impl Iterator<Item = (&str, &dyn Transport)> {
         self.transports.iter().map(|(scheme, transport)| (&**scheme, transport.as_ref()))
@@ -69,7 +79,7 @@ impl Registry {
     pub fn transport(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, RegistryError> {
         match self.transports.get(endpoint.scheme()) {
             Some(transport) => Ok(Arc::clone(transport)),
-            None => self.stack(endpoint),
+            None => self.stack(endpoint.scheme(), endpoint.place()),
         }
     }
 
@@ -91,6 +101,7 @@ impl Registry {
 
     /// Why `scheme` is none of ours: the first part of it that is unknown.
     fn unknown(&self, scheme: &str) -> Option<RegistryError> {
+        let scheme = &*self.whole(scheme);
         let is_known = |part: &str| self.layers.contains_key(part) || self.transports.contains_key(part);
         if is_known(scheme) {
             return None;
@@ -98,7 +109,18 @@ impl Registry {
         // Without layers, "+" is a character like others.
         let part = if self.layers.is_empty() { scheme } else { scheme.split('+').find(|part| !is_known(part))? };
         let known = self.transports.keys().map(|scheme| &**scheme).chain(self.layers.keys().copied());
+        let aliases = self.aliases.iter().filter(|(_, layers)| layers.split('+').all(is_known));
+        let known = known.chain(aliases.map(|(name, _)| *name));
         Some(RegistryError::UnknownScheme { scheme: part.to_owned(), known: listed(known) })
+    }
+
+    /// The scheme with what its aliases stand for.
+    fn whole<'a>(&self, scheme: &'a str) -> Cow<'a, str> {
+        if self.aliases.is_empty() {
+            return scheme.into();
+        }
+        let parts = scheme.split('+').map(|part| self.aliases.get(part).copied().unwrap_or(part));
+        parts.collect::<Vec<_>>().join("+").into()
     }
 
     /// Binds `endpoint` with the transport of its scheme.

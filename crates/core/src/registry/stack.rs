@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Registry;
-use crate::{Endpoint, Place, RegistryError, Transport, Upgrade};
+use crate::{Place, RegistryError, Transport, Upgrade};
 
 /// Makes the transport of `layers`, the upper one first, over the wires of `scheme` that `base` has. A part of its own, because
 /// a stack needs a clock, and this crate reads none.
@@ -14,15 +14,15 @@ pub type Compose =
     fn(layers: Vec<Arc<dyn Upgrade>>, scheme: &str, base: Arc<dyn Transport>) -> Result<Arc<dyn Transport>, String>;
 
 impl Registry {
-    /// The transport of the layers that `endpoint`'s scheme names.
-    pub(super) fn stack(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, RegistryError> {
-        let scheme = endpoint.scheme();
+    /// The transport of the layers that `scheme` names, at such a place.
+    pub(super) fn stack(&self, scheme: &str, place: &Place) -> Result<Arc<dyn Transport>, RegistryError> {
         if let Some(unknown) = self.unknown(scheme) {
             return Err(unknown);
         }
+        let scheme = &*self.whole(scheme);
         let mut parts: Vec<&str> = scheme.split('+').collect();
         if parts.last().is_some_and(|last| self.layers.contains_key(last)) {
-            parts.push(base_of(endpoint.place()));
+            parts.push(base_of(place));
         }
         let base = parts.pop().unwrap_or_default();
         let impossible = |reason| RegistryError::Stack { scheme: scheme.to_owned(), reason };

@@ -38,6 +38,19 @@ fn an_impossible_stack_says_why() {
     assert_eq!(twice.unwrap_err().to_string(), "up stands in it twice");
 }
 
+#[tokio::test]
+async fn an_alias_stands_for_layers_and_what_is_bound_has_the_whole_name() {
+    let registry = registry(&Base::new(), &Layer::new("up", A), &Layer::new("low", &[]));
+    let registry = registry.with_alias("both", "up+low").with_alias("none", "up+gone");
+    for text in ["both:x", "both+mem:y"] {
+        let bound = registry.bind(&endpoint(text)).await.unwrap();
+        assert_eq!(bound.local(), endpoint(text).with_scheme("up+low+mem"));
+    }
+    assert_eq!(why(&registry, "low+both:x"), "scheme \"low+up+low\": low stands in it twice");
+    let known = "known: mem, mem-dgram, mem-seq, low, up, both";
+    assert_eq!(why(&registry, "none:x"), format!("unknown scheme \"gone\"; {known}"));
+}
+
 fn messages_layer() -> Layer {
     Layer { messages: true, ..Layer::new("msg", &[]) }
 }

@@ -52,7 +52,11 @@ impl fmt::Display for Place {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.scheme, self.place)?;
-        for (i, (key, value)) in self.options.iter().enumerate() {
+        let path = self.path();
+        if let Some(path) = path {
+            encode(path.as_bytes(), "", f)?;
+        }
+        for (i, (key, value)) in self.options.iter().skip(usize::from(path.is_some())).enumerate() {
             f.write_char(if i == 0 { '?' } else { '&' })?;
             encode(key.as_bytes(), "&=", f)?;
             f.write_char('=')?;

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{Endpoint, Place};
+use super::{Endpoint, PATH, Place};
 
 /// No endpoint may be longer than this, in bytes.
 const MAX_LEN: usize = 4096;
+
+/// The schemes that may be written without a port (RFC 6455, section 3).
+const DEFAULT_PORTS: &[(&str, &str)] = &[("ws", "80"), ("wss", "443")];
 
 const EXAMPLES: &str = "tcp://127.0.0.1:8888, unix:/run/x.sock or mem:name";
 
@@ -18,7 +21,14 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
         Some((place, query)) => (place, Some(query)),
         None => (rest, None),
     };
-    let endpoint = Endpoint { place: parse_place(&scheme, place)?, options: parse_options(query)?, scheme };
+    let (place, path) = parse_place(&scheme, place)?;
+    let mut endpoint = Endpoint { place, options: Vec::new(), scheme };
+    for (name, value) in path.map(|path| (PATH.to_owned(), path)).into_iter().chain(parse_options(query)?) {
+        if endpoint.option(&name).is_some() {
+            return Err(format!("option {name:?} is given twice"));
+        }
+        endpoint = endpoint.with_option(&name, value);
+    }
     // The normal form escapes more, and must be read again.
     match endpoint.to_string().len() {
         ..=MAX_LEN => Ok(endpoint),
@@ -42,16 +52,27 @@ pub(super) fn scheme(text: &str) -> Result<(String, &str), String> {
     Ok((scheme, rest))
 }
 
-fn parse_place(scheme: &str, text: &str) -> Result<Place, String> {
+/// The place, and the path behind a host and port.
+fn parse_place(scheme: &str, text: &str) -> Result<(Place, Option<String>), String> {
+    let Some(authority) = text.strip_prefix("//").filter(|authority| !authority.starts_with('/')) else {
+        return Ok((parse_local(scheme, text)?, None));
+    };
+    no_fragment(text)?;
+    let (authority, path) = authority.split_once('/').unwrap_or((authority, ""));
+    let path = String::from_utf8(decode(path)?).map_err(|_| "the path is not UTF-8".to_owned())?;
+    Ok((parse_host(scheme, authority)?, (!path.is_empty()).then(|| format!("/{path}"))))
+}
+
+fn no_fragment(text: &str) -> Result<(), String> {
     if text.contains('#') {
         return Err("\"#\" has no meaning in an endpoint; write %23 for the character itself".to_owned());
     }
-    if let Some(authority) = text.strip_prefix("//") {
-        if authority.starts_with('/') {
-            return Ok(Place::Path(path_from_bytes(decode(authority)?)?));
-        }
-        return parse_host(scheme, authority.strip_suffix('/').unwrap_or(authority));
-    }
+    Ok(())
+}
+
+fn parse_local(scheme: &str, text: &str) -> Result<Place, String> {
+    no_fragment(text)?;
+    let text = text.strip_prefix("//").unwrap_or(text);
     if text.starts_with('/') || text.starts_with("./") || text.starts_with("../") {
         return Ok(Place::Path(path_from_bytes(decode(text)?)?));
     }
@@ -73,14 +94,17 @@ fn parse_place(scheme: &str, text: &str) -> Result<Place, String> {
 
 fn parse_host(scheme: &str, authority: &str) -> Result<Place, String> {
     let no_port = |host: &str| format!("no port; write {scheme}://{host}:PORT");
+    let default = DEFAULT_PORTS.iter().find(|(name, _)| *name == scheme).map(|(_, port)| *port);
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or("\"[\" without \"]\"")?;
         if !host.contains(':') {
             return Err("brackets are for IPv6 addresses, as in [::1]".to_owned());
         }
-        (host, rest.strip_prefix(':').ok_or_else(|| no_port(&format!("[{host}]")))?)
+        let port = if rest.is_empty() { default } else { rest.strip_prefix(':') };
+        (host, port.ok_or_else(|| no_port(&format!("[{host}]")))?)
     } else {
-        let (host, port) = authority.rsplit_once(':').ok_or_else(|| no_port(authority))?;
+        let with_default = || Some((authority, default?));
+        let (host, port) = authority.rsplit_once(':').or_else(with_default).ok_or_else(|| no_port(authority))?;
         if host.contains(':') {
             return Err("an IPv6 address needs brackets, as in [::1]:8888".to_owned());
         }
@@ -108,9 +132,6 @@ fn parse_options(query: Option<&str>) -> Result<Vec<(String, String)>, String> {
         let (key, value) = (text(decode(key)?)?, text(decode(value)?)?);
         if key.is_empty() {
             return Err("an option without a name".to_owned());
-        }
-        if options.iter().any(|(known, _)| *known == key) {
-            return Err(format!("option {key:?} is given twice"));
         }
         options.push((key, value));
     }

@@ -17,6 +17,14 @@ fn one_normal_form() {
         ("unix:./x", "unix:./x"),
         ("unix:@name", "unix:@name"),
         ("unix:@%00%ff", "unix:@%00%FF"),
+        ("ws://h:1/", "ws://h:1"),
+        ("ws://h/chat?a=1", "ws://h:80/chat?a=1"),
+        ("wss://[::1]/", "wss://[::1]:443"),
+        ("ws://h:1?a=1&path=/x%20y", "ws://h:1/x%20y?a=1"),
+        ("ws://h:1/runCase%3Fcase=1%26agent=x", "ws://h:1/runCase%3Fcase=1&agent=x"),
+        ("ws://h:1//?path2=/", "ws://h:1//?path2=/"),
+        ("ws://h:1?path=/", "ws://h:1?path=/"),
+        ("ws:/run/x.sock?path=/chat", "ws:/run/x.sock?path=/chat"),
         ("mem:chat?a=1&b=x%26y", "mem:chat?a=1&b=x%26y"),
         ("mem:%2Fx", "mem:%2Fx"),
     ] {
@@ -42,6 +50,9 @@ fn wrong_ones_say_what_would_be_right() {
         ("unix:@", "empty"),
         ("unix:/x?mode", "no value"),
         ("unix:/x?a=1&a=2", "twice"),
+        ("ws://h:1/x?path=/y", "twice"),
+        ("ws+tcp://h/x", "write ws+tcp://h:PORT"),
+        ("ws://h:1/x#y", "%23"),
         ("unix:/x%zz", "hexadecimal"),
         ("unix:/x%00y", "NUL"),
         ("mem:x#y", "%23"),
@@ -74,7 +85,7 @@ fn serde_is_the_text() {
 
 proptest! {
     #[test]
-    fn any_text_parses_or_fails_and_what_parses_round_trips(text in "[a-z]{1,5}:(//)?[/@.]{0,3}\\PC{0,20}(\\?[a-z]=\\PC{0,5})?") {
+    fn any_text_parses_or_fails_and_what_parses_round_trips(text in "([a-z]{1,5}:(//)?[/@.]{0,3}\\PC{0,20}|wss?://h(:1)?/\\PC{0,9})(\\?([a-z]|path)=\\PC{0,5})?(&path=/\\PC{0,3})?") {
         if let Ok(endpoint) = text.parse::<Endpoint>() {
             let form = endpoint.to_string();
             prop_assert_eq!(form.parse::<Endpoint>().unwrap(), endpoint);
