@@ -11,6 +11,7 @@
 pub mod assembled;
 pub mod farewell;
 pub mod forged;
+pub mod framed;
 pub mod hostile;
 pub mod inet;
 pub mod log;
