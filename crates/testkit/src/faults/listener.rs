@@ -88,6 +88,10 @@ pub(super) fn link(link: Link, side: Side, shared: &Arc<Shared>, loose: bool) ->
             let wire = shared.link(side, &info);
             Link::messages(FaultyMessages::new(io, wire, loose), info)
         }
+        Link::Framed { io, framing, info, .. } => {
+            let wire = shared.link(side, &info);
+            Link::framed(Box::new(FaultyBytes::new(io, wire)), framing, info)
+        }
         other => other,
     }
 }

@@ -117,6 +117,7 @@ fn messages(ctx: &Context, seed: u64, lens: impl Iterator<Item = usize>) -> Vec<
 fn wire(link: Link) -> Result<Box<dyn MessageStream>, Stop> {
     match link {
         Link::Messages { io, .. } => Ok(io),
+        Link::Framed { .. } => Err(Stop::skipped("its messages are frames of a byte stream")),
         other => Err(Stop::broken(format!("{other:?}, though the capabilities say messages"))),
     }
 }

@@ -43,6 +43,10 @@ pub async fn capabilities_are_true(ctx: &Context) -> Outcome {
             let own = io.max_message();
             ensure!(own <= largest, "a wire carries {own} bytes, more than the {largest} of the capabilities");
         }
+        Link::Framed { .. } => {
+            let shape = capabilities.shape;
+            ensure!(shape == Shape::MessageStream, "connect gave a wire whose messages are frames, the shape is {shape}");
+        }
         other => return Err(Stop::broken(format!("an unknown kind of link: {other:?}"))),
     }
     let credentials = server.is_none_or(|server| server.info().peer.get::<Credentials>().is_some());
