@@ -65,10 +65,14 @@ pub async fn truncation(ctx: &Context) -> Outcome {
         };
         ctx.step(format!("read what ends below after {passes} bytes"));
         let (client, server) = meet(ctx, &registry).await?;
-        let (Link::Bytes { io: mut client, .. }, Link::Bytes { io: mut server, .. }) = (client, server) else {
-            return Err(Stop::skipped("the wire has boundaries of its own"));
-        };
         left.store(passes.min(usize::MAX - 1), Relaxed);
+        let (mut client, mut server) = match (client, server) {
+            (Link::Bytes { io: client, .. }, Link::Bytes { io: server, .. }) => (client, server),
+            (client, server) => {
+                truncated_messages(ctx, ctx.session(client), ctx.session(server), &left).await?;
+                continue;
+            }
+        };
         let sent = async {
             let _ = client.write_all(&[7; LEN]).await;
             let _ = client.flush().await;
@@ -88,6 +92,29 @@ pub async fn truncation(ctx: &Context) -> Outcome {
         ensure!(got.iter().all(|byte| *byte == 7) && got.len() <= LEN, "a cut after {passes} bytes gave {got:?}");
     }
     Ok(())
+}
+
+/// The same of messages.
+async fn truncated_messages(ctx: &Context, mut client: Session, mut server: Session, left: &AtomicUsize) -> Outcome {
+    const MESSAGE: &[u8] = &[7; 64];
+    let sent = async {
+        let _ = client.send(MESSAGE).await;
+        let _ = client.flush().await;
+        left.store(0, Relaxed);
+        let _ = client.shutdown().await;
+    };
+    let read = async {
+        loop {
+            match server.recv().await {
+                Ok(Some(message)) => ensure!(message == MESSAGE, "what was cut came as {message:?}"),
+                Ok(None) => return Err(Stop::broken("the end below gave a clean end")),
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    ctx.step("read messages of a wire that is cut below");
+    let ((), read) = tokio::join!(sent, read);
+    read
 }
 
 /// A handshake whose bytes come one by one, at both ends, is as good as another.
