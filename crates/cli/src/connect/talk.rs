@@ -12,6 +12,9 @@ use super::print::Output;
 use super::sides::{Stop, receive, send};
 use super::{Plan, WAIT};
 
+/// How long a peer may take to answer a good-bye that ends both directions, as a WebSocket's.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// How a talk ended.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -82,6 +85,14 @@ pub(crate) async fn talk(
             },
         }
     };
+    if plan.capabilities.says_goodbye && !plan.half_close() && !matches!(end, End::Broken(..)) {
+        let goodbye = async {
+            writer.shutdown().await.ok()?;
+            while let Ok(Some(_)) = reader.recv().await {}
+            Some(())
+        };
+        let _ = timeout(GOODBYE, goodbye).await;
+    }
     match output.flush().await {
         Err(error) => Stop::from_output(&error).into(),
         Ok(()) => end,
