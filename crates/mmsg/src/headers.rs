@@ -130,7 +130,8 @@ impl Headers {
             let control = &slot.control[..(hdr.msg_controllen as usize).min(control_len)];
             let truncated = hdr.msg_flags & libc::MSG_TRUNC != 0;
             refused += usize::from(hdr.msg_flags & refusal != 0);
-            give(Received { len: header.msg_len as usize, truncated, name, control });
+            let marked = hdr.msg_flags & libc::MSG_CTRUNC != 0;
+            give(Received { len: header.msg_len as usize, truncated, marked, name, control });
             reset(header, name_len, control_len);
         }
         refused
@@ -189,6 +190,8 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Received<'a> {
     pub(crate) len: usize,
     pub(crate) truncated: bool,
+    /// It had control messages for which there was no room.
+    pub(crate) marked: bool,
     pub(crate) name: &'a [u8],
     pub(crate) control: &'a [u8],
 }

@@ -4,7 +4,8 @@
 //!
 //! Descriptors that a peer sends over a Unix socket (`SCM_RIGHTS`) never stay open: there is no buffer that the system
 //! could put them into. It reports that there were some (`MSG_CTRUNC`, `recvmsg(2)`), and they are counted
-//! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)).
+//! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)), but for those of seqpacket sockets, where the same
+//! report tells an empty message from the end ([`Receiver::recv_messages`]).
 //!
 //! For the transports of this project: servers and clients need no more than those. It opens no socket, sets no option and
 //! knows no runtime. The headers of the calls are made once and kept; a call costs no more than the datagrams that it
@@ -56,7 +57,7 @@ mod tests;
 
 pub use headers::drops;
 pub use merging::Merging;
-pub use receiver::Receiver;
+pub use receiver::{Behind, Receiver};
 pub use sender::Sender;
 
 /// The most datagrams, or trains of them, that one system call moves.
@@ -75,17 +76,20 @@ pub enum Peers {
     Unix,
     /// The one that a Unix socket is connected to.
     OneUnix,
+    /// The one that a Unix socket of the kind seqpacket is connected to, which has the option `SO_PASSCRED`: see
+    /// [`Receiver::recv_messages`].
+    SeqUnix,
 }
 
 impl Peers {
     /// Whether they are told by address.
     const fn have_names(self) -> bool {
-        !matches!(self, Self::One | Self::OneUnix)
+        !matches!(self, Self::One | Self::OneUnix | Self::SeqUnix)
     }
 
     /// Whether their datagrams come with control messages that are of use. Those of Unix sockets carry descriptors,
     /// which are of no use here: without a buffer for them the system closes them (`unix(7)`, `SCM_RIGHTS`).
     const fn have_control(self) -> bool {
-        !matches!(self, Self::Unix | Self::OneUnix)
+        !matches!(self, Self::Unix | Self::OneUnix | Self::SeqUnix)
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn write(name: &mut [u8; MAX_LEN], to: &Addr, peers: Peers) -> io::Re
 #[inline(never)]
 fn write_other(name: &mut [u8; MAX_LEN], to: &Addr, peers: Peers) -> io::Result<usize> {
     match (peers, to) {
-        (Peers::One | Peers::OneUnix, _) => Ok(0),
+        (Peers::One | Peers::OneUnix | Peers::SeqUnix, _) => Ok(0),
         (Peers::Inet6, Addr::Inet(to)) => {
             let (ip, flow, scope) = match to {
                 SocketAddr::V4(to) => (to.ip().to_ipv6_mapped(), 0, 0),

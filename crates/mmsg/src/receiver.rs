@@ -80,6 +80,54 @@ impl Receiver {
     }
 }
 
+/// What was found behind the messages that [`Receiver::recv_messages`] took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Perhaps more: as many came as were asked for.
+    More,
+    /// Nothing waits.
+    Nothing,
+    /// The end of what the peer sends.
+    End,
+}
+
+impl Receiver {
+    /// Receives what waits at a seqpacket socket with [`Peers::SeqUnix`] into free slots of `batch`, at most `count` and
+    /// [`BATCH`](crate::BATCH), and never waits. A message of more than `max_message` bytes is marked truncated.
+    ///
+    /// An empty message and the end are both received as no bytes. Where the socket has the option `SO_PASSCRED`
+    /// (`unix(7)`), each message has a control message, for which there is no room here, and the system says so
+    /// (`MSG_CTRUNC`, `recvmsg(2)`); the end has none. So descriptors that come with messages are closed and are not counted.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing waits. `batch` is unchanged.
+    pub fn recv_messages(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        batch: &mut RecvBatch,
+        count: usize,
+        max_message: usize,
+    ) -> io::Result<Behind> {
+        let count = count.min(batch.slots() - batch.len()).min(crate::BATCH);
+        let received = self.headers.receive(socket, batch, count)?;
+        let slot_size = batch.slot_size();
+        let mut ended = false;
+        self.headers.take(received, |one| {
+            // Behind the end, each header of the call has it again.
+            ended |= one.len == 0 && !one.marked;
+            if !ended {
+                let truncated = one.truncated || one.len > max_message;
+                batch.push_with(one.len.min(slot_size), |meta| meta.truncated = truncated);
+            }
+        });
+        Ok(match ended {
+            true => Behind::End,
+            false if received < count => Behind::Nothing,
+            false => Behind::More,
+        })
+    }
+}
+
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("max_message", &self.max_message).finish_non_exhaustive()

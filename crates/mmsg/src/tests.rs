@@ -7,11 +7,13 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, setsockopt, socketpair, sockopt,
+};
 use swapwire_core::{Addr, RecvBatch, SendBatch, UnixAddr};
 
 use crate::headers::forbid_checksums;
-use crate::{BATCH, Merging, Peers, Receiver, Sender};
+use crate::{BATCH, Behind, Merging, Peers, Receiver, Sender};
 
 const MAX: usize = 65_507;
 
@@ -348,4 +350,35 @@ fn descriptors_are_refused_and_counted() {
             }
         }
     }
+}
+
+#[test]
+fn an_empty_message_is_told_from_the_end() {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
+    setsockopt(&b, sockopt::PassCred, &true).unwrap();
+    let (mut sender, mut receiver) = (Sender::new(Peers::SeqUnix, MAX), Receiver::new(Peers::SeqUnix, MAX));
+    let to = Addr::named("unix", "peer").unwrap();
+    let messages: [&[u8]; 5] = [b"", b"four", b"", b"five!", b""];
+    let entries = messages.map(|message| (message, to));
+    assert_eq!(send_all(&mut sender, a.as_fd(), &batch(&entries), &mut Merging::new(false)), 1);
+    let mut received = RecvBatch::new(16, 4);
+    let mut receive = |received: &mut RecvBatch, count| receiver.recv_messages(b.as_fd(), received, count, 3);
+    assert_eq!(receive(&mut received, 2).unwrap(), Behind::More);
+    assert_eq!(received.len(), 2);
+    assert_eq!(receive(&mut received, 16).unwrap(), Behind::Nothing);
+    let got: Vec<_> = received.iter().map(|(meta, message)| (meta.truncated, message)).collect();
+    // Larger than the largest, and larger than the slot.
+    let expected: [(bool, &[u8]); 5] = [(false, b""), (true, b"four"), (false, b""), (true, b"five"), (false, b"")];
+    assert_eq!(got, expected);
+    assert_eq!(receive(&mut received, 16).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!((received.len(), received.with_descriptors()), (5, 0));
+
+    assert_eq!(send_all(&mut sender, a.as_fd(), &batch(&entries[..1]), &mut Merging::new(false)), 1);
+    drop(a);
+    received.clear();
+    assert_eq!(receive(&mut received, 16).unwrap(), Behind::End);
+    assert_eq!(received.len(), 1);
+    assert_eq!(receive(&mut received, 16).unwrap(), Behind::End);
+    assert_eq!(received.len(), 1);
 }

@@ -3,6 +3,7 @@
 //!
 //! * [`Listening`]: a descriptor at which connections arrive, which keeps what a listener has to promise of it.
 //! * [`Stream`]: a connected stream socket that asks the system before it asks the reactor.
+//! * [`Pauses`], [`may_pass`]: an error that may pass is waited out.
 //! * `Descriptor`: a socket that is registered for no more events than needed.
 //! * [`Binder`], [`HostOptions`], [`read_to_dial`]: an endpoint with a host and a port.
 //! * [`resolve`], [`reach`]: the IP addresses of a name.
@@ -26,5 +27,6 @@ pub use descriptor::Descriptor;
 pub use families::{bind_source, reachable_from, set_reuse_port, set_ttl, set_v6_only};
 pub use host::{Binder, HostOptions, read_to_dial};
 pub use listening::{Listening, Watch};
+pub use pause::{Pauses, Way, may_pass};
 pub use sizes::{Buffers, Wanted, tell_backlog};
 pub use stream::{Registered, Stream};

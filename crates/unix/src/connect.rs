@@ -6,32 +6,32 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use swapwire_core::{Addr, ConnInfo, Endpoint, Link, Side, UnixAddr};
-use swapwire_socket::{Descriptor, Stream};
+use socket2::{SockAddr, SockRef, Socket};
+use swapwire_core::{Addr, ConnInfo, Endpoint, Link, Side};
 use tokio::time::Instant;
 
-use crate::address::{resolve, to_system};
+use crate::address::{from_system, resolve, to_system};
 use crate::failure::Failure;
+use crate::kind::Kind;
 use crate::listener::identify;
-use crate::options::{OPTIONS, Options};
+use crate::options::Options;
 
 /// The first wait for room in the listener's queue; the waits double up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(1);
 /// Short enough that a client gets in soon after room appears, long enough that hundreds of them cost nothing.
 const LONGEST_WAIT: Duration = Duration::from_millis(50);
 
-pub(crate) async fn connect(endpoint: &Endpoint) -> Result<Link, Failure> {
-    let options = Options::read(endpoint, OPTIONS, Side::Connect)?;
+pub(crate) async fn connect(kind: Kind, endpoint: &Endpoint) -> Result<Link, Failure> {
+    let options = Options::read(endpoint, kind.options(), Side::Connect)?;
     let addr = resolve(endpoint)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+    let socket = kind.new_socket()?;
     options.buffers.apply(&SockRef::from(&socket))?;
     options.buffers.tell_dialled(endpoint, &SockRef::from(&socket));
     enter(&socket, &to_system(&addr)?, options.connect_timeout).await?;
     let stream = UnixStream::from(OwnedFd::from(socket));
     let peer = identify(&stream, addr)?;
-    Ok(Link::bytes(Stream::new(Descriptor::new(stream)), ConnInfo::new(peer, Addr::Unix(UnixAddr::UNNAMED))))
+    let local = from_system(&stream.local_addr()?.into());
+    Ok(kind.link(stream, ConnInfo::new(peer, Addr::Unix(local)))?)
 }
 
 /// Connects, waiting up to `timeout` for room in the listener's queue: `connect(2)` says `EAGAIN` when it is full, and

@@ -1,7 +1,8 @@
-//! Unix sockets for swapwire: byte streams and datagrams.
+//! Unix sockets for swapwire: byte streams, messages over a connection, and datagrams.
 //!
-//! * [`Unix`]: the transport of the schemes `unix` (byte streams) and `unix-dgram` (datagrams).
-//! * [`OPTIONS`] and [`DATAGRAM_OPTIONS`]: what can stand in the query of an endpoint.
+//! * [`Unix`]: the transport of the schemes `unix` (byte streams), `unix-dgram` (datagrams) and, on Linux, `unix-seq`
+//!   (messages over a connection: `SOCK_SEQPACKET`).
+//! * [`OPTIONS`], [`DATAGRAM_OPTIONS`] and [`SEQ_OPTIONS`]: what can stand in the query of an endpoint.
 //! * [`MAX_MESSAGE`]: the largest datagram.
 //!
 //! ```
@@ -39,7 +40,7 @@
 //! 4. It is bound in place, so that the system knows it by its path: `/proc/net/unix`, `ss -xl`, and a client's
 //!    `getpeername`. Cleaners of temporary directories look there for sockets in use.
 //! 5. With the option `group`, it is created open to its owner alone, then gets the group, and then the rest of its mode.
-//! 6. A stream socket listens. A connection between the bind and this moment is refused.
+//! 6. A socket for connections listens. A connection between the bind and this moment is refused.
 //! 7. At the end the path is unlinked only if it still is the inode that was bound.
 //!
 //! `bind(2)` does not tell which inode it made in step 4: it is the one that is found at the path behind it. If a
@@ -69,8 +70,8 @@
 //!
 //! # Users that may connect
 //!
-//! `allow_uid=0,1000` and `allow_gid=self` name the users and the groups whose processes may connect to a stream listener;
-//! `self` is the effective one of the server, at the bind. Where both are named, either is enough. Looked at are the
+//! `allow_uid=0,1000` and `allow_gid=self` name the users and the groups whose processes may connect to a listener of `unix`
+//! or `unix-seq`; `self` is the effective one of the server, at the bind. Where both are named, either is enough. Looked at are the
 //! effective user and group of the process that connected, at that moment (`SO_PEERCRED`, `unix(7)`), not its supplementary
 //! groups. Other connections are closed without a byte: their handshake fails with `PermissionDenied`, which a server counts
 //! and warns of, at most once a second for each endpoint. Datagrams tell no credentials, so their sockets have no such
@@ -81,9 +82,26 @@
 //! A peer can send descriptors along with its bytes (`SCM_RIGHTS`). This crate has no use for any, and none stays open:
 //! messages are received without a buffer for them, so the system closes them. The bytes are taken as ever. Of datagrams,
 //! where `recvmmsg(2)` receives them, it is counted
-//! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)); of streams the system does not tell. A
+//! ([`RecvBatch::with_descriptors`](swapwire_core::RecvBatch::with_descriptors)); of `unix` and `unix-seq` it is not. A
 //! read from a stream ends behind what came with descriptors, as if no more had arrived: a peer that sends some and goes on
 //! at once may not be read further until it sends again or ends.
+//!
+//! # Messages over a connection
+//!
+//! `unix-seq` keeps the boundaries of messages, their order, and the end of each direction (`SOCK_SEQPACKET`, `unix(7)`). Linux
+//! only: macOS has no such Unix sockets.
+//!
+//! * The largest message is the send buffer of its sender less 32 bytes (`unix_dgram_sendmsg`), 212,960 bytes by default;
+//!   `send_buffer` sets it, and the system caps that (`net.core.wmem_max`). Linux doubles the size that is asked for
+//!   (`SO_SNDBUF`, `socket(7)`). A message that is larger than this end could send is not received
+//!   ([`RecvError::TooLarge`](swapwire_core::RecvError::TooLarge)), and the wire goes on.
+//! * What the peer has not received counts against the send buffer, some 700 bytes for each message beside its own. Sending
+//!   waits when it is full.
+//! * An empty message is a message. The system gives the end in the same form, so this end sets `SO_PASSCRED`: then each message
+//!   carries credentials, and the end does not. For that the system names the client's socket (`unix(7)`, "Autobind
+//!   feature"). A peer of any kind needs no such option to send; to tell an empty message from the end it does.
+//! * A peer that closes before it has received everything is told of by `ECONNRESET` before what it sent; that is received first
+//!   all the same, and the error stands in the place of the end.
 //!
 //! # Datagrams
 //!
@@ -115,6 +133,11 @@ mod lock;
 mod path;
 mod watch;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod seq;
+
+mod kind;
+
 mod client;
 mod connect;
 mod datagram;
@@ -122,5 +145,5 @@ mod listener;
 mod transport;
 
 pub use datagram::MAX_MESSAGE;
-pub use options::{DATAGRAM_OPTIONS, OPTIONS};
+pub use options::{DATAGRAM_OPTIONS, OPTIONS, SEQ_OPTIONS};
 pub use transport::Unix;

@@ -10,19 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use socket2::{Domain, SockRef, Socket, Type};
-use swapwire_core::{Addr, ConnInfo, Credentials, Endpoint, Incoming, Link, Listener, Peer, Side, UnixAddr, Upkeep};
-use swapwire_socket::{Buffers, Descriptor, Listening, Stream, tell_backlog};
+use socket2::{SockRef, Socket};
+use swapwire_core::{Addr, ConnInfo, Credentials, Endpoint, Incoming, Listener, Peer, Side, UnixAddr, Upkeep};
+use swapwire_socket::{Buffers, Listening, tell_backlog};
 use tokio::io::unix::AsyncFd;
 
 use crate::address::{from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
-use crate::options::{OPTIONS, Options};
+use crate::kind::Kind;
+use crate::options::Options;
 use crate::path::BoundPath;
 use crate::rule::Rule;
 use crate::watch::Watched;
 
 struct StreamListener {
+    kind: Kind,
     // First: unlinked while the socket is still open, see `BoundPath`. By the last member of a group.
     place: Option<Arc<Mutex<GroupPath>>>,
     // Not tokio's own listener: a client can fill `sun_path` to its last byte, and mio 1.2 panics when it accepts such a
@@ -54,10 +56,10 @@ struct GroupPath {
 }
 
 /// So many listeners of one socket, at least one.
-pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Listener>>, Failure> {
-    let options = Options::read(endpoint, OPTIONS, Side::Bind)?;
+pub(crate) fn bind(kind: Kind, endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Listener>>, Failure> {
+    let options = Options::read(endpoint, kind.options(), Side::Bind)?;
     let addr = resolve(endpoint)?;
-    let (socket, path) = listen(&addr, &options)?;
+    let (socket, path) = listen(kind, &addr, &options)?;
     // Accepted sockets do not inherit these: here they show what those will get.
     options.buffers.apply(&SockRef::from(&socket))?;
     options.buffers.tell_bound(endpoint, &SockRef::from(&socket));
@@ -73,6 +75,7 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     let rule = Arc::new(rule);
     let refuses = Arc::default();
     let member = |socket| StreamListener {
+        kind,
         place: place.clone(),
         socket: Listening::new(socket),
         generation: 0,
@@ -92,8 +95,8 @@ pub(crate) fn bind(endpoint: &Endpoint, members: usize) -> Result<Vec<Box<dyn Li
     Ok(group)
 }
 
-fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {
-    let socket = new_socket()?;
+fn listen(kind: Kind, addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {
+    let socket = kind.new_socket()?;
     let Some(path) = addr.as_path() else {
         socket.bind(&to_system(addr)?)?;
         socket.listen(options.backlog.backlog())?;
@@ -103,15 +106,10 @@ fn listen(addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPat
     Ok((socket, Some(path)))
 }
 
-fn new_socket() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
 impl StreamListener {
     fn incoming(&self, stream: UnixStream, peer: SocketAddr) -> Incoming {
         let (peer, local, buffers) = (from_system(&peer.into()), Addr::Unix(self.addr), self.buffers);
+        let kind = self.kind;
         let rule = Arc::clone(&self.rule);
         Incoming::pending(Peer::new(Addr::Unix(peer)), async move {
             stream.set_nonblocking(true)?;
@@ -119,7 +117,7 @@ impl StreamListener {
             buffers.apply(&SockRef::from(&stream))?;
             let peer = identify(&stream, peer)?;
             rule.check(peer.get())?;
-            Ok(Link::bytes(Stream::new(Descriptor::new(stream)), ConnInfo::new(peer, local)))
+            kind.link(stream, ConnInfo::new(peer, local))
         })
     }
 
@@ -202,7 +200,7 @@ impl Listener for StreamListener {
             self.take_up(&place);
             return Some(Upkeep::unchanged(place.path.is_there()));
         }
-        let (socket, found) = place.path.look(new_socket);
+        let (socket, found) = place.path.look(|| self.kind.new_socket());
         if let Some(socket) = socket {
             place.newest = Some(OwnedFd::from(socket).into());
             place.generation += 1;

@@ -16,6 +16,18 @@ const GROUP: OptionDoc = OptionDoc::new(
     "group of the socket's file; the mode must let it write",
     Side::Bind,
 );
+const BACKLOG: OptionDoc =
+    OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind);
+const ALLOW_UID: OptionDoc =
+    OptionDoc::new("allow_uid", "numbers, self, default all", "users that may connect", Side::Bind);
+const ALLOW_GID: OptionDoc =
+    OptionDoc::new("allow_gid", "numbers, self, default all", "groups that may connect", Side::Bind);
+const CONNECT_TIMEOUT: OptionDoc = OptionDoc::new(
+    "connect_timeout",
+    "time, default 5s",
+    "time for which connecting is tried again while the server's queue is full",
+    Side::Connect,
+);
 const RECV_BUFFER: OptionDoc = OptionDoc::new(
     "recv_buffer",
     "size, default the system's",
@@ -25,19 +37,31 @@ const RECV_BUFFER: OptionDoc = OptionDoc::new(
 
 /// The options of the scheme `unix`.
 pub const OPTIONS: &[OptionDoc] = &[
-    OptionDoc::new("backlog", "number, default 1024", "connections that may wait to be accepted", Side::Bind),
+    BACKLOG,
     MODE,
     GROUP,
-    OptionDoc::new("allow_uid", "numbers, self, default all", "users that may connect", Side::Bind),
-    OptionDoc::new("allow_gid", "numbers, self, default all", "groups that may connect", Side::Bind),
+    ALLOW_UID,
+    ALLOW_GID,
     RECV_BUFFER,
     OptionDoc::new("send_buffer", "size, default the system's", "the system's send buffer", Side::Both),
+    CONNECT_TIMEOUT,
+];
+
+/// The options of the scheme `unix-seq`.
+pub const SEQ_OPTIONS: &[OptionDoc] = &[
+    BACKLOG,
+    MODE,
+    GROUP,
+    ALLOW_UID,
+    ALLOW_GID,
+    RECV_BUFFER,
     OptionDoc::new(
-        "connect_timeout",
-        "time, default 5s",
-        "time for which connecting is tried again while the server's queue is full",
-        Side::Connect,
+        "send_buffer",
+        "size, default the system's",
+        "the system's send buffer: a message has at most 32 bytes less than it",
+        Side::Both,
     ),
+    CONNECT_TIMEOUT,
 ];
 
 /// The options of the scheme `unix-dgram`.
@@ -53,7 +77,7 @@ pub const DATAGRAM_OPTIONS: &[OptionDoc] = &[
     ),
 ];
 
-/// The options of either scheme, read.
+/// The options of any of the schemes, read.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) backlog: Wanted,

@@ -7,32 +7,39 @@ use swapwire_core::{BindError, Bound, Capabilities, ConnectError, Endpoint, Link
 
 use crate::datagram::MAX_MESSAGE;
 use crate::failure::Failure;
-use crate::options::{DATAGRAM_OPTIONS, OPTIONS};
+use crate::kind::Kind;
+use crate::options::DATAGRAM_OPTIONS;
 use crate::{client, connect, datagram, listener};
 
 const STREAM: &str = "unix";
 const DATAGRAM: &str = "unix-dgram";
+const SEQ: &str = "unix-seq";
 
-/// Serves the schemes `unix` (byte streams) and `unix-dgram` (datagrams of at most [`MAX_MESSAGE`] bytes).
+/// Those that this system has.
+const SCHEMES: &[&str] =
+    if cfg!(any(target_os = "linux", target_os = "android")) { &[STREAM, DATAGRAM, SEQ] } else { &[STREAM, DATAGRAM] };
+
+/// Serves the schemes `unix` (byte streams), `unix-dgram` (datagrams of at most [`MAX_MESSAGE`] bytes) and, on Linux, `unix-seq`
+/// (messages over a connection).
 ///
-/// Binding and connecting make a few system calls and do not wait, except that connecting a stream waits up to
+/// Binding and connecting make a few system calls and do not wait, except that connecting, but for datagrams, waits up to
 /// `connect_timeout` while the listener's queue is full. What is bound shows its path as absolute and without the options
 /// of the bind.
 ///
-/// A group for workers is one bound stream socket with a descriptor for each member; the path is unlinked when the last of
+/// A group for workers is one listening socket with a descriptor for each member; the path is unlinked when the last of
 /// them goes. A datagram socket has one member. A path is checked (`upkeep`); an abstract name needs none.
 ///
 /// # Errors
 /// Binding a path: [`BindError::AddrInUse`] if a server is bound there or is about to be; [`BindError::Unusable`] if
 /// something else is there, or the directory is missing or writable by all users; [`BindError::Invalid`] if the path is too
-/// long; [`BindError::Io`] if the system refuses. Connecting a stream: [`ConnectError::Refused`] if the socket's file is
+/// long; [`BindError::Io`] if the system refuses. Connecting, but for datagrams: [`ConnectError::Refused`] if the socket's file is
 /// stale, [`ConnectError::Busy`] if the queue stayed full, [`ConnectError::Missing`] if there is no such file.
 ///
 /// # Cancel safety
 /// Dropping a bind or a connect leaves nothing bound and nothing open.
 ///
 /// # Panics
-/// When used outside a tokio runtime with I/O, but for binding a stream, which belongs to the runtime on which it first
+/// When used outside a tokio runtime with I/O, but for binding a listener, which belongs to the runtime on which it first
 /// accepts; a connect that has to wait also needs time.
 #[derive(Clone, Debug, Default)]
 pub struct Unix(());
@@ -45,13 +52,26 @@ impl Unix {
 }
 
 fn foreign(scheme: &str) -> Failure {
-    Failure::Invalid(format!("{scheme:?} is not a scheme of Unix sockets; write {STREAM} or {DATAGRAM}"))
+    if scheme == SEQ {
+        return Failure::Invalid(format!("{SEQ} exists on Linux only; write {STREAM} or {DATAGRAM}"));
+    }
+    Failure::Invalid(format!("{scheme:?} is not a scheme of Unix sockets; write one of {}", SCHEMES.join(", ")))
+}
+
+/// The kind of sockets that a scheme connects.
+fn kind(scheme: &str) -> Option<Kind> {
+    match scheme {
+        STREAM => Some(Kind::Bytes),
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        SEQ => Some(Kind::Messages),
+        _ => None,
+    }
 }
 
 #[async_trait]
 impl Transport for Unix {
     fn schemes(&self) -> Vec<Cow<'static, str>> {
-        vec![STREAM.into(), DATAGRAM.into()]
+        SCHEMES.iter().map(|scheme| (*scheme).into()).collect()
     }
 
     fn capabilities(&self, scheme: &str) -> Capabilities {
@@ -64,14 +84,12 @@ impl Transport for Unix {
             capabilities.isolated_peers = !cfg!(target_os = "linux");
             capabilities
         } else {
-            let mut capabilities = Capabilities::byte_stream();
-            capabilities.peer_credentials = true;
-            capabilities
+            kind(scheme).unwrap_or(Kind::Bytes).capabilities()
         }
     }
 
     fn options(&self, scheme: &str) -> &[OptionDoc] {
-        if scheme == DATAGRAM { DATAGRAM_OPTIONS } else { OPTIONS }
+        if scheme == DATAGRAM { DATAGRAM_OPTIONS } else { kind(scheme).unwrap_or(Kind::Bytes).options() }
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
@@ -80,19 +98,21 @@ impl Transport for Unix {
     }
 
     async fn bind_group(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Bound>, BindError> {
-        let bound = match endpoint.scheme() {
-            STREAM => listener::bind(endpoint, members).map(|group| group.into_iter().map(Bound::Listener).collect()),
-            DATAGRAM => datagram::bind(endpoint).map(|socket| vec![Bound::Socket(socket)]),
-            scheme => Err(foreign(scheme)),
+        let bound = match (endpoint.scheme(), kind(endpoint.scheme())) {
+            (_, Some(kind)) => {
+                listener::bind(kind, endpoint, members).map(|group| group.into_iter().map(Bound::Listener).collect())
+            }
+            (DATAGRAM, None) => datagram::bind(endpoint).map(|socket| vec![Bound::Socket(socket)]),
+            (scheme, None) => Err(foreign(scheme)),
         };
         bound.map_err(|failure| failure.into_bind(endpoint))
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
-        let link = match endpoint.scheme() {
-            STREAM => connect::connect(endpoint).await,
-            DATAGRAM => client::connect(endpoint),
-            scheme => Err(foreign(scheme)),
+        let link = match (endpoint.scheme(), kind(endpoint.scheme())) {
+            (_, Some(kind)) => connect::connect(kind, endpoint).await,
+            (DATAGRAM, None) => client::connect(endpoint),
+            (scheme, None) => Err(foreign(scheme)),
         };
         link.map_err(|failure| failure.into_connect(endpoint))
     }

@@ -13,11 +13,10 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{accept, bind, connect, endpoint, listen};
+use common::{SCHEMES, accept, bind, connect, endpoint, listen};
 use swapwire_core::{Addr, BindError, UnixAddr};
 
 const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
-const SCHEMES: [&str; 2] = ["unix", "unix-dgram"];
 
 fn names(dir: &Path) -> Vec<String> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()

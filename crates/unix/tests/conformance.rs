@@ -31,11 +31,20 @@ async fn unix_datagrams_keep_the_laws() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unix_messages_keep_the_laws() {
+    let dir = tempfile::tempdir().expect("a directory");
+    Suite::new(Registry::new().with(Unix::new()), paths("unix-seq", &dir)).run().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abstract_names_keep_the_laws() {
-    let (process, count) = (std::process::id(), AtomicU32::new(0));
-    let fresh = move || {
-        let name = format!("swapwire-laws-{process}-{}", count.fetch_add(1, Ordering::Relaxed));
-        Endpoint::new("unix", Place::Abstract(name.into_bytes())).expect("an endpoint")
-    };
-    Suite::new(Registry::new().with(Unix::new()), fresh).run().await;
+    for scheme in ["unix", "unix-seq"] {
+        let (process, count) = (std::process::id(), AtomicU32::new(0));
+        let fresh = move || {
+            let name = format!("swapwire-laws-{process}-{scheme}-{}", count.fetch_add(1, Ordering::Relaxed));
+            Endpoint::new(scheme, Place::Abstract(name.into_bytes())).expect("an endpoint")
+        };
+        Suite::new(Registry::new().with(Unix::new()), fresh).run().await;
+    }
 }

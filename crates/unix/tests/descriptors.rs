@@ -9,6 +9,7 @@ mod rights;
 
 use std::future::poll_fn;
 use std::io::PipeReader;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
@@ -85,6 +86,50 @@ async fn a_client_of_datagrams_takes_none() {
                 assert!(pipes.iter().all(are_closed), "slots of {size}");
             }
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_wire_of_messages_takes_none_at_either_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut listener = listen(&endpoint("unix-seq", &dir.path().join("s"))).await;
+    let peer = seqpacket();
+    nix::sys::socket::connect(peer.as_raw_fd(), &nix::sys::socket::UnixAddr::new(&dir.path().join("s")).unwrap())
+        .unwrap();
+    let Link::Messages { mut io, .. } = accept(&mut listener).await else { panic!() };
+    all_messages(&mut io, &peer).await;
+
+    let at = seqpacket();
+    nix::sys::socket::bind(at.as_raw_fd(), &nix::sys::socket::UnixAddr::new(&dir.path().join("t")).unwrap()).unwrap();
+    nix::sys::socket::listen(&at, nix::sys::socket::Backlog::new(1).unwrap()).unwrap();
+    let Link::Messages { mut io, .. } = connect(&endpoint("unix-seq", &dir.path().join("t"))).await.unwrap() else {
+        panic!()
+    };
+    let peer = UnixListener::from(at).accept().unwrap().0;
+    all_messages(&mut io, &peer).await;
+}
+
+#[cfg(target_os = "linux")]
+fn seqpacket() -> std::os::fd::OwnedFd {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap()
+}
+
+#[cfg(target_os = "linux")]
+async fn all_messages(io: &mut Box<dyn swapwire_core::MessageStream>, peer: &impl AsRawFd) {
+    for message in [b"hello".as_slice(), b""] {
+        for count in COUNTS {
+            let pipe = send(peer, message, None, count);
+            assert!(!are_closed(&pipe), "they are under way");
+            let mut into = BytesMut::new();
+            assert_eq!(poll_fn(|cx| io.poll_recv(cx, &mut into)).await.unwrap(), Some(message.len()));
+            assert!(are_closed(&pipe));
+        }
+        let pipes: Vec<_> = COUNTS.iter().map(|count| send(peer, message, None, *count)).collect();
+        let mut batch = RecvBatch::new(8, 5);
+        assert_eq!(poll_fn(|cx| io.poll_recv_batch(cx, &mut batch)).await.unwrap(), Some(COUNTS.len()));
+        assert!(batch.iter().all(|(_, got)| got == message) && pipes.iter().all(are_closed));
     }
 }
 

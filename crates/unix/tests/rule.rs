@@ -5,11 +5,13 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-use common::{connect, endpoint, listen};
+use bytes::BytesMut;
+use common::{SCHEMES, connect, endpoint, listen};
 use nix::unistd::{getegid, geteuid};
 use swapwire_core::{Endpoint, Link, Listener, Place};
 use tokio::io::AsyncReadExt as _;
@@ -44,19 +46,27 @@ async fn a_rule_lets_in_whom_it_names() {
     .into_iter()
     .enumerate()
     {
-        let mut place = endpoint("unix", &dir.path().join(i.to_string()));
-        if let Some(uids) = &uids {
-            place = place.with_option("allow_uid", uids);
-        }
-        if let Some(gids) = &gids {
-            place = place.with_option("allow_gid", gids);
-        }
-        let mut listener = listen(&place).await;
-        let client = connect(&listener.local()).await.unwrap();
-        assert_eq!(is_let_in(&mut listener).await, expected, "{place}");
-        if !expected {
-            let Link::Bytes { mut io, .. } = client else { panic!("{client:?}") };
-            assert!(matches!(io.read(&mut [0]).await, Ok(0)), "it is closed");
+        for scheme in SCHEMES.into_iter().filter(|scheme| *scheme != "unix-dgram") {
+            let mut place = endpoint(scheme, &dir.path().join(i.to_string()));
+            if let Some(uids) = &uids {
+                place = place.with_option("allow_uid", uids);
+            }
+            if let Some(gids) = &gids {
+                place = place.with_option("allow_gid", gids);
+            }
+            let mut listener = listen(&place).await;
+            let client = connect(&listener.local()).await.unwrap();
+            assert_eq!(is_let_in(&mut listener).await, expected, "{place}");
+            if !expected {
+                let closed = match client {
+                    Link::Bytes { mut io, .. } => matches!(io.read(&mut [0]).await, Ok(0)),
+                    Link::Messages { mut io, .. } => {
+                        matches!(poll_fn(|cx| io.poll_recv(cx, &mut BytesMut::new())).await, Ok(None))
+                    }
+                    other => panic!("{other:?}"),
+                };
+                assert!(closed);
+            }
         }
     }
 }

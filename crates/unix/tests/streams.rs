@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use common::{accept, bind, connect, endpoint, listen};
+use common::{SCHEMES, accept, bind, connect, endpoint, listen};
 use swapwire_core::{Addr, ConnectError, Credentials, Endpoint, Link, UnixAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
@@ -171,13 +171,13 @@ async fn misplaced_and_unknown_options_are_named() {
     let error = connect(&place.with_option("mode", 600)).await.unwrap_err();
     assert!(error.to_string().ends_with("option \"mode\" is for binding only"), "{error}");
     let error = bind(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap_err();
-    assert!(error.to_string().contains("write unix or unix-dgram"), "{error}");
+    assert!(error.to_string().contains("write one of unix, unix-dgram"), "{error}");
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn abstract_names_are_exclusive_and_vanish() {
-    for scheme in ["unix", "unix-dgram"] {
+    for scheme in SCHEMES {
         let place: Endpoint = format!("{scheme}:@swapwire-test-{}%00%ff", std::process::id()).parse().unwrap();
         let bound = bind(&place).await.unwrap();
         assert_eq!(bound.local(), place);

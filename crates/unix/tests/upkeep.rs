@@ -12,12 +12,11 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::pin::pin;
 
-use common::{accept, bind, connect, endpoint, listen, once, receive, socket};
+use common::{SCHEMES, accept, bind, connect, endpoint, listen, once, receive, socket};
 use swapwire_core::{Bound, DatagramSocket, Endpoint, Link, Listener, SendBatch, Transport as _, Upkeep};
 use swapwire_unix::{MAX_MESSAGE, Unix};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-const SCHEMES: [&str; 2] = ["unix", "unix-dgram"];
 const AGAIN: &str = "the socket's file was removed: the path was bound again";
 
 fn upkeep(bound: &mut Bound) -> Upkeep {

@@ -36,7 +36,8 @@ pub struct Capabilities {
     pub ordered: bool,
     /// One direction can be closed while the other goes on.
     pub half_close: bool,
-    /// The largest message in bytes; `None` where the wire sets no limit of its own.
+    /// The largest message in bytes; `None` where the wire sets no limit of its own, or one that options of the endpoint change
+    /// ([`MessageStream::max_message`](crate::MessageStream::max_message) tells it).
     pub max_message: Option<usize>,
     /// Peers carry [`Credentials`](crate::Credentials).
     pub peer_credentials: bool,

@@ -37,25 +37,36 @@ pub async fn ping_pong(ctx: &Context) -> Outcome {
 /// # Errors
 /// The law is broken.
 pub async fn boundaries(ctx: &Context) -> Outcome {
-    let max = ctx.config().max_message;
-    let mut lens = vec![0, 1, 2, 3, 63, 64, 65, 1000, 1472, 1473, 4095, 4096, 4097, 9000, 65_507, max - 1, max];
-    lens.retain(|len| *len <= max);
-    lens.sort_unstable();
-    lens.dedup();
     if ctx.is_datagram() {
         let local = ctx.echo().await?;
         let mut client = ctx.client(&local).await?;
-        for len in lens {
+        for len in lengths(ctx.config().max_message) {
             ctx.step(format!("exchange a datagram of {len} bytes"));
             client.exchange(&payload(len as u64, len)).await?;
         }
         return Ok(());
     }
-    // Empty ones in a row, and small behind large.
-    lens.extend([0, 0, max, 1, 0]);
-    let list = |seed: u64| lens.iter().map(|len| payload(seed << 32 | *len as u64, *len)).collect();
-    let (client, server) = ctx.sessions().await?;
-    both_ways(client, server, list(1), list(2)).await
+    let (client, server) = ctx.links().await?;
+    let largest = |link: &Link| match link {
+        Link::Messages { io, .. } => io.max_message().min(ctx.config().max_message),
+        _ => ctx.config().max_message,
+    };
+    let list = |seed: u64, max: usize| {
+        // Empty ones in a row, and small behind large.
+        let lens = lengths(max).into_iter().chain([0, 0, max, 1, 0]);
+        lens.map(|len| payload(seed << 32 | len as u64, len)).collect()
+    };
+    let (asks, answers) = (list(1, largest(&client)), list(2, largest(&server)));
+    both_ways(ctx.session(client), ctx.session(server), asks, answers).await
+}
+
+/// Lengths up to `max`, it included.
+fn lengths(max: usize) -> Vec<usize> {
+    let mut lens = vec![0, 1, 2, 3, 63, 64, 65, 1000, 1472, 1473, 4095, 4096, 4097, 9000, 65_507, max - 1, max];
+    lens.retain(|len| *len <= max);
+    lens.sort_unstable();
+    lens.dedup();
+    lens
 }
 
 /// A message that is larger than the largest is [`SendError::TooLarge`], and the session goes on; so does the wire below

@@ -13,6 +13,12 @@ use swapwire_core::{
 };
 use swapwire_unix::Unix;
 
+/// Those of this system.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) const SCHEMES: [&str; 3] = ["unix", "unix-dgram", "unix-seq"];
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) const SCHEMES: [&str; 2] = ["unix", "unix-dgram"];
+
 pub(crate) fn endpoint(scheme: &str, path: &Path) -> Endpoint {
     Endpoint::new(scheme, Place::Path(path.to_owned())).unwrap()
 }
