@@ -45,10 +45,12 @@ async fn a_refused_connection_is_a_typed_error() {
             ("mem" | "mem-seq" | "mem-dgram", None) => assert!(refused, "{error:?}"),
             ("tcp", Some(code)) => assert!(refused && code == nix::errno::Errno::ECONNREFUSED as i32, "{error:?}"),
             // A name without a server is refused, a path without a file does not exist.
-            ("unix" | "unix-dgram", Some(code)) if local.to_string().contains('@') => {
+            ("unix" | "unix-dgram" | "unix-seq", Some(code)) if local.to_string().contains('@') => {
                 assert!(refused && code == nix::errno::Errno::ECONNREFUSED as i32, "{error:?}");
             }
-            ("unix" | "unix-dgram", Some(code)) => assert_eq!(code, nix::errno::Errno::ENOENT as i32, "{error:?}"),
+            ("unix" | "unix-dgram" | "unix-seq", Some(code)) => {
+                assert_eq!(code, nix::errno::Errno::ENOENT as i32, "{error:?}")
+            }
             other => panic!("{other:?}: {error:?}"),
         }
     }

@@ -93,6 +93,9 @@ impl Places {
     pub fn connected(&self) -> Vec<String> {
         let mut all = self.streams();
         all.push(format!("mem-seq:s{}", number()));
+        if cfg!(target_os = "linux") {
+            all.push(format!("unix-seq:{}", self.path().display()));
+        }
         all
     }
 

@@ -74,7 +74,7 @@ fn what_does_not_exist() {
     for (args, line) in [
         (
             &["tpc"][..],
-            "unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram; a",
+            "unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram, unix-seq",
         ),
         (&["tpc://h:1"], "bench tpc://h:1: unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, "),
         (&["127.0.0.1"], "endpoint \"127.0.0.1\": no scheme; write for example tcp://127.0.0.1:8888"),

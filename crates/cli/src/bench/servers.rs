@@ -101,7 +101,7 @@ fn endpoint(scheme: &str, place: Place) -> Result<Endpoint, EndpointError> {
 fn place(scheme: &str, at: usize, directory: &Path) -> Option<Place> {
     match base(scheme) {
         "tcp" | "udp" => Some(Place::Host { host: "127.0.0.1".to_owned(), port: 0 }),
-        "unix" | "unix-dgram" => Some(Place::Path(directory.join(format!("{at}.sock")))),
+        "unix" | "unix-dgram" | "unix-seq" => Some(Place::Path(directory.join(format!("{at}.sock")))),
         base if is_memory(base) => Some(Place::Name(format!("bench-{at}"))),
         _ => None,
     }

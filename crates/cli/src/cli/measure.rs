@@ -10,8 +10,8 @@ use crate::values::{count, time};
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     /// Targets, as tcp://127.0.0.1:8888 or unix:/run/x.sock: any server that answers a request with a reply. The first is the
-    /// baseline of the others. A scheme alone (tcp, udp, unix, unix-dgram, mem) starts a server for the measurement; the
-    /// default is these five
+    /// baseline of the others. A scheme alone (as unix-seq) starts a server for the measurement; the default is tcp, udp, unix,
+    /// unix-dgram and mem
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 
