@@ -44,26 +44,23 @@ pub(crate) fn serve_bytes<H: Handler>(
             }
             let mut messages = 0;
             let ended = loop {
-                if reading.queued() >= limits.out_queue
-                    && let Err(end) = poll_fn(|task| conn.poll_empty(task, &mut reading)).await
-                {
-                    break Some(end);
-                }
                 let owned;
                 let eof = reading.new == 0;
-                let (range, message) = match conn.decoder.decode(reading.bytes(), eof) {
+                let found = match conn.decoder.decode(reading.bytes(), eof) {
                     Ok(Decoded::Frame { message, consumed }) => {
                         let range = reading.from + message.start..reading.from + message.end;
                         reading.from += consumed;
-                        (range, None)
+                        Some((range, None))
                     }
                     Ok(Decoded::Owned { message, consumed }) => {
                         reading.from += consumed;
+                        conn.holds_part = false;
                         owned = message;
-                        (0..0, Some(&owned[..]))
+                        Some((0..0, Some(&owned[..])))
                     }
-                    Ok(Decoded::Need { consumed, .. }) => {
+                    Ok(Decoded::Need { consumed, partial }) => {
                         reading.from += consumed;
+                        conn.holds_part = partial;
                         break None;
                     }
                     Ok(Decoded::Control { payload, consumed }) => {
@@ -72,67 +69,75 @@ pub(crate) fn serve_bytes<H: Handler>(
                         if let Some(end) = conn.answer(&mut reading, payload) {
                             break Some(end);
                         }
-                        continue;
+                        None
                     }
                     Err(error) => break Some(conn.bad_frame(&mut reading, error, of.peer)),
                 };
-                messages += 1;
-                // Decided before the first poll: what a call that waits has borrowed cannot be moved.
-                let range = if of.cx.buffers.is_exhausted() { reading.detach(range, &of.cx.buffers) } else { range };
-                // Held from the read to the end of its handling.
-                let Some(buffers) = &mut reading.buffers else { break Some(SessionEnd::Broken) };
-                let WorkerBuffers { input, replies, out, .. } = &mut **buffers;
-                let mut message = message.unwrap_or(&input[range]);
-                if conn.has_state() {
-                    message = conn.follow(replies, message);
-                }
-                let mut lent = replies.call(limits.max_reply, true);
-                let result = {
-                    let mut call = pin!(handler.handle(Request::new(message, Some(of.peer), local), lent.reply()));
-                    match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
-                        Poll::Ready(result) => Ok(result),
-                        Poll::Pending => {
-                            let _loan = reading.owner.lend(&of.cx.buffers);
-                            if of.cx.memory_budget.is_none() {
-                                poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
-                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-                                    _ => call.as_mut().poll(task).map(Ok),
-                                })
-                                .await
-                            } else {
-                                let kept = reading.owner.memory(out);
-                                let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
-                                if too_much.await {
-                                    break Some(SessionEnd::OverBudget);
+                if let Some((range, message)) = found {
+                    messages += 1;
+                    // Decided before the first poll: what a call that waits has borrowed cannot be moved.
+                    let range =
+                        if of.cx.buffers.is_exhausted() { reading.detach(range, &of.cx.buffers) } else { range };
+                    // Held from the read to the end of its handling.
+                    let Some(buffers) = &mut reading.buffers else { break Some(SessionEnd::Broken) };
+                    let WorkerBuffers { input, replies, out, .. } = &mut **buffers;
+                    let mut message = message.unwrap_or(&input[range]);
+                    if conn.has_state() {
+                        message = conn.follow(replies, message);
+                    }
+                    let mut lent = replies.call(limits.max_reply, true);
+                    let result = {
+                        let mut call = pin!(handler.handle(Request::new(message, Some(of.peer), local), lent.reply()));
+                        match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
+                            Poll::Ready(result) => Ok(result),
+                            Poll::Pending => {
+                                let _loan = reading.owner.lend(&of.cx.buffers);
+                                if of.cx.memory_budget.is_none() {
+                                    poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
+                                        Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                        _ => call.as_mut().poll(task).map(Ok),
+                                    })
+                                    .await
+                                } else {
+                                    let kept = reading.owner.memory(out);
+                                    let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
+                                    if too_much.await {
+                                        break Some(SessionEnd::OverBudget);
+                                    }
+                                    poll_fn(|task| match conn.poll_write_within_budget(task, out) {
+                                        Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+                                        _ => call.as_mut().poll(task).map(Ok),
+                                    })
+                                    .await
                                 }
-                                poll_fn(|task| match conn.poll_write_within_budget(task, out) {
-                                    Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-                                    _ => call.as_mut().poll(task).map(Ok),
-                                })
-                                .await
                             }
                         }
+                    };
+                    match result.map(|result| lent.end(result)) {
+                        Ok(Ok(())) if at_once => buffers.replies.keep(),
+                        Ok(Ok(())) => buffers.replies.drain_into(&mut buffers.out),
+                        // A failed call replies nothing.
+                        Ok(Err(error)) => {
+                            of.cx.incidents.tell(Incident::HandlerError, Some(of.peer.addr()), error);
+                            buffers.replies.discard();
+                            break Some(SessionEnd::HandlerError);
+                        }
+                        Err(end) => {
+                            buffers.replies.discard();
+                            break Some(end);
+                        }
                     }
-                };
-                match result.map(|result| lent.end(result)) {
-                    Ok(Ok(())) if at_once => buffers.replies.keep(),
-                    Ok(Ok(())) => buffers.replies.drain_into(&mut buffers.out),
-                    // A failed call replies nothing.
-                    Ok(Err(error)) => {
-                        of.cx.incidents.tell(Incident::HandlerError, Some(of.peer.addr()), error);
-                        buffers.replies.discard();
-                        break Some(SessionEnd::HandlerError);
+                    if buffers.replies.closes() {
+                        break Some(SessionEnd::Done);
                     }
-                    Err(end) => {
-                        buffers.replies.discard();
-                        break Some(end);
+                    if reading.from == reading.to && !conn.decoder.keeps_input() {
+                        break None;
                     }
                 }
-                if buffers.replies.closes() {
-                    break Some(SessionEnd::Done);
-                }
-                if reading.from == reading.to && !conn.decoder.keeps_input() {
-                    break None;
+                if reading.queued() >= limits.out_queue
+                    && let Err(end) = poll_fn(|task| conn.poll_empty(task, &mut reading)).await
+                {
+                    break Some(end);
                 }
             };
             Stats::add(&of.cx.stats.messages, messages);

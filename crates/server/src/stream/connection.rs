@@ -43,6 +43,8 @@ pub(crate) struct Connection<'a> {
     counts: bool,
     /// Its messages are frames of the wire's own.
     is_framed: bool,
+    /// The decoder holds a part of a message.
+    pub(crate) holds_part: bool,
     memory: HeldMemory,
     cx: &'a ServeContext,
 }
@@ -91,6 +93,7 @@ impl<'a> Connection<'a> {
             has_ended: false,
             counts: false,
             is_framed,
+            holds_part: false,
             memory: HeldMemory::default(),
             cx,
         }
@@ -164,6 +167,14 @@ impl<'a> Connection<'a> {
         }
     }
 
+    #[inline(never)]
+    fn take_encoder(&mut self, reading: &mut Reading) {
+        self.exchange_encoder(reading);
+        if let Some(encoder) = &mut self.encoder {
+            Stats::add(&self.cx.stats.replies_not_text, encoder.take_changed());
+        }
+    }
+
     #[inline(always)]
     fn wait(&mut self, task: &mut Context<'_>) -> Poll<SessionEnd> {
         if self.counts && self.count(task, 0) {
@@ -180,12 +191,11 @@ impl<'a> Connection<'a> {
         if buffers.replies.bytes() > 0 {
             buffers.replies.drain_into(&mut buffers.out);
         }
-        self.exchange_encoder(reading);
+        if self.encoder.is_some() {
+            self.take_encoder(reading);
+        }
         self.read_buffer.keep(reading);
         self.served |= served;
-        if let Some(encoder) = &mut self.encoder {
-            Stats::add(&self.cx.stats.replies_not_text, encoder.take_changed());
-        }
         if self.is_partial() || self.deadlines.has_frame() {
             self.deadlines.set_frame(self.is_partial(), served, &self.cx.timers);
             self.counts = self.cx.memory_budget.is_some();
@@ -198,7 +208,7 @@ impl<'a> Connection<'a> {
     /// Whether a message has begun to arrive and is not whole.
     #[inline(always)]
     fn is_partial(&self) -> bool {
-        self.read_buffer.is_partial() || self.decoder.memory() > 0
+        self.read_buffer.is_partial() || self.holds_part
     }
 
     /// Whether messages are framed by what only this connection has.

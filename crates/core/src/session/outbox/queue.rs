@@ -132,7 +132,9 @@ impl Out {
             Some(encoder) => {
                 encoder.begin(&mut self.bytes);
                 self.bytes.extend_from_slice(message);
-                self.bytes.extend_from_slice(end);
+                if !end.is_empty() {
+                    self.bytes.extend_from_slice(end);
+                }
                 encoder.finish(&mut self.bytes, start).map_err(|error| match error {
                     FrameError::TooLarge { max, .. } => SendError::TooLarge { len: message.len(), max },
                     error => SendError::Frame(error),
