@@ -22,6 +22,8 @@ pub fn default_registry() -> Registry {
     let registry = swapwire_stack::WithLayer::with_layer(registry, swapwire_proxy::Proxy::new());
     #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]
     let registry = swapwire_stack::WithLayer::with_layer(registry, swapwire_tls::Tls::new());
+    #[cfg(feature = "ws")]
+    let registry = swapwire_stack::WithLayer::with_layer(registry, swapwire_ws::Ws::new()).with_alias("wss", "ws+tls");
     registry
 }
 

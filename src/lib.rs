@@ -37,3 +37,5 @@ pub use swapwire_tls as tls;
 pub use swapwire_udp as udp;
 #[cfg(all(feature = "unix", unix))]
 pub use swapwire_unix as unix;
+#[cfg(feature = "ws")]
+pub use swapwire_ws as ws;

@@ -54,7 +54,7 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         // The server is tried over a stack.
         ("swapwire-server", "swapwire-stack") => dev,
         // What a layer is made of.
-        ("swapwire-proxy" | "swapwire-tls", "swapwire-stack") => kind != "build",
+        ("swapwire-proxy" | "swapwire-tls" | "swapwire-ws", "swapwire-stack") => kind != "build",
         // The laws of layers have faults to find.
         ("swapwire-testkit", "swapwire-stack") => dev,
         // Everything else points to the core; in tests, to the memory network and the testkit as well.
@@ -70,7 +70,7 @@ fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
         "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket", "stack",
-        "tcp", "testkit", "tls", "udp", "unix",
+        "tcp", "testkit", "tls", "udp", "unix", "ws",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {

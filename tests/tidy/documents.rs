@@ -164,7 +164,7 @@ fn option_rows() -> Vec<Vec<String>> {
 }
 
 /// The layers of the page. A build may have none of them.
-const LAYERS: &[&str] = &["proxy", "tls"];
+const LAYERS: &[&str] = &["proxy", "tls", "ws"];
 
 fn has_code(cell: &str, word: &str) -> bool {
     cell.contains(&format!("`{word}`"))
