@@ -37,7 +37,8 @@ use crate::{Addr, ConnInfo, Link, Peer, RecvError, SendError, SessionId, TrySend
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes received; an empty message counts 1.
+    /// Bytes received; an empty message counts 1, and so does a control message of a wire with boundaries
+    /// ([`MessageStream::signs_of_life`](crate::MessageStream::signs_of_life)).
     pub received: u64,
     /// Messages received.
     pub messages: u64,

@@ -72,6 +72,8 @@ pub(crate) struct Counters {
     pub(crate) unread: AtomicUsize,
     /// What a wire with boundaries keeps of a message that is not whole.
     pub(super) in_wire: AtomicUsize,
+    /// [`MessageStream::signs_of_life`], as it was last.
+    signs: AtomicU64,
 }
 
 impl Counters {
@@ -84,6 +86,14 @@ impl Counters {
         if partial.is_some() || self.partial.load(Relaxed) {
             self.partial.store(partial.is_some(), Relaxed);
             self.in_wire.store(partial.unwrap_or(0), Relaxed);
+        }
+    }
+
+    fn note_signs(&self, signs: u64) {
+        let before = self.signs.load(Relaxed);
+        if signs != before {
+            self.signs.store(signs, Relaxed);
+            self.received.fetch_add(signs.wrapping_sub(before), Relaxed);
         }
     }
 
@@ -459,6 +469,7 @@ impl Inner {
             Poll::Pending => {
                 if let Io::Messages(io) = &wire.io {
                     self.counters.set_partial(io.partial());
+                    self.counters.note_signs(io.signs_of_life());
                 }
                 if !wire.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
                     wire.reader = Some(cx.waker().clone());

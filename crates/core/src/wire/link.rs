@@ -172,6 +172,13 @@ pub trait MessageStream: Send + Unpin + 'static {
         None
     }
 
+    /// How many control messages of the wire's own have arrived, as the pings of a WebSocket, which are no messages. A server asks
+    /// when receiving is not ready: where it is another number than before, the peer is there, and `idle_timeout` begins anew.
+    /// It bounds nothing else: a wire that answers them does so within a bound of its own. The default is 0.
+    fn signs_of_life(&self) -> u64 {
+        0
+    }
+
     /// How many bytes of messages the peer may be sent now, where that is bounded because its address may be forged; an empty
     /// message counts as one. The default is `None`: it is not bounded.
     fn allowance(&self) -> Option<usize> {

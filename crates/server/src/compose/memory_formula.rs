@@ -2,7 +2,7 @@
 
 use crate::Limits;
 use crate::datagram::{BATCH, LENT, WAITING_BYTES};
-use crate::memory::READ;
+use crate::memory::{LARGEST_SLOT, MOST_TOGETHER, READ, TOGETHER};
 use crate::peers::OUTGOING;
 
 /// A session without any message: its future, its entries in tables, its socket's registration. The handler's own state is
@@ -22,18 +22,22 @@ impl Limits {
     /// * with a message handler, 4 KiB + 2 × (`max_message` + the larger of `max_message` and `max_reply` + `out_queue` +
     ///   128 KiB): one message that is not whole, the replies of one call, what was queued before, and what was read together
     ///   with the message at hand; buffers grow by doubling. With the defaults: 4.8 MiB.
+    /// * the same on a wire with boundaries: of messages of at most 256 KiB, up to 64 and 4 MiB are received together, in the place
+    ///   of the 128 KiB. With the defaults: 7.0 MiB.
     /// * with a session handler, 4 KiB + 4 × (`max_message` + 8 KiB) + 3 × (`max_message` + `out_queue`): one message that
     ///   is not whole, and the queue, of which the last message may reach beyond `out_queue`
     ///   ([`Session`](swapwire_core::Session)). With the defaults: 7.8 MiB.
     ///
-    /// This is the larger of both. An idle session takes about 1.2 KiB, and a handshake that waits for its peer 2 KiB, with what
+    /// This is the largest of these. An idle session takes about 1.2 KiB, and a handshake that waits for its peer 2 KiB, with what
     /// its layers keep besides. Beside the sessions, a thread keeps at most five idle
-    /// buffers, of 128 KiB for input and twice 256 KiB for replies each, and for message streams one of 256 KiB for each of the
-    /// three.
+    /// buffers, of 128 KiB for input and twice 256 KiB for replies each, and for message streams as many of 4 MiB for input, of
+    /// which only what was used is resident, and three times 256 KiB.
     pub fn session_memory(&self) -> usize {
         let max = self.max_message;
-        let parts = [max, self.max_reply.max(max), self.out_queue, READ];
-        let calls = product(sum(&parts), 2);
+        let slot = max.min(LARGEST_SLOT);
+        let together = product(slot, 2) + TOGETHER.min(product(slot, MOST_TOGETHER));
+        let input = product(max.saturating_add(READ), 2).max(together);
+        let calls = sum(&[product(self.max_reply.max(max).saturating_add(self.out_queue), 2), input]);
         let partial = product(max.saturating_add(SESSION_READ), 4);
         let queue = product(max.saturating_add(self.out_queue), 3);
         calls.max(partial.saturating_add(queue)).saturating_add(SESSION)
@@ -80,7 +84,7 @@ mod tests {
     fn the_formulas_are_those_of_the_documentation() {
         let limits = Limits::default();
         let (k, m) = (1_usize << 10, 1_usize << 20);
-        let (calls, session) = (2 * (m + m + 256 * k + 128 * k), 4 * (m + 8 * k) + 3 * (m + 256 * k));
+        let (calls, session) = (2 * (m + 256 * k) + 2 * LARGEST_SLOT + 4 * m, 4 * (m + 8 * k) + 3 * (m + 256 * k));
         assert_eq!(limits.session_memory(), calls.max(session) + 4 * k);
         let small = Limits { max_message: k, ..Limits::default() };
         assert_eq!(small.session_memory(), 2 * (k + m + 256 * k + 128 * k) + 4 * k);

@@ -1,15 +1,17 @@
-//! One message stream, one message handler.
+//! One message stream, one message handler: receive, handle, send.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use swapwire_core::{Addr, ConnInfo, Handler, MessageStream, RecvError, Request, SendError};
+use bytes::BytesMut;
+use swapwire_core::{Addr, ConnInfo, Handler, MessageStream, RecvError, Request, SendBatch, SendError};
 
 use super::deadlines::Deadlines;
 use crate::context::PanicContext;
-use crate::drain::LINGER;
-use crate::memory::{HeldMemory, MessageBuffers, MessageQueue};
+use crate::drain::{LINGER, LINGER_BYTES, linger_time};
+use crate::memory::{HeldMemory, Inbox, MessageBuffers, Room};
 use crate::metrics::{Incident, Stats};
 use crate::time::within;
 use crate::{ServeContext, SessionEnd};
@@ -18,13 +20,19 @@ use crate::{ServeContext, SessionEnd};
 const ROW: u32 = 64;
 /// So many messages above the limit end a session: each costs the peer less than it costs here.
 const MOST_OFFENCES: u32 = 100;
+/// A message that is discarded costs as many bytes at least.
+const LEAST: usize = 64;
+/// After so many turns without a wait, a task lets others run.
+const YIELD_BUDGET: u16 = 128;
 
 /// Buffers of the worker, while there is something to do.
 type Held = Option<Box<MessageBuffers>>;
 
-/// Serves one connection to its end: receive, handle, send.
+/// Serves one connection to its end.
 ///
-/// While it waits for its peer it keeps no buffer; while the peer takes nothing, only the replies.
+/// What has arrived is received together, every message of it handled in order, and all replies sent together, with one flush.
+/// While a call waits, the replies of the calls before it are sent. While it waits for its peer it keeps no buffer; while the
+/// peer takes nothing, only the replies, and the messages that are not handled.
 pub(crate) async fn serve_messages<H: Handler>(
     handler: &H,
     io: Box<dyn MessageStream>,
@@ -37,9 +45,17 @@ pub(crate) async fn serve_messages<H: Handler>(
     let mut conn = Connection {
         max_message: io.max_message().min(limits.max_message),
         io,
-        unsent: MessageQueue::default(),
+        behind: None,
+        rest: None,
+        unsent: None,
+        sent: 0,
+        unflushed: false,
         deadlines: Deadlines::new(&cx.timers),
         offences: 0,
+        signs: 0,
+        budget: YIELD_BUDGET,
+        has_asked: false,
+        has_ended: false,
         served: false,
         served_since: false,
         lost: false,
@@ -48,62 +64,126 @@ pub(crate) async fn serve_messages<H: Handler>(
         cx,
     };
     let lines = cx.has_lines();
+    let at_once = handler.properties().ready_at_once;
     let mut held: Held = None;
     let end = loop {
-        match poll_fn(|task| conn.poll_recv(task, &mut held)).await {
-            Ok(true) => {}
-            Ok(false) => break SessionEnd::Done,
-            Err(end) => break end,
+        if let Err(end) = poll_fn(|task| conn.poll_recv(task, &mut held)).await {
+            break end;
         }
-        // Held from the receipt to the end of the handling.
-        let Some(buffers) = &mut held else { break SessionEnd::Broken };
+        let mut messages = 0;
+        let ended = loop {
+            let buffers = conn.resume(&mut held);
+            // Decided before the first poll: what a call that waits has borrowed cannot be moved.
+            if !at_once && cx.buffers.is_exhausted() && !buffers.are_own() {
+                buffers.detach(conn.max_message);
+            }
+            let (own, beside) = (buffers.are_own(), cx.memory_budget.as_ref().map_or(0, |_| buffers.memory()));
+            let MessageBuffers { inbox, replies, out, .. } = &mut **buffers;
+            let Some(message) = inbox.message() else { break None };
+            messages += 1;
+            let asked = if lines { replies.answer_line(message) } else { message };
+            let mut lent = replies.call(limits.max_reply, true);
+            let result = {
+                let mut call = pin!(handler.handle(Request::new(asked, Some(&info.peer), &info.local), lent.reply()));
+                match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
+                    Poll::Ready(result) => Ok(result),
+                    Poll::Pending => {
+                        let _loan = (!own).then(|| cx.buffers.lend());
+                        // Those of calls that are ready at once are not in the queue yet.
+                        conn.wait_for(call, (!at_once).then_some(&mut *out), beside).await
+                    }
+                }
+            };
+            match result.map(|result| lent.end(result)) {
+                Ok(Ok(())) => {
+                    out.direct(conn.peer, None);
+                    if at_once {
+                        out.push_kept(replies);
+                        replies.keep();
+                    } else {
+                        out.push_replies(replies);
+                    }
+                }
+                // A failed call replies nothing.
+                Ok(Err(error)) => {
+                    cx.incidents.tell(Incident::HandlerError, Some(info.peer.addr()), error);
+                    replies.discard();
+                    break Some(SessionEnd::HandlerError);
+                }
+                Err(end) => {
+                    replies.discard();
+                    break Some(end);
+                }
+            }
+            inbox.pass();
+            if replies.closes() {
+                break Some(SessionEnd::Done);
+            }
+            let queued = if at_once { replies.bytes() } else { out.bytes() };
+            if queued >= limits.out_queue {
+                if at_once {
+                    out.take_bytes(replies);
+                }
+                if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
+                    break Some(end);
+                }
+            }
+        };
+        Stats::add(&cx.stats.messages, messages);
+        // What could not be sent is not tried again.
+        if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
+            break end;
+        }
+        if at_once
+            && let Some(buffers) = &mut held
+            && !buffers.out.is_empty()
+        {
+            buffers.out.take_bytes(&mut buffers.replies);
+        }
+        if let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await {
+            break end;
+        }
+        if let Some(end) = ended {
+            break end;
+        }
         if conn.deadlines.drain_is_over(cx) {
             break SessionEnd::Drained;
         }
-        Stats::one(&cx.stats.messages);
-        let beside = if cx.memory_budget.is_some() { buffers.memory() } else { 0 };
-        let MessageBuffers { message, replies, queue } = &mut **buffers;
-        let asked = if lines { replies.answer_line(message) } else { message };
-        let mut lent = replies.call(limits.max_reply, true);
-        let call = handler.handle(Request::new(asked, Some(&info.peer), &info.local), lent.reply());
-        match conn.call(call, queue, beside).await.map(|result| lent.end(result)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                cx.incidents.tell(Incident::HandlerError, Some(info.peer.addr()), error);
-                break SessionEnd::HandlerError;
-            }
-            Err(end) => break end,
-        }
-        queue.push(replies);
-        if replies.closes() {
-            break SessionEnd::Done;
-        }
-        if queue.bytes() >= limits.out_queue
-            && let Err(end) = poll_fn(|task| conn.poll_finish(task, &mut held)).await
-        {
-            break end;
+        if conn.must_yield() {
+            // The sessions that run meanwhile need buffers too.
+            held.take().into_iter().for_each(MessageBuffers::give);
+            conn.has_asked = false;
+            tokio::task::yield_now().await;
         }
     };
-    cx.tell_end(end, &info.peer);
-    if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget)
-        && poll_fn(|task| conn.poll_finish(task, &mut held)).await.is_ok()
-    {
-        held.take().into_iter().for_each(MessageBuffers::give);
-        if !cx.capabilities.says_goodbye || end.is_orderly() && !conn.lost {
-            let _ = within(LINGER, &cx.stats, poll_fn(|task| conn.io.poll_shutdown(task))).await;
-        }
-    }
     held.into_iter().for_each(MessageBuffers::give);
+    cx.tell_end(end, &info.peer);
+    conn.close(end).await;
     end
 }
 
 struct Connection<'a> {
     io: Box<dyn MessageStream>,
     max_message: usize,
+    /// What is behind the messages that were received: the end, which is [`SessionEnd::Done`], or a break.
+    behind: Option<SessionEnd>,
+    /// Messages that are not handled, while no buffers are held.
+    rest: Option<Box<Inbox>>,
     /// Replies that the peer has not taken, while no buffers are held.
-    unsent: MessageQueue,
+    unsent: Option<Box<SendBatch>>,
+    /// How many of the replies that leave together are gone.
+    sent: usize,
+    /// Something was sent since the last flush.
+    unflushed: bool,
     deadlines: Deadlines<'a>,
     offences: u32,
+    /// [`MessageStream::signs_of_life`], as it was last.
+    signs: u64,
+    /// Turns that it may still take before it lets others run.
+    budget: u16,
+    /// The wire has said in this poll of the task that nothing else waits.
+    has_asked: bool,
+    has_ended: bool,
     served: bool,
     /// It has served a message since it waited last.
     served_since: bool,
@@ -115,43 +195,101 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    /// Sends the replies, then receives a message into the buffers, which are held when it is ready, and not while it waits.
-    /// `false` is the end.
-    fn poll_recv(&mut self, task: &mut Context<'_>, held: &mut Held) -> Poll<Result<bool, SessionEnd>> {
-        ready!(self.poll_finish(task, held))?;
-        let buffers = held.get_or_insert_with(|| MessageBuffers::take(self.max_message));
-        for errors in 0.. {
-            if errors == ROW {
-                task.waker().wake_by_ref();
-                return Poll::Pending;
+    /// Receives messages into the buffers, which are held when it is ready, and not while it waits.
+    fn poll_recv(&mut self, task: &mut Context<'_>, held: &mut Held) -> Poll<Result<(), SessionEnd>> {
+        if let Some(end) = self.behind.take() {
+            return Poll::Ready(Err(end));
+        }
+        if !std::mem::take(&mut self.has_asked) {
+            let inbox = &mut held.get_or_insert_with(|| MessageBuffers::take(self.max_message)).inbox;
+            inbox.clear();
+            let pending = self.fill(task, inbox);
+            if inbox.message().is_some() {
+                self.has_asked = pending;
+                self.deadlines.heard();
+                (self.served, self.served_since) = (true, true);
+                return Poll::Ready(Ok(()));
             }
-            buffers.message.clear();
-            match self.io.poll_recv(task, &mut buffers.message) {
-                Poll::Ready(Ok(Some(len))) if len <= self.cx.limits.max_message => {
-                    self.deadlines.heard();
-                    (self.served, self.served_since) = (true, true);
-                    return Poll::Ready(Ok(true));
-                }
-                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(false)),
-                Poll::Ready(Ok(Some(len)) | Err(RecvError::TooLarge { len, .. })) => {
-                    self.deadlines.heard();
-                    if self.is_offended(len) {
-                        return Poll::Ready(Err(SessionEnd::BadFrame));
-                    }
-                }
-                Poll::Ready(Err(RecvError::PeerNoise(error))) => {
-                    self.cx.incidents.note(Incident::Noise, 1, Some(self.peer), error);
-                }
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
-                Poll::Pending => break,
+            if let Some(end) = self.behind.take() {
+                return Poll::Ready(Err(end));
+            }
+            if !pending {
+                // Nothing but errors.
+                task.waker().wake_by_ref();
             }
         }
         held.take().into_iter().for_each(MessageBuffers::give);
+        self.budget = YIELD_BUDGET;
         self.wait(task).map(Err)
+    }
+
+    /// Receives until nothing waits, `inbox` is full, or the end; whether nothing waits.
+    fn fill(&mut self, task: &mut Context<'_>, inbox: &mut Inbox) -> bool {
+        let mut errors = 0;
+        let pending = loop {
+            let room = inbox.room(self.max_message);
+            let one_by_one = matches!(room, Room::Bytes(_));
+            let received = match room {
+                Room::Slots(slots) => self.io.poll_recv_batch(task, slots),
+                Room::Bytes(bytes) => self.io.poll_recv(task, bytes),
+            };
+            match received {
+                Poll::Ready(Ok(Some(len))) if one_by_one && len > self.cx.limits.max_message => {
+                    inbox.cut();
+                    errors += 1;
+                    self.offend(len);
+                }
+                Poll::Ready(Ok(Some(len))) if one_by_one => inbox.push(len),
+                Poll::Ready(Ok(Some(1..))) => {}
+                Poll::Ready(Ok(None)) => {
+                    self.has_ended = true;
+                    self.behind = Some(SessionEnd::Done);
+                }
+                Poll::Ready(Err(RecvError::TooLarge { len, .. })) => {
+                    errors += 1;
+                    self.offend(len);
+                }
+                Poll::Ready(Err(RecvError::PeerNoise(error))) => {
+                    errors += 1;
+                    self.cx.incidents.note(Incident::Noise, 1, Some(self.peer), error);
+                }
+                Poll::Ready(Ok(Some(0)) | Err(_)) => self.behind = Some(SessionEnd::Broken),
+                Poll::Pending => break true,
+            }
+            if self.behind.is_some() || errors == ROW || inbox.is_full() {
+                break false;
+            }
+        };
+        inbox.sift(self.cx.limits.max_message, |len| self.offend(len));
+        pending
+    }
+
+    /// The buffers, with the messages that were moved out of them.
+    fn resume<'h>(&mut self, held: &'h mut Held) -> &'h mut Box<MessageBuffers> {
+        let buffers = held.get_or_insert_with(|| MessageBuffers::take(self.max_message));
+        if let Some(rest) = self.rest.take() {
+            buffers.inbox.take_up(*rest);
+        }
+        buffers
+    }
+
+    /// Whether it is time to let others run, after another turn.
+    fn must_yield(&mut self) -> bool {
+        self.budget -= 1;
+        let over = self.budget == 0;
+        if over {
+            self.budget = YIELD_BUDGET;
+        }
+        over
     }
 
     /// Waits for the peer, with nothing but what the wire has of a message.
     fn wait(&mut self, task: &mut Context<'_>) -> Poll<SessionEnd> {
+        let signs = self.io.signs_of_life();
+        if signs != self.signs {
+            self.signs = signs;
+            self.deadlines.heard();
+        }
         let partial = self.io.partial();
         if partial.is_some() || self.deadlines.has_frame() {
             self.deadlines.set_frame(partial.is_some(), self.served_since, &self.cx.timers);
@@ -168,27 +306,32 @@ impl Connection<'_> {
         self.cx.memory_budget.is_some() && self.memory.set(self.cx.memory_budget.as_ref(), kept(), task.waker())
     }
 
-    /// Drops a message that is too large; whether that was one too many.
-    fn is_offended(&mut self, len: usize) -> bool {
+    /// Drops a message that is too large; one too many ends the session behind what came before.
+    #[cold]
+    fn offend(&mut self, len: usize) {
+        self.deadlines.heard();
         self.cx.too_long(len, Some(self.peer));
         self.offences += 1;
-        self.offences >= MOST_OFFENCES
+        if self.offences >= MOST_OFFENCES {
+            self.behind = Some(SessionEnd::BadFrame);
+        }
     }
 
-    /// Runs one call; while it waits, sends the earlier replies. The buffers take so much `beside` the queue.
-    async fn call<T>(
+    /// Runs a call that waits; meanwhile, sends the earlier replies. The buffers take so much `beside` the queue.
+    async fn wait_for<T>(
         &mut self,
-        call: impl Future<Output = T>,
-        queue: &mut MessageQueue,
+        mut call: impl Future<Output = T> + Unpin,
+        mut queue: Option<&mut SendBatch>,
         beside: usize,
     ) -> Result<T, SessionEnd> {
-        let mut call = pin!(call);
+        self.has_asked = false;
         poll_fn(|task| {
-            if let Poll::Ready(result) = call.as_mut().poll(task) {
+            if let Poll::Ready(result) = pin!(&mut call).poll(task) {
                 return Poll::Ready(Ok(result));
             }
-            let sent = self.poll_send(task, queue);
-            if self.keeps_too_much(task, || beside + queue.memory()) {
+            let sent = queue.as_mut().map_or(Poll::Pending, |queue| self.poll_send(task, queue));
+            let queued = queue.as_ref().map_or(0, |queue| queue.memory());
+            if self.keeps_too_much(task, || beside + queued) {
                 return Poll::Ready(Err(SessionEnd::OverBudget));
             }
             match sent {
@@ -199,62 +342,103 @@ impl Connection<'_> {
         .await
     }
 
-    /// Sends what is queued. While it waits, it keeps that and no buffers.
+    /// Sends what is queued. While it waits, it keeps that, what is not handled, and no buffers.
     fn poll_finish(&mut self, task: &mut Context<'_>, held: &mut Held) -> Poll<Result<(), SessionEnd>> {
         let Some(buffers) = held else { return self.poll_unsent(task) };
-        let sent = self.poll_send(task, &mut buffers.queue);
+        let sent = self.poll_send(task, &mut buffers.out);
         if sent.is_pending() {
-            self.unsent = buffers.queue.take_unsent();
-            held.take().into_iter().for_each(MessageBuffers::give);
-            if self.keeps_too_much_unsent(task) {
-                return Poll::Ready(Err(SessionEnd::OverBudget));
+            self.unsent = Some(Box::new(buffers.out.take_from(std::mem::take(&mut self.sent))));
+            if buffers.inbox.message().is_some() {
+                self.rest = Some(Box::new(buffers.inbox.copy_rest()));
             }
+            held.take().into_iter().for_each(MessageBuffers::give);
+            return self.wait_for_room(task);
         }
         sent
     }
 
     fn poll_unsent(&mut self, task: &mut Context<'_>) -> Poll<Result<(), SessionEnd>> {
-        let mut unsent = std::mem::take(&mut self.unsent);
+        let mut unsent = self.unsent.take().unwrap_or_default();
         let sent = self.poll_send(task, &mut unsent);
         if sent.is_pending() {
-            self.unsent = unsent;
-            if self.keeps_too_much_unsent(task) {
-                return Poll::Ready(Err(SessionEnd::OverBudget));
-            }
+            self.unsent = Some(unsent);
+            return self.wait_for_room(task);
         }
         sent
     }
 
-    fn keeps_too_much_unsent(&mut self, task: &Context<'_>) -> bool {
-        let kept = self.unsent.memory();
-        self.keeps_too_much(task, || kept)
+    fn wait_for_room(&mut self, task: &Context<'_>) -> Poll<Result<(), SessionEnd>> {
+        self.has_asked = false;
+        let kept = self.unsent.as_ref().map_or(0, |unsent| unsent.memory())
+            + self.rest.as_ref().map_or(0, |rest| rest.memory());
+        match self.keeps_too_much(task, || kept) {
+            true => Poll::Ready(Err(SessionEnd::OverBudget)),
+            false => Poll::Pending,
+        }
     }
 
     /// Sends a queue; ready when it is empty, or when the peer took nothing for too long.
-    fn poll_send(&mut self, task: &mut Context<'_>, queue: &mut MessageQueue) -> Poll<Result<(), SessionEnd>> {
-        while let Some(message) = queue.next() {
-            match self.io.poll_send(task, message) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(SendError::Io(_) | SendError::Closed)) => {
+    fn poll_send(&mut self, task: &mut Context<'_>, queue: &mut SendBatch) -> Poll<Result<(), SessionEnd>> {
+        while self.sent < queue.len() {
+            self.unflushed = true;
+            match self.io.poll_send_batch(task, queue, self.sent) {
+                Poll::Ready(Ok(0) | Err(SendError::Io(_) | SendError::Closed)) => {
                     return Poll::Ready(Err(SessionEnd::Broken));
                 }
+                Poll::Ready(Ok(count)) => self.sent += count,
+                // It is about the first one alone.
                 Poll::Ready(Err(error)) => {
                     self.lost = true;
                     self.cx.incidents.note(Incident::NotSent, 1, Some(self.peer), error);
+                    self.sent += 1;
                 }
                 Poll::Pending => return self.deadlines.poll_room(task, self.cx).map(Err),
             }
-            queue.pass();
             self.deadlines.taken();
         }
         queue.clear();
+        self.sent = 0;
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
         match self.io.poll_flush(task) {
             Poll::Ready(Ok(())) => {
+                self.unflushed = false;
                 self.deadlines.taken();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(SessionEnd::Broken)),
             Poll::Pending => self.deadlines.poll_room(task, self.cx).map(Err),
         }
+    }
+
+    /// Closes, gracefully unless the connection is broken or stuck. Where one direction can be closed alone, it then receives
+    /// and forgets a little: a close with messages that were not received is an error to some peers, before the replies.
+    async fn close(mut self, end: SessionEnd) {
+        let cx = self.cx;
+        let is_stuck = matches!(end, SessionEnd::WriteTimeout | SessionEnd::Broken | SessionEnd::OverBudget);
+        if is_stuck || cx.capabilities.says_goodbye && !(end.is_orderly() && !self.lost) {
+            return;
+        }
+        let shut = within(LINGER, &cx.stats, poll_fn(|task| self.io.poll_shutdown(task))).await;
+        if !cx.capabilities.half_close || self.has_ended || !matches!(shut, Some(Ok(()))) {
+            return;
+        }
+        let idle = matches!(end, SessionEnd::Drained | SessionEnd::IdleTimeout);
+        let quiet = if idle { self.deadlines.quiet(&cx.timers) } else { Duration::ZERO };
+        let (mut left, mut forgotten) = (LINGER_BYTES, BytesMut::new());
+        let discard = poll_fn(|task| {
+            while left > 0 {
+                forgotten.clear();
+                let cost = match ready!(self.io.poll_recv(task, &mut forgotten)) {
+                    Ok(Some(len)) | Err(RecvError::TooLarge { len, .. }) => len,
+                    Err(RecvError::PeerNoise(_)) => 0,
+                    Ok(None) | Err(_) => break,
+                };
+                left = left.saturating_sub(cost.max(LEAST));
+            }
+            Poll::Ready(())
+        });
+        let _ = within(linger_time(&cx.drain, &cx.limits, quiet), &cx.stats, discard).await;
     }
 }

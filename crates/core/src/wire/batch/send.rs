@@ -91,6 +91,18 @@ impl SendBatch {
         }
     }
 
+    /// Appends copies of a call's replies, which go where was [said](SendBatch::direct) last.
+    ///
+    /// # Panics
+    /// If it was not said.
+    pub fn push_replies(&mut self, replies: &Replies) {
+        let way = self.used.checked_sub(1).expect("replies go somewhere");
+        for message in replies.messages() {
+            self.bytes.extend_from_slice(message);
+            self.entries.push(Stored { end: self.bytes.len(), way });
+        }
+    }
+
     /// Takes the bytes of all datagrams out of `replies`, without a copy. What it holds besides is lost.
     ///
     /// # Panics
@@ -122,6 +134,23 @@ impl SendBatch {
     #[inline]
     pub fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// What it takes in memory, in bytes.
+    pub fn memory(&self) -> usize {
+        let (entries, ways) = (self.entries.capacity(), self.ways.capacity());
+        self.bytes.capacity() + entries * size_of::<Stored>() + ways * size_of::<Way>()
+    }
+
+    /// Copies of the datagrams from `index` on, in no more memory than they take; this one is empty then.
+    #[must_use]
+    pub fn take_from(&mut self, index: usize) -> Self {
+        let rest = self.entries.len().saturating_sub(index);
+        let mut taken = Self { entries: Vec::with_capacity(rest), ..Self::new() };
+        taken.bytes.reserve_exact(self.iter_from(index).map(|entry| entry.message.len()).sum());
+        self.iter_from(index).for_each(|entry| taken.push(entry.message, *entry.to, entry.local));
+        self.clear();
+        taken
     }
 
     /// Forgets all datagrams and keeps the memory.
@@ -244,6 +273,26 @@ mod tests {
         assert_eq!(messages, [b"".as_slice(), b"bc"]);
         assert_eq!(send.iter_from(4).count(), 0);
         assert!(send.get(3).is_none());
+    }
+
+    #[test]
+    fn what_is_taken_is_what_was_behind_and_takes_no_more_than_that() {
+        let to = Addr::named("mem", "x").unwrap();
+        let mut replies = Replies::new(crate::Framing::Chunks.encoder(100));
+        let mut send = SendBatch::new();
+        send.bytes.reserve(10_000);
+        for messages in [&["a", "", "bc"][..], &["d"]] {
+            let mut call = replies.call(100, true);
+            messages.iter().try_for_each(|message| call.reply().send(message)).unwrap();
+            call.end(Ok(())).unwrap();
+            send.direct(&to, None);
+            send.push_replies(&replies);
+        }
+        let taken = send.take_from(1);
+        assert!(send.is_empty() && send.bytes() == 0);
+        assert_eq!(taken.iter_from(0).map(|entry| entry.message).collect::<Vec<_>>(), [b"".as_slice(), b"bc", b"d"]);
+        assert!(taken.memory() < 1000 && send.memory() > 10_000, "{} and {}", taken.memory(), send.memory());
+        assert!(send.take_from(5).is_empty());
     }
 
     #[test]
