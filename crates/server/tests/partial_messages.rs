@@ -118,7 +118,7 @@ async fn what_is_not_whole_counts_for_the_budget() {
         while server.snapshot().over_budget == 0 {
             assert!(bad.len() < 100, "{per_session}: nobody went");
             let mut client = clients.connect(1 << 17).await;
-            client.write_all(&[255, 255]).await.unwrap();
+            client.write_all(&[255, 254]).await.unwrap();
             client.write_all(&[0; 60_000]).await.unwrap();
             sleep(Duration::from_millis(1)).await;
             bad.push(client);
