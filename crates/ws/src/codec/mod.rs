@@ -86,23 +86,3 @@ impl FrameFactory for WsFrames {
         Box::new(Writer::new(self.role, self.kind, max_message))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::WsInfo;
-
-    /// Behind the request of a browser: both directions, what is known of the peer, and the boxes and the `Arc` that hold
-    /// them, each with the 8 bytes that an allocator adds.
-    #[test]
-    fn a_connection_that_waits_keeps_less_than_256_bytes_more_than_tcp() {
-        let info = WsInfo::new("/chat?room=1", Some("http://127.0.0.1:8080"), None, []);
-        let allocated = [reader::IDLE, writer::IDLE, size_of::<WsInfo>(), info.memory()];
-        // What `Peer::and` allocates: two counts, a box and the next.
-        let learnt = 5 * size_of::<usize>();
-        let kept = allocated.iter().sum::<usize>() + learnt + (allocated.len() + 1) * size_of::<usize>();
-        println!("{kept} B: {allocated:?} and {learnt}");
-        assert!(kept <= 256, "{kept}: {allocated:?}");
-        assert_eq!(Reader::new(Role::Server, 1 << 20).memory(), 0);
-    }
-}

@@ -176,7 +176,3 @@ impl FrameReader for Reader {
         self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.payload.capacity())
     }
 }
-
-/// What a connection that waits keeps.
-#[cfg(test)]
-pub(super) const IDLE: usize = size_of::<Reader>();

@@ -142,7 +142,3 @@ fn ended(code: u16, reason: &[u8]) -> Answer {
     let because = if reason.is_empty() { String::new() } else { format!(": {}", Printable::bytes(reason)) };
     Answer::Breaks(FrameError::Ended(format!("with close code {code}{because}")))
 }
-
-/// What a connection of a server that waits keeps.
-#[cfg(test)]
-pub(super) const IDLE: usize = size_of::<Writer>();

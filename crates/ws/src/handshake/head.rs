@@ -57,15 +57,15 @@ impl Head {
             }
             let from = seen.saturating_sub(END.len() - 1);
             let end = bytes[from..].windows(END.len()).position(|bytes| bytes == END).map(|at| from + at + END.len());
-            let strange = |bytes: &[u8]| HeadError::Strange(shown(bytes));
-            if !bytes[seen..end.unwrap_or(bytes.len())].iter().all(|byte| is_of_text(*byte)) {
-                return Err(strange(&bytes));
-            }
-            if !is_begun && let Some(line) = bytes[seen..].iter().position(|byte| *byte == b'\n') {
-                if !may_begin(&bytes[..seen + line]) {
-                    return Err(strange(&bytes));
-                }
-                is_begun = true;
+            let head = &bytes[..end.unwrap_or(bytes.len())];
+            // The first that is wrong is told, wherever the pieces end.
+            let stray = (seen..head.len()).find(|at| !may_stand(head, *at));
+            let line =
+                if is_begun { None } else { head[seen..].iter().position(|byte| *byte == b'\n').map(|at| seen + at) };
+            is_begun |= line.is_some();
+            let line = line.filter(|end| !may_begin(&head[..*end]));
+            if let Some(at) = stray.into_iter().chain(line).min() {
+                return Err(HeadError::Strange(shown(&head[..=at])));
             }
             if let Some(end) = end {
                 return Ok(Self { bytes, end });
@@ -87,8 +87,12 @@ impl Head {
     }
 }
 
-fn is_of_text(byte: u8) -> bool {
-    matches!(byte, b'\r' | b'\n' | b'\t' | b' '..=b'~' | 0x80..)
+/// Whether the byte at `at` is one of text, whose lines end in CR LF: others take a lone LF for an end or not.
+fn may_stand(head: &[u8], at: usize) -> bool {
+    match head[at] {
+        b'\n' => at > 0 && head[at - 1] == b'\r',
+        byte => matches!(byte, b'\r' | b'\t' | b' '..=b'~' | 0x80..),
+    }
 }
 
 fn shown(bytes: &[u8]) -> String {

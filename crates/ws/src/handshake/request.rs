@@ -38,7 +38,7 @@ impl Policy {
         let mut request = Request::new(&mut headers);
         match request.parse(head) {
             Ok(Status::Complete(len)) if len == head.len() => {}
-            Ok(_) => return Err(Refusal::bad("the lines of the request do not end in CR LF")),
+            Ok(_) => return Err(Refusal::bad("the request is not HTTP/1.1: it ends before its head does")),
             Err(httparse::Error::TooManyHeaders) => {
                 let reason = format!("the request has more than {MOST_HEADERS} headers");
                 return Err(Refusal::new("431 Request Header Fields Too Large", reason));

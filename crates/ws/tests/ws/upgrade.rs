@@ -189,6 +189,10 @@ async fn what_is_refused_and_how() {
             format!("{GET}\nHost: h\n\n\r\n\r\n"),
             "400 Bad Request: it does not speak HTTP, it began with GET / HTTP/1.1",
         ),
+        (
+            request(GET, "a: b\nc: d\r\n"),
+            "400 Bad Request: it does not speak HTTP, it began with GET / HTTP/1.1\\r\\nHost: 127.0.0.1",
+        ),
         ("hello\n".to_owned(), "400 Bad Request: it does not speak HTTP, it began with hello\\n"),
         ("\x16\x03\x01\x02".to_owned(), "400 Bad Request: it does not speak HTTP, it began with \\x16"),
     ] {
