@@ -33,12 +33,14 @@ replays! {
     decode_length: MUTATIONS,
     decode_lines: MUTATIONS,
     endpoint: MUTATIONS,
+    frames: MUTATIONS,
     framing: MUTATIONS,
     handshake: FEW,
     options: MUTATIONS,
     proxy: MUTATIONS,
     session: FEW,
     stream_loop: FEW,
+    upgrade: MUTATIONS,
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

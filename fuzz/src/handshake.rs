@@ -67,7 +67,7 @@ impl Halves {
     }
 }
 
-fn here() -> Addr {
+pub(super) fn here() -> Addr {
     Addr::named("mem", "here").expect("a short name")
 }
 
@@ -94,8 +94,8 @@ pub fn handshake(data: &[u8]) {
     HALVES.with(|halves| {
         let (near, far) = duplex(1 << 16);
         let change = |here: bool| (changes && here).then_some(change);
-        let client = Pieces { io: near, lengths: lengths.to_vec(), reads: 0, seen: 0, change: change(at_client) };
-        let server = Pieces { io: far, lengths: lengths.to_vec(), reads: 0, seen: 0, change: change(!at_client) };
+        let client = Pieces::new(near, lengths, change(at_client));
+        let server = Pieces::new(far, lengths, change(!at_client));
         match halves.runtime.block_on(halves.talk(client, server)) {
             Ok((back, there)) => assert!(back == MESSAGE && there == MESSAGE, "other bytes arrived than were sent"),
             Err(error) => assert!(changes, "pieces of {lengths:?} end a handshake: {error}"),
@@ -104,12 +104,19 @@ pub fn handshake(data: &[u8]) {
 }
 
 /// Reads in pieces of the lengths that were decided, again and again, and changes one bit of what is read.
-struct Pieces {
+pub(super) struct Pieces {
     io: DuplexStream,
     lengths: Vec<u8>,
     reads: usize,
     seen: usize,
     change: Option<(usize, u8)>,
+}
+
+impl Pieces {
+    /// `change` tells which byte, and which bits of it.
+    pub(super) fn new(io: DuplexStream, lengths: &[u8], change: Option<(usize, u8)>) -> Self {
+        Self { io, lengths: lengths.to_vec(), reads: 0, seen: 0, change }
+    }
 }
 
 impl AsyncRead for Pieces {

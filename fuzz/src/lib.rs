@@ -12,12 +12,14 @@ mod control;
 mod datagram;
 mod decode;
 mod endpoint;
+mod frames;
 mod framing;
 mod handshake;
 mod options;
 mod proxy;
 mod session;
 mod stream_loop;
+mod upgrade;
 mod wire;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -28,6 +30,7 @@ pub use decode::{
     length as decode_length, lines as decode_lines,
 };
 pub use endpoint::endpoint;
+pub use frames::frames;
 pub use framing::framing;
 pub use handshake::handshake;
 pub use meter::Meter;
@@ -35,6 +38,7 @@ pub use options::options;
 pub use proxy::proxy;
 pub use session::session;
 pub use stream_loop::stream_loop;
+pub use upgrade::upgrade;
 
 /// A target's name and body; the body panics where something is wrong.
 pub type Target = (&'static str, fn(&[u8]));
@@ -51,10 +55,12 @@ pub const TARGETS: &[Target] = &[
     ("decode_length", decode_length),
     ("decode_lines", decode_lines),
     ("endpoint", endpoint),
+    ("frames", frames),
     ("framing", framing),
     ("handshake", handshake),
     ("options", options),
     ("proxy", proxy),
     ("session", session),
     ("stream_loop", stream_loop),
+    ("upgrade", upgrade),
 ];
