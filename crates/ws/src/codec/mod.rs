@@ -41,8 +41,8 @@ enum Role {
 /// not UTF-8 leaves as bytes, and is counted.
 ///
 /// # Bounds
-/// A message has at most the configured length, known from a frame's header. Fragments of a message may take twice that, at
-/// least 1 KiB, where each counts 16 bytes more than its payload.
+/// A message has at most the configured length, known from a frame's header, and what is kept of its fragments has no more.
+/// Fragments may count twice that, at least 1 KiB, where each counts 16 bytes more than its payload.
 ///
 /// ```
 /// use swapwire_core::{Decoded, FrameFactory as _};

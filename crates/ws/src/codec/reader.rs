@@ -89,6 +89,12 @@ impl Reader {
             self.open = Some(Box::new(Open { payload: payload.to_vec(), fragments: 1, opcode: header.opcode }));
             return Ok(Taken::Part);
         };
+        let (len, capacity) = (open.payload.len() + payload.len(), open.payload.capacity());
+        if len > capacity {
+            // Twice as much, as a vector grows, and no more than a message may have.
+            let grown = capacity.saturating_mul(2).min(self.max).max(len);
+            open.payload.reserve_exact(grown - open.payload.len());
+        }
         open.payload.extend_from_slice(payload);
         open.fragments += 1;
         if !header.is_final {

@@ -40,7 +40,14 @@ fn fragments_are_bounded_by_what_they_take() {
     }
     feed.push(&masked(FIN, &[b'a'; 64])).unwrap();
     assert_eq!(feed.items, [(TEXT, vec![b'a'; 4 << 20])]);
-    assert!(feed.most_memory <= 2 * (4 << 20) + 256, "{}", feed.most_memory);
+    assert!(feed.most_memory <= 2 * (4 << 20) + 64, "{}", feed.most_memory);
+
+    let mut feed = Feed::server(100_000);
+    feed.push(&masked(BINARY, &[1; 60_000])).unwrap();
+    for _ in 0..40 {
+        feed.push(&masked(0, &[2; 1000])).unwrap();
+    }
+    assert!(feed.most_memory <= 100_000 + 64, "{}", feed.most_memory);
 
     let max = 1 << 20;
     let mut feed = Feed::server(max);
