@@ -77,13 +77,16 @@ fn is_request_line(line: &[u8]) -> bool {
     [&b" HTTP/1.1\r"[..], b" HTTP/1.0\r"].iter().any(|end| line.ends_with(end))
 }
 
-/// The last that is said. Whether it arrives changes nothing.
+/// The last that is said, as slowly as the peer takes it, within the deadline of the handshake. Whether it arrives changes
+/// nothing.
 async fn say(io: &mut Box<dyn ByteStream>, answer: &[u8]) {
     let said = async {
         io.write_all(answer).await?;
         io.flush().await?;
-        io.shutdown().await?;
-        tokio::io::copy(&mut io.take(MOST_DISCARDED), &mut tokio::io::sink()).await
+        io.shutdown().await
     };
-    let _ = timeout(LINGER, said).await;
+    if said.await.is_ok() {
+        let discard = async { tokio::io::copy(&mut io.take(MOST_DISCARDED), &mut tokio::io::sink()).await };
+        let _ = timeout(LINGER, discard).await;
+    }
 }

@@ -295,6 +295,26 @@ async fn a_plain_request_gets_the_page_at_the_path_alone() {
     assert_eq!(ask_in(&ws, "", request(GET, "").as_bytes(), 10).await.status(), "101 Switching Protocols");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_page_is_taken_as_slowly_as_it_is_read() {
+    let ws = Ws::new().with_page("x".repeat(1000));
+    let server = ws.server(&"ws+mem:x".parse().unwrap()).await.unwrap();
+    let (mut near, far) = duplex(100);
+    let read = async {
+        near.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        let (mut answer, mut piece) = (Vec::new(), [0; 100]);
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            match near.read(&mut piece).await.unwrap() {
+                0 => return answer,
+                len => answer.extend_from_slice(&piece[..len]),
+            }
+        }
+    };
+    let (answer, refused) = tokio::join!(read, server.accept(Box::new(far), nowhere()));
+    assert!(refused.is_err() && answer.ends_with(&[b'x'; 1000]), "{}", answer.escape_ascii());
+}
+
 /// The answer is not waited for any longer than that.
 #[tokio::test(start_paused = true)]
 async fn who_is_refused_and_stays_is_not_waited_for() {
