@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swapwire_core::{Endpoint, Link};
+use swapwire_core::{ByteStream, Endpoint, Framing, Link};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::exchange::{ByteExchange, End, MessageExchange, Requester};
@@ -115,10 +115,8 @@ async fn drive(link: Link, requester: &mut Requester, shared: &Shared, place: us
     })
     .await;
     match link {
-        Link::Bytes { io, .. } => {
-            let mut bytes = ByteExchange::new(io, requester);
-            poll_fn(|cx| bytes.poll(cx, shared)).await
-        }
+        Link::Bytes { io, .. } => drive_bytes(io, None, requester, shared).await,
+        Link::Framed { io, framing, .. } => drive_bytes(io, Some(&framing), requester, shared).await,
         Link::Messages { io, info } => {
             let mut messages = MessageExchange::new(io, &info, requester);
             let end = poll_fn(|cx| messages.poll(cx, shared)).await;
@@ -128,4 +126,14 @@ async fn drive(link: Link, requester: &mut Requester, shared: &Shared, place: us
         // `Link` may grow a shape that this generator does not know.
         _ => End::Broken("connect: a shape of wire that the generator does not know".to_owned()),
     }
+}
+
+async fn drive_bytes(
+    io: Box<dyn ByteStream>,
+    framing: Option<&Framing>,
+    requester: &mut Requester,
+    shared: &Shared,
+) -> End {
+    let mut bytes = ByteExchange::new(io, framing, requester);
+    poll_fn(|cx| bytes.poll(cx, shared)).await
 }

@@ -106,9 +106,9 @@ impl Shared {
     pub(crate) fn new(job: &Job, connections: usize, requests: Option<u64>) -> Self {
         // One byte more than is expected, so that what is too long shows.
         let reply = job.payload.longest_reply().or(job.max_message).unwrap_or(0) + 1;
-        let (read_buffer, batch) = match job.max_message {
-            None => (READ, RecvBatch::new(1, 1)),
-            Some(_) => (0, RecvBatch::new(slots(job.pipeline, reply), reply)),
+        let batch = match job.max_message {
+            None => RecvBatch::new(1, 1),
+            Some(_) => RecvBatch::new(slots(job.pipeline, reply), reply),
         };
         let exhausted = Arc::new(Notify::new());
         let state = State {
@@ -122,8 +122,7 @@ impl Shared {
         if requests == Some(0) {
             exhausted.notify_one();
         }
-        let inner =
-            Inner { state, read_buffer: vec![0; read_buffer].into(), batch, wakers: vec![None; connections], open: 0 };
+        let inner = Inner { state, read_buffer: vec![0; READ].into(), batch, wakers: vec![None; connections], open: 0 };
         Self { inner: Mutex::new(inner), opened: Notify::new(), failed: Notify::new(), exhausted }
     }
 

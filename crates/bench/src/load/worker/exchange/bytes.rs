@@ -4,19 +4,17 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use swapwire_core::{ByteStream, FrameEncoder};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use swapwire_core::{ByteStream, Framing};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::cut::{Cut, Mismatch};
+use super::outgoing::Outgoing;
 use super::requester::Requester;
 use crate::load::request::payload::Asked;
 use crate::load::request::tally::Begun;
 use crate::load::worker::alarm::Alarm;
 use crate::load::worker::shared::{Inner, Shared, State};
-
-/// Bytes that wait to be written at most, before another request is begun.
-const OUT: usize = 256 * 1024;
 
 /// How a wire ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,24 +31,22 @@ pub(crate) enum End {
 pub(crate) struct ByteExchange<'a> {
     io: Box<dyn ByteStream>,
     requester: &'a mut Requester,
-    encoder: FrameEncoder,
     cut: Cut,
     under_way: VecDeque<(Begun, Asked)>,
-    out: Vec<u8>,
-    written: usize,
+    out: Outgoing,
     alarm: Alarm,
 }
 
 impl<'a> ByteExchange<'a> {
-    pub(crate) fn new(io: Box<dyn ByteStream>, requester: &'a mut Requester) -> Self {
+    /// Over messages in `framing`; the job's, if the wire brings none.
+    pub(crate) fn new(io: Box<dyn ByteStream>, framing: Option<&Framing>, requester: &'a mut Requester) -> Self {
         let job = &requester.job;
+        let framing = framing.unwrap_or(&job.framing);
         Self {
             io,
-            encoder: job.framing.encoder(usize::MAX),
-            cut: Cut::new(&job.framing),
+            cut: Cut::new(framing),
             under_way: VecDeque::with_capacity(job.pipeline.min(1024)),
-            out: Vec::new(),
-            written: 0,
+            out: Outgoing::new(framing),
             alarm: Alarm::new(job.timeout),
             requester,
         }
@@ -79,16 +75,16 @@ impl<'a> ByteExchange<'a> {
                 return Poll::Ready(self.given_up(kind, now, state));
             }
             self.begin(now, state);
-            if let Err(error) = self.write(cx) {
+            if let Err(error) = self.out.write(&mut *self.io, cx) {
                 return Poll::Ready(self.broken(format!("send: {}", error.kind()), state));
             }
             if state.failed.is_some()
                 || self.under_way.is_empty() && self.out.is_empty() && self.requester.over(now, state)
             {
-                return Poll::Ready(End::Done);
+                return Poll::Ready(self.part(End::Done, cx));
             }
             if self.requester.used_up() {
-                return Poll::Ready(End::UsedUp);
+                return Poll::Ready(self.part(End::UsedUp, cx));
             }
             state.tell(&self.requester.job.monitor, false);
             if received == 0 {
@@ -110,10 +106,10 @@ impl<'a> ByteExchange<'a> {
 
     /// Matches what was received with the requests under way.
     fn take(&mut self, mut received: &mut [u8], now: Instant, state: &mut State) -> Result<(), Mismatch> {
-        let Self { requester, cut, under_way, .. } = self;
+        let Self { requester, cut, under_way, out, .. } = self;
         while !received.is_empty() {
             let front = under_way.front().map(|(_, asked)| *asked);
-            let found = cut.next(&requester.job.payload, front, received)?;
+            let found = cut.next(&requester.job.payload, front, received, out)?;
             received = &mut received[found.consumed..];
             if let Some((len, right)) = found.reply
                 && let Some((begun, _)) = under_way.pop_front()
@@ -137,12 +133,10 @@ impl<'a> ByteExchange<'a> {
 
     fn begin(&mut self, now: Instant, state: &mut State) {
         loop {
-            let can_send = self.under_way.len() < self.requester.job.pipeline && self.out.len() - self.written < OUT;
+            let can_send = self.under_way.len() < self.requester.job.pipeline && !self.out.is_full();
             let Some((begun, asked)) = self.requester.next(now, can_send, 0, state) else { return };
-            let start = self.out.len();
-            self.encoder.begin(&mut self.out);
-            self.requester.job.payload.write(asked, &mut self.out);
-            if let Err(error) = self.encoder.finish(&mut self.out, start) {
+            let payload = &self.requester.job.payload;
+            if let Err(error) = self.out.push(|message| payload.write(asked, message)) {
                 // The plan has tried its framing with its sizes.
                 state.fail(format!("frame a request of {} bytes: {error}", asked.size));
                 return;
@@ -151,21 +145,11 @@ impl<'a> ByteExchange<'a> {
         }
     }
 
-    fn write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        while self.written < self.out.len() {
-            match Pin::new(&mut self.io).poll_write(cx, &self.out[self.written..])? {
-                Poll::Ready(0) => return Err(std::io::ErrorKind::WriteZero.into()),
-                Poll::Ready(len) => self.written += len,
-                Poll::Pending => return Ok(()),
-            }
-        }
-        self.out.clear();
-        self.written = 0;
-        let _ = Pin::new(&mut self.io).poll_flush(cx)?;
-        Ok(())
+    /// Says good-bye, if the wire has words for it and room for them.
+    fn part(&mut self, end: End, cx: &mut Context<'_>) -> End {
+        self.out.goodbye();
+        let _ = self.out.write(&mut *self.io, cx);
+        end
     }
 
     /// The wire is gone, and with it the requests under way.

@@ -1,7 +1,8 @@
 //! Cutting a byte stream into replies.
 
-use swapwire_core::{Decoded, FrameDecoder, Framing};
+use swapwire_core::{Answer, Decoded, FrameDecoder, Framing};
 
+use super::outgoing::Outgoing;
 use crate::load::request::payload::{Asked, Payload};
 
 /// What came cannot be a reply: the wire cannot be used any more.
@@ -15,6 +16,8 @@ pub(crate) struct Found {
     pub(crate) consumed: usize,
     /// The length of a reply that ends with them, and whether it is right.
     pub(crate) reply: Option<(usize, bool)>,
+    /// A control frame ends with them.
+    is_control: bool,
 }
 
 /// Without boundaries, the length that a right reply has tells where it ends, and replies are compared as they come, without
@@ -39,20 +42,27 @@ impl Cut {
         }
     }
 
-    /// Looks for the reply to `front`, the oldest request under way, in `data`, which is not empty.
-    pub(crate) fn next(&mut self, payload: &Payload, front: Option<Asked>, data: &mut [u8]) -> Result<Found, Mismatch> {
+    /// Looks for the reply to `front`, the oldest request under way, in `data`, which is not empty. Control frames are
+    /// answered to `out`.
+    pub(crate) fn next(
+        &mut self,
+        payload: &Payload,
+        front: Option<Asked>,
+        data: &mut [u8],
+        out: &mut Outgoing,
+    ) -> Result<Found, Mismatch> {
         let unasked = || Mismatch("recv: bytes without a request".to_owned());
         match self {
             Self::ByLength { have, right } => {
                 let asked = front.ok_or_else(unasked)?;
                 let Some(whole) = payload.reply_len(asked) else {
                     let right = payload.is_right(asked, data);
-                    return Ok(Found { consumed: data.len(), reply: Some((data.len(), right)) });
+                    return Ok(Found { consumed: data.len(), reply: Some((data.len(), right)), ..Found::default() });
                 };
                 let part = &data[..data.len().min(whole - *have)];
                 *right &= payload.fits(asked, *have, part);
                 *have += part.len();
-                let mut found = Found { consumed: part.len(), reply: None };
+                let mut found = Found { consumed: part.len(), ..Found::default() };
                 if *have == whole {
                     found.reply = Some((whole, *right));
                     (*have, *right) = (0, true);
@@ -60,26 +70,32 @@ impl Cut {
                 Ok(found)
             }
             Self::ByFrame { decoder, kept } if kept.is_empty() => {
-                let found = frame(decoder, payload, front, data)?;
-                if found.reply.is_some() {
+                let found = frame(decoder, payload, front, data, out)?;
+                if found.is_whole() {
                     return Ok(found);
                 }
                 kept.extend_from_slice(&data[found.consumed..]);
-                Ok(Found { consumed: data.len(), reply: None })
+                Ok(Found { consumed: data.len(), ..found })
             }
             Self::ByFrame { decoder, kept } => {
                 let before = kept.len();
                 kept.extend_from_slice(data);
-                let found = frame(decoder, payload, front, kept)?;
-                if found.reply.is_none() {
+                let found = frame(decoder, payload, front, kept, out)?;
+                if !found.is_whole() {
                     kept.drain(..found.consumed);
-                    return Ok(Found { consumed: data.len(), reply: None });
+                    return Ok(Found { consumed: data.len(), ..found });
                 }
                 // What follows the frame is in `data`, unless the codec keeps its input, and then nothing follows.
                 kept.clear();
-                Ok(Found { consumed: found.consumed.saturating_sub(before), reply: found.reply })
+                Ok(Found { consumed: found.consumed.saturating_sub(before), ..found })
             }
         }
+    }
+}
+
+impl Found {
+    fn is_whole(&self) -> bool {
+        self.reply.is_some() || self.is_control
     }
 }
 
@@ -89,41 +105,133 @@ fn frame(
     payload: &Payload,
     front: Option<Asked>,
     data: &mut [u8],
+    out: &mut Outgoing,
 ) -> Result<Found, Mismatch> {
     let unasked = || Mismatch("recv: a frame without a request".to_owned());
     let decoded = decoder.decode(data, false).map_err(|error| Mismatch(format!("recv: {error}")))?;
+    let found = |consumed| Found { consumed, ..Found::default() };
     Ok(match decoded {
-        Decoded::Need { consumed, .. } | Decoded::Control { consumed, .. } => Found { consumed, reply: None },
+        Decoded::Need { consumed, .. } => found(consumed),
+        Decoded::Control { payload, consumed } => match out.answer(decoder.tag(), &data[payload]) {
+            Answer::GoesOn => Found { is_control: true, ..found(consumed) },
+            Answer::Breaks(error) => return Err(Mismatch(format!("recv: {error}"))),
+            _ => return Err(Mismatch("recv: closed by the server".to_owned())),
+        },
         Decoded::Frame { message, consumed } => {
             let reply = &data[message];
             let right = payload.is_right(front.ok_or_else(unasked)?, reply);
-            Found { consumed, reply: Some((reply.len(), right)) }
+            Found { reply: Some((reply.len(), right)), ..found(consumed) }
         }
         Decoded::Owned { message, consumed } => {
             let right = payload.is_right(front.ok_or_else(unasked)?, &message);
-            Found { consumed, reply: Some((message.len(), right)) }
+            Found { reply: Some((message.len(), right)), ..found(consumed) }
         }
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use swapwire_core::{FrameError, FrameFactory, FrameReader, FrameWriter};
+
     use super::*;
+
+    /// Frames of a kind, a length and so many bytes: `m` a message, `?` a control frame that wants `!`, `.` the end.
+    struct Kinds(u8);
+
+    impl FrameFactory for Kinds {
+        fn reader(&self, _: usize) -> Box<dyn FrameReader> {
+            Box::new(Self(0))
+        }
+
+        fn writer(&self, _: usize) -> Box<dyn FrameWriter> {
+            Box::new(Self(0))
+        }
+    }
+
+    impl FrameReader for Kinds {
+        fn decode(&mut self, unread: &mut [u8], _: bool) -> Result<Decoded, FrameError> {
+            let Some(&[kind, len]) = unread.first_chunk() else {
+                return Ok(Decoded::Need { consumed: 0, partial: false });
+            };
+            let (message, consumed) = (2..2 + usize::from(len), 2 + usize::from(len));
+            self.0 = kind;
+            Ok(match kind {
+                _ if unread.len() < consumed => Decoded::Need { consumed: 0, partial: false },
+                b'm' => Decoded::Frame { message, consumed },
+                _ => Decoded::Control { payload: message, consumed },
+            })
+        }
+
+        fn tag(&self) -> u8 {
+            self.0
+        }
+    }
+
+    impl FrameWriter for Kinds {
+        fn begin(&self, out: &mut Vec<u8>) {
+            out.extend(b"m\0");
+        }
+
+        fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+            out[start + 1] = (out.len() - start - 2) as u8;
+            Ok(())
+        }
+
+        fn answer(&mut self, tag: u8, payload: &[u8], out: &mut Vec<u8>) -> Answer {
+            out.extend([b'!', payload.len() as u8].iter().chain(payload));
+            if tag == b'.' { Answer::Ends } else { Answer::GoesOn }
+        }
+    }
+
+    #[test]
+    fn control_frames_are_answered_and_are_no_replies() {
+        let asked = [0, 1].map(|number| Asked { slot: 0, number, size: 20 });
+        let payload = Payload::new("echo".parse().unwrap(), 64, 1);
+        let framing = Framing::frames(Kinds(0));
+        let mut stream = b"?\x02ab".to_vec();
+        for asked in &asked {
+            stream.extend(b"m\x14");
+            payload.write(*asked, &mut stream);
+            stream.extend(b"?\x01c");
+        }
+        for step in 1..=stream.len() {
+            let (replies, out) = cut_by(&framing, "echo", &stream, &asked, step);
+            assert_eq!(replies, [(20, true), (20, true)], "by {step}");
+            assert_eq!(out.waiting(), b"!\x02ab!\x01c!\x01c", "by {step}");
+        }
+        let mut cut = Cut::new(&framing);
+        let (mut out, mut next) = (Outgoing::new(&framing), |bytes: &mut [u8], out: &mut Outgoing| {
+            cut.next(&payload, None, bytes, out).unwrap_err().0
+        });
+        assert_eq!(next(&mut b".\0".to_owned(), &mut out), "recv: closed by the server");
+        out.push(|message| message.resize(1 << 18, 0)).unwrap();
+        assert_eq!(next(&mut b"?\0".to_owned(), &mut out), "recv: control frames without end");
+    }
 
     /// Feeds `stream` in pieces of `step` bytes and gives the replies found.
     fn cut(framing: &str, expect: &str, stream: &[u8], asked: &[Asked], step: usize) -> Vec<(usize, bool)> {
+        cut_by(&framing.parse().unwrap(), expect, stream, asked, step).0
+    }
+
+    fn cut_by(
+        framing: &Framing,
+        expect: &str,
+        stream: &[u8],
+        asked: &[Asked],
+        step: usize,
+    ) -> (Vec<(usize, bool)>, Outgoing) {
         let payload = Payload::new(expect.parse().unwrap(), 64, 1);
-        let mut cut = Cut::new(&framing.parse().unwrap());
+        let (mut cut, mut out) = (Cut::new(framing), Outgoing::new(framing));
         let mut replies = Vec::new();
         for piece in stream.to_owned().chunks_mut(step) {
             let mut piece = &mut *piece;
             while !piece.is_empty() {
-                let found = cut.next(&payload, asked.get(replies.len()).copied(), piece).unwrap();
+                let found = cut.next(&payload, asked.get(replies.len()).copied(), piece, &mut out).unwrap();
                 piece = &mut piece[found.consumed..];
                 replies.extend(found.reply);
             }
         }
-        replies
+        (replies, out)
     }
 
     #[test]
@@ -164,7 +272,8 @@ mod tests {
     fn what_nobody_asked_for_is_a_mismatch() {
         let payload = Payload::new("echo".parse().unwrap(), 64, 1);
         for framing in [Framing::Chunks, Framing::Lines] {
-            let error = Cut::new(&framing).next(&payload, None, &mut b"hello\n".to_owned()).unwrap_err();
+            let (bytes, mut out) = (&mut b"hello\n".to_owned(), Outgoing::new(&framing));
+            let error = Cut::new(&framing).next(&payload, None, bytes, &mut out).unwrap_err();
             assert!(error.0.contains("without a request"), "{error:?}");
         }
     }

@@ -4,6 +4,7 @@ mod bytes;
 mod cut;
 mod flights;
 mod messages;
+mod outgoing;
 mod requester;
 
 pub(crate) use bytes::{ByteExchange, End};
