@@ -1,16 +1,79 @@
 //! The generator allocates for connections and rounds, and not for messages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot run says where and stops")]
 
+use std::borrow::Cow;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use swapwire_bench::{Conditions, Expect, Goal, Load, ServerKind, Sizes, Target, measure_once};
-use swapwire_core::{Bound, Endpoint, Link, RecvBatch, Registry, SendBatch};
+use swapwire_core::{
+    BindError, Bound, Capabilities, ConnectError, Decoded, Endpoint, FrameDecoder, FrameEncoder, FrameError,
+    FrameFactory, FrameReader, FrameWriter, Framing, Link, RecvBatch, Registry, SendBatch, Transport,
+};
 use swapwire_mem::MemNetwork;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// The network in memory, whose streams bring a framing: a length of four bytes.
+struct Framed(MemNetwork);
+
+#[async_trait]
+impl Transport for Framed {
+    fn schemes(&self) -> Vec<Cow<'static, str>> {
+        vec!["framed".into()]
+    }
+
+    fn capabilities(&self, _: &str) -> Capabilities {
+        Capabilities::message_stream(1 << 20)
+    }
+
+    async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
+        self.0.bind(&below(endpoint)).await
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
+        let Link::Bytes { io, info } = self.0.connect(&below(endpoint)).await? else { unreachable!() };
+        Ok(Link::framed(io, Framing::frames(Lengths), info))
+    }
+}
+
+fn below(endpoint: &Endpoint) -> Endpoint {
+    Endpoint::new("mem", endpoint.place().clone()).unwrap()
+}
+
+struct Lengths;
+
+struct Length<T>(T);
+
+impl FrameFactory for Lengths {
+    fn reader(&self, max: usize) -> Box<dyn FrameReader> {
+        Box::new(Length("length".parse::<Framing>().unwrap().decoder(max)))
+    }
+
+    fn writer(&self, max: usize) -> Box<dyn FrameWriter> {
+        Box::new(Length("length".parse::<Framing>().unwrap().encoder(max)))
+    }
+}
+
+impl FrameReader for Length<FrameDecoder> {
+    fn decode(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
+        self.0.decode(unread, eof)
+    }
+}
+
+impl FrameWriter for Length<FrameEncoder> {
+    fn begin(&self, out: &mut Vec<u8>) {
+        self.0.begin(out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
+        self.0.finish(out, start)
+    }
+}
 
 /// An echo in memory, on a thread of its own, until the process ends.
 fn serve(registry: Registry, endpoint: Endpoint) {
@@ -72,10 +135,11 @@ fn blocks(target: &Target, load: &Load, registry: &Registry, requests: u64) -> u
 #[test]
 fn messages_cost_no_allocation() {
     let _profiler = dhat::Profiler::builder().testing().build();
-    let registry = Registry::new().with(MemNetwork::new());
+    let network = MemNetwork::new();
+    let registry = Registry::new().with(network.clone()).with(Framed(network));
     // The network in memory keeps each datagram in a block of its own, on the way there and back, and some for who waits.
-    for (scheme, of_the_wire) in [("mem", 0), ("mem-dgram", 50_000)] {
-        let endpoint: Endpoint = format!("{scheme}:echo").parse().unwrap();
+    for (scheme, of_the_wire) in [("mem", 0), ("framed", 0), ("mem-dgram", 50_000)] {
+        let endpoint: Endpoint = format!("{scheme}:{scheme}").parse().unwrap();
         serve(registry.clone(), endpoint.clone());
         let target = Target { name: scheme.to_owned(), endpoint, server: ServerKind::SameProcess };
         for (pipeline, rate) in [(1, None), (8, None), (8, Some(100_000.0))] {
