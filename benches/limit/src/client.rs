@@ -63,11 +63,11 @@ pub fn run(wire: &Wire, load: Load) -> anyhow::Result<Report> {
     ensure!(load.connections > 0 && load.pipeline > 0, "connections and pipeline: write at least 1");
     let sockets = (0..load.connections).map(|_| dial::connect(wire)).collect::<anyhow::Result<Vec<_>>>()?;
     match wire {
-        Wire::Tcp(_) | Wire::Unix(_) => {
+        Wire::Tcp(_) | Wire::Unix(_) | Wire::Ws(_) => {
             let streams = Streams::new(sockets, load)?;
             streams.run(Meter::start(load.duration)?)
         }
-        Wire::Udp(_) | Wire::UnixDgram(_) => {
+        Wire::Udp(_) | Wire::UnixDgram(_) | Wire::UnixSeq(_) => {
             let trains = if matches!(wire, Wire::Udp(_)) { Trains::Made } else { Trains::None };
             let datagrams = Datagrams::new(sockets, load, trains)?;
             datagrams.run(Meter::start(load.duration)?)

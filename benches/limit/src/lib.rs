@@ -15,6 +15,6 @@ mod wire;
 
 pub use client::{Load, Report, run};
 pub use message::SHORTEST;
-pub use server::{How, Server, Tls, until_the_end};
+pub use server::{How, Server, Tls, switch, until_the_end};
 pub use usage::pin;
 pub use wire::Wire;

@@ -4,21 +4,24 @@ mod datagrams;
 mod end;
 mod how;
 mod plain;
+mod seqpacket;
 mod streams;
 mod tls;
 mod tokio_echo;
+mod ws;
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use anyhow::Context as _;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, listen, setsockopt, socket, sockopt};
 
 pub use end::until_the_end;
 pub use how::How;
 pub use tls::Tls;
+pub use ws::switch;
 
 use crate::Wire;
 
@@ -42,6 +45,8 @@ enum Socket {
     Unix(UnixListener),
     Udp(UdpSocket),
     UnixDgram(UnixDatagram),
+    UnixSeq(UnixListener),
+    Ws(TcpListener),
 }
 
 impl Server {
@@ -73,23 +78,18 @@ impl Server {
     pub fn run(self) -> anyhow::Result<()> {
         match self.socket {
             socket if self.how == How::Tokio => tokio_echo::serve(socket),
-            Socket::Tcp(listener) => {
+            Socket::Tcp(listener) => serve_streams(&listener, || tcp(&listener), self.tls),
+            Socket::Unix(listener) => serve_streams(&listener, || unix(&listener), self.tls),
+            Socket::UnixSeq(listener) => {
+                let credentials = self.how == How::Limit;
                 let accept = || {
-                    let (stream, _) = listener.accept()?;
-                    stream.set_nodelay(true)?;
-                    stream.set_nonblocking(true)?;
-                    Ok(stream.into())
+                    let socket = unix(&listener)?;
+                    setsockopt(&socket, sockopt::PassCred, &credentials)?;
+                    Ok(socket)
                 };
-                serve_streams(&listener, accept, self.tls)
+                streams::serve(&listener, accept, || Ok(seqpacket::Messages::new(credentials)))
             }
-            Socket::Unix(listener) => {
-                let accept = || {
-                    let (stream, _) = listener.accept()?;
-                    stream.set_nonblocking(true)?;
-                    Ok(stream.into())
-                };
-                serve_streams(&listener, accept, self.tls)
-            }
+            Socket::Ws(listener) => streams::serve(&listener, || tcp(&listener), || Ok(ws::Session::default())),
             Socket::Udp(socket) if self.how == How::Plain => {
                 plain::serve(|buffer| socket.recv_from(buffer), |message, peer| socket.send_to(message, peer))
             }
@@ -101,6 +101,20 @@ impl Server {
             Socket::UnixDgram(socket) => datagrams::serve(&socket.into(), self.how.trains()),
         }
     }
+}
+
+fn tcp(listener: &TcpListener) -> io::Result<OwnedFd> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream.into())
+}
+
+/// Of messages as well: accept(2) is the same.
+fn unix(listener: &UnixListener) -> io::Result<OwnedFd> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok(stream.into())
 }
 
 fn serve_streams(
@@ -116,16 +130,26 @@ fn serve_streams(
 
 fn bind(wire: &Wire, how: How) -> io::Result<(Socket, Wire)> {
     Ok(match wire {
-        Wire::Tcp(at) => {
+        Wire::Tcp(at) | Wire::Ws(at) => {
             let listener = TcpListener::bind(at)?;
             listener.set_nonblocking(true)?;
             let local = listener.local_addr()?;
-            (Socket::Tcp(listener), Wire::Tcp(local))
+            match wire {
+                Wire::Ws(_) => (Socket::Ws(listener), Wire::Ws(local)),
+                _ => (Socket::Tcp(listener), Wire::Tcp(local)),
+            }
         }
         Wire::Unix(path) => {
             let listener = UnixListener::bind(path)?;
             listener.set_nonblocking(true)?;
             (Socket::Unix(listener), wire.clone())
+        }
+        Wire::UnixSeq(path) => {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+            nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+            listen(&socket, Backlog::MAXCONN)?;
+            (Socket::UnixSeq(socket.into()), wire.clone())
         }
         Wire::Udp(at) => {
             let socket = UdpSocket::bind(at)?;

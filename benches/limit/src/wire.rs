@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use swapwire_core::{Endpoint, Place};
 
-/// One of the four kinds of socket, and its address.
+/// A kind of socket, or of connection, and its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// `tcp://IP:PORT`
@@ -18,6 +18,10 @@ pub enum Wire {
     Unix(PathBuf),
     /// `unix-dgram:/path`
     UnixDgram(PathBuf),
+    /// `unix-seq:/path`: connected, with messages
+    UnixSeq(PathBuf),
+    /// `ws://IP:PORT`: WebSocket over TCP
+    Ws(SocketAddr),
 }
 
 impl TryFrom<&Endpoint> for Wire {
@@ -38,7 +42,9 @@ impl TryFrom<&Endpoint> for Wire {
             ("udp", Place::Host { host, port }) => Self::Udp(address(host, *port)?),
             ("unix", Place::Path(path)) => Self::Unix(path.clone()),
             ("unix-dgram", Place::Path(path)) => Self::UnixDgram(path.clone()),
-            _ => bail!("endpoint {endpoint}: write tcp://IP:PORT, udp://IP:PORT, unix:/path or unix-dgram:/path"),
+            ("unix-seq", Place::Path(path)) => Self::UnixSeq(path.clone()),
+            ("ws", Place::Host { host, port }) => Self::Ws(address(host, *port)?),
+            _ => bail!("endpoint {endpoint}: write tcp, udp or ws ://IP:PORT, or unix, unix-dgram or unix-seq :/path"),
         })
     }
 }
@@ -50,6 +56,8 @@ impl fmt::Display for Wire {
             Self::Udp(at) => write!(f, "udp://{at}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::UnixDgram(path) => write!(f, "unix-dgram:{}", path.display()),
+            Self::UnixSeq(path) => write!(f, "unix-seq:{}", path.display()),
+            Self::Ws(at) => write!(f, "ws://{at}"),
         }
     }
 }
@@ -59,16 +67,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_wires_are_known_and_others_refused() {
+    fn six_wires_are_known_and_others_refused() {
         let read = |text: &str| Wire::try_from(&text.parse::<Endpoint>().unwrap()).map_err(|error| error.to_string());
         assert_eq!(read("tcp://127.0.0.1:80"), Ok(Wire::Tcp(([127, 0, 0, 1], 80).into())));
         assert_eq!(read("udp://[::1]:53"), Ok(Wire::Udp("[::1]:53".parse().unwrap())));
         assert_eq!(read("unix:/run/a"), Ok(Wire::Unix("/run/a".into())));
         assert_eq!(read("unix-dgram:/run/a"), Ok(Wire::UnixDgram("/run/a".into())));
+        assert_eq!(read("unix-seq:/run/a"), Ok(Wire::UnixSeq("/run/a".into())));
+        assert_eq!(read("ws://127.0.0.1:80"), Ok(Wire::Ws(([127, 0, 0, 1], 80).into())));
         for (text, problem) in [
             ("tcp://localhost:80", "write an IP address"),
-            ("unix:@a", "write tcp://IP:PORT"),
-            ("mem:a", "write tcp://IP:PORT"),
+            ("unix:@a", "write tcp, udp or ws"),
+            ("mem:a", "write tcp, udp or ws"),
             ("tcp://127.0.0.1:80?backlog=3", "without options"),
         ] {
             let error = read(text).unwrap_err();

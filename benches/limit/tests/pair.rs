@@ -30,6 +30,7 @@ fn every_loop_carries_every_load_on_every_wire() {
             (Wire::Udp(any), 8000),
             (Wire::Unix(dir.path().join("streams")), 200_000),
             (Wire::UnixDgram(dir.path().join("datagrams")), 8000),
+            (Wire::UnixSeq(dir.path().join("messages")), 8000),
         ] {
             if !has(how, &wire) {
                 let error = Server::bind(&wire, how).unwrap_err().to_string();
@@ -52,9 +53,67 @@ fn every_loop_carries_every_load_on_every_wire() {
 /// Whether that loop is for that wire.
 fn has(how: How, wire: &Wire) -> bool {
     match how {
-        How::Limit | How::Tokio => true,
-        How::Plain => matches!(wire, Wire::Udp(_) | Wire::UnixDgram(_)),
+        How::Limit => true,
+        How::Tokio => !matches!(wire, Wire::UnixSeq(_)),
+        How::Plain => matches!(wire, Wire::Udp(_) | Wire::UnixDgram(_) | Wire::UnixSeq(_)),
         How::Merge | How::Gro => matches!(wire, Wire::Udp(_)),
+    }
+}
+
+/// A frame with such a payload: a client's has a mask.
+fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let masked = if mask.is_some() { 0x80 } else { 0 };
+    let mut frame = match payload.len() {
+        len @ 0..126 => vec![first, masked | len as u8],
+        len @ 126..0x1_0000 => [&[first, masked | 126][..], &(len as u16).to_be_bytes()].concat(),
+        len => [&[first, masked | 127][..], &(len as u64).to_be_bytes()].concat(),
+    };
+    frame.extend(mask.unwrap_or_default().iter().take(if mask.is_some() { 4 } else { 0 }));
+    let mask = mask.unwrap_or_default().into_iter().cycle();
+    frame.extend(payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+#[test]
+fn a_websocket_echoes_frames_of_every_length_however_they_are_cut() {
+    let Wire::Ws(at) = server(&Wire::Ws("127.0.0.1:0".parse().unwrap()), How::Limit) else { unreachable!() };
+    // The example of RFC 6455, 1.3.
+    let request = "GET /chat HTTP/1.1\r\nHost: a\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    let (mut sent, mut expected) = (request.as_bytes().to_vec(), answer.as_bytes().to_vec());
+    let mask = Some([1, 0x82, 3, 0xfe]);
+    for len in [0, 1, 7, 8, 125, 126, 0xffff, 0x1_0000, 300] {
+        let payload: Vec<u8> = (0..len).map(|i| (i * 31) as u8).collect();
+        sent.extend(frame(0x82, mask, &payload));
+        expected.extend(frame(0x82, None, &payload.to_ascii_uppercase()));
+        sent.extend([frame(0x81, mask, "grüß".as_bytes()), frame(0x89, mask, b"ping")].concat());
+        expected.extend([frame(0x81, None, "GRüß".as_bytes()), frame(0x8a, None, b"ping")].concat());
+    }
+    for piece in [1009, 5, sent.len()] {
+        let mut stream = std::net::TcpStream::connect(at).unwrap();
+        stream.set_nodelay(true).unwrap();
+        // It is answered before frames follow.
+        stream.write_all(&sent[..request.len()]).unwrap();
+        let mut replies = vec![0; answer.len()];
+        stream.read_exact(&mut replies).unwrap();
+        let mut reader = stream.try_clone().unwrap();
+        let rest = vec![0; expected.len() - answer.len()];
+        let reading = thread::spawn(move || {
+            let mut rest = rest;
+            reader.read_exact(&mut rest).unwrap();
+            rest
+        });
+        sent[request.len()..].chunks(piece).for_each(|piece| stream.write_all(piece).unwrap());
+        replies.extend(reading.join().unwrap());
+        assert!(replies == expected, "in pieces of {piece}");
+    }
+    for wrong in [frame(0x82, None, b"no mask"), frame(0x02, mask, b"a fragment"), frame(0x81, mask, b"\xff")] {
+        let mut stream = std::net::TcpStream::connect(at).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_exact(&mut vec![0; answer.len()]).unwrap();
+        stream.write_all(&wrong).unwrap();
+        assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)), "{wrong:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use swapwire_limit::{Load, Wire, pin, run};
 /// Exchanges messages as fast as replies come, checks every byte, and prints what that cost as a line of JSON
 #[derive(Debug, Parser)]
 struct Args {
-    /// tcp://IP:PORT, udp://IP:PORT, unix:/path or unix-dgram:/path
+    /// tcp://IP:PORT, udp://IP:PORT, unix:/path, unix-dgram:/path or unix-seq:/path
     endpoint: Endpoint,
     /// Connections, or sockets that send datagrams
     #[arg(long, default_value = "64")]

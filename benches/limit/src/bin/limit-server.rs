@@ -10,7 +10,7 @@ use swapwire_limit::{How, Server, Tls, Wire, pin, until_the_end};
 /// Answers every message with its upper case, until its input ends or SIGTERM comes
 #[derive(Debug, Parser)]
 struct Args {
-    /// tcp://IP:PORT, udp://IP:PORT, unix:/path or unix-dgram:/path
+    /// tcp://IP:PORT, udp://IP:PORT, ws://IP:PORT, unix:/path, unix-dgram:/path or unix-seq:/path
     endpoint: Endpoint,
     /// Which loop serves
     #[arg(long, value_enum, default_value_t)]

@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 
-use anyhow::Context as _;
-use nix::sys::socket::{UnixAddr, bind};
+use anyhow::{Context as _, bail};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 
 use crate::Wire;
 
@@ -16,6 +16,8 @@ pub(super) fn connect(wire: &Wire) -> anyhow::Result<OwnedFd> {
         Wire::Udp(to) => udp(*to),
         Wire::Unix(path) => unix(path),
         Wire::UnixDgram(path) => unix_dgram(path),
+        Wire::UnixSeq(path) => unix_seq(path),
+        Wire::Ws(_) => bail!("the client has no frames; swapwire bench has"),
     }
     .with_context(|| format!("connect {wire}"))
 }
@@ -47,4 +49,13 @@ fn unix_dgram(path: &Path) -> anyhow::Result<OwnedFd> {
     socket.connect(path)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+fn unix_seq(path: &Path) -> anyhow::Result<OwnedFd> {
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    // The same flag on any socket.
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(true)?;
+    Ok(stream.into())
 }

@@ -19,7 +19,7 @@ pub fn until_the_end(wire: &Wire) -> anyhow::Result<()> {
     let end = {
         let wire = wire.clone();
         move || -> ! {
-            if let Wire::Unix(path) | Wire::UnixDgram(path) = &wire {
+            if let Wire::Unix(path) | Wire::UnixDgram(path) | Wire::UnixSeq(path) = &wire {
                 let _ = fs::remove_file(path);
             }
             exit(0)

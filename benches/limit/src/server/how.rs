@@ -16,7 +16,8 @@ pub enum How {
     Merge,
     /// UDP: the same, and trains are received whole (UDP_GRO) and leave as they came.
     Gro,
-    /// Datagrams: one recvfrom(2) and one sendto(2) for each, with the system's default buffers.
+    /// Datagrams: one recvfrom(2) and one sendto(2) for each, with the system's default buffers. Connected Unix messages: the
+    /// limit's loop, without `SO_PASSCRED` (unix(7)).
     Plain,
     /// What one writes with tokio alone: 16 KiB for each stream, or one datagram after the other, on one thread.
     Tokio,
@@ -29,6 +30,8 @@ impl How {
         let known = match wire {
             Wire::Tcp(_) | Wire::Unix(_) => matches!(self, Self::Limit | Self::Tokio),
             Wire::Udp(_) => true,
+            Wire::UnixSeq(_) => matches!(self, Self::Limit | Self::Plain),
+            Wire::Ws(_) => self == Self::Limit,
             Wire::UnixDgram(_) => !matches!(self, Self::Merge | Self::Gro),
         };
         ensure!(known, "serve {wire}: this wire has no loop {}", format!("{self:?}").to_lowercase());

@@ -1,4 +1,4 @@
-//! Byte streams: read what there is, answer it.
+//! Connections: read what there is, answer it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
@@ -9,7 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::socket::{MsgFlags, recv, send};
 
 /// Bytes read at once, for all connections.
-const BUFFER: usize = 128 * 1024;
+pub(super) const BUFFER: usize = 128 * 1024;
 
 /// Events taken at once.
 const EVENTS: usize = 256;
@@ -23,6 +23,20 @@ const READ_AND_WRITE: EpollFlags = READ.union(EpollFlags::EPOLLOUT);
 
 /// What is done with the bytes of one connection.
 pub(super) trait Echo {
+    /// Whether the connection has boundaries: a receive gives one message, of which each has a reply.
+    const MESSAGES: bool = false;
+
+    /// Puts what is left of earlier bytes at the front of `buffer`, where the next are to follow; how many these are.
+    fn left(&self, buffer: &mut [u8]) -> usize {
+        let _ = buffer;
+        0
+    }
+
+    /// Receives into `buffer`; `None` is the end.
+    fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<Option<usize>> {
+        recv(socket.as_raw_fd(), buffer, MsgFlags::empty()).map(|len| (len > 0).then_some(len))
+    }
+
     /// What is to be sent for `bytes`; `scratch` may hold it.
     fn answer<'a>(&mut self, bytes: &'a mut [u8], scratch: &'a mut Vec<u8>) -> nix::Result<&'a [u8]>;
 }
@@ -67,7 +81,7 @@ pub(super) fn serve<E: Echo>(
                 match accept() {
                     Ok(socket) => {
                         let index = socket.as_raw_fd() as usize;
-                        epoll.add(&socket, EpollEvent::new(READ, index as u64))?;
+                        epoll.add(&socket, EpollEvent::new(interest::<E>(READ), index as u64))?;
                         connections.resize_with(connections.len().max(index + 1), || None);
                         connections[index] = Some(Connection { socket, echo: echo()?, unsent: Vec::new() });
                     }
@@ -95,10 +109,10 @@ impl<E: Echo> Connection<E> {
             return Ok(());
         }
         loop {
-            let len = match recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty()) {
-                Ok(0) => return Err(Errno::EPIPE),
+            let left = self.echo.left(buffer);
+            let len = match self.echo.receive(&self.socket, &mut buffer[left..]) {
                 Err(Errno::EAGAIN) => return Ok(()),
-                len => len?,
+                len => left + len?.ok_or(Errno::EPIPE)?,
             };
             let bytes = self.echo.answer(&mut buffer[..len], scratch)?;
             // Of a handshake, nothing may be due.
@@ -108,7 +122,7 @@ impl<E: Echo> Connection<E> {
                 return self.watch(epoll, READ_AND_WRITE);
             }
             // Less than asked for was all there was (epoll(7)): what comes later is a new event.
-            if len < buffer.len() && !to_the_end {
+            if E::MESSAGES || len < buffer.len() && !to_the_end {
                 return Ok(());
             }
         }
@@ -124,9 +138,14 @@ impl<E: Echo> Connection<E> {
         Ok(self.unsent.is_empty())
     }
 
-    fn watch(&self, epoll: &Epoll, interest: EpollFlags) -> nix::Result<()> {
-        epoll.modify(&self.socket, &mut EpollEvent::new(interest, self.socket.as_raw_fd() as u64))
+    fn watch(&self, epoll: &Epoll, flags: EpollFlags) -> nix::Result<()> {
+        epoll.modify(&self.socket, &mut EpollEvent::new(interest::<E>(flags), self.socket.as_raw_fd() as u64))
     }
+}
+
+/// One message leaves others unread: the system is to tell of them again.
+fn interest<E: Echo>(flags: EpollFlags) -> EpollFlags {
+    if E::MESSAGES { flags.difference(EpollFlags::EPOLLET) } else { flags }
 }
 
 fn send_some(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
+use anyhow::bail;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram, UnixListener};
 
@@ -32,6 +33,7 @@ pub(super) fn serve(socket: Socket) -> anyhow::Result<()> {
                     tokio::spawn(echo(listener.accept().await?.0));
                 }
             }
+            Socket::UnixSeq(_) | Socket::Ws(_) => bail!("this wire has no loop tokio"),
             Socket::Udp(socket) => {
                 socket.set_nonblocking(true)?;
                 let socket = UdpSocket::from_std(socket)?;
