@@ -21,7 +21,7 @@ CPU, RATE, P99 = "server CPU/message", "messages/s", "p99"
 
 
 def place(wire: str, directory: str, name: str) -> str:
-    return f"{wire}://127.0.0.1:0" if wire in ("tcp", "udp") else f"{wire}:{directory}/{name}"
+    return f"{wire}:{directory}/{name}" if wire.startswith("unix") else f"{wire}://127.0.0.1:0"
 
 
 def limit(wire: str, how: str = "limit"):
@@ -29,11 +29,19 @@ def limit(wire: str, how: str = "limit"):
     return lambda binaries, directory: [binaries / "limit-server", place(wire, directory, f"limit-{how}"), "--how", how]
 
 
+def stranger(how: str):
+    """The command of another's WebSocket server."""
+    return lambda binaries, directory: [binaries / "limit-stranger", place("ws", directory, how), "--how", how]
+
+
 def swapwire(wire: str, *flags: str):
     """The command of ours."""
 
     def command(binaries, directory: str) -> list:
         at = place(wire, directory, "swapwire") + BUFFERS.get(wire, "")
+        if wire in ("tls+tcp", "wss"):
+            cert, key = certificate()
+            at += f"?cert={cert}&key={key}"
         return [binaries / "swapwire", "serve", at, *SERVE, *flags]
 
     return command
@@ -70,11 +78,9 @@ def limit_tls(binaries, directory: str) -> list:
     return [binaries / "limit-server", place("tcp", directory, "limit"), "--tls", *certificate()]
 
 
-def swapwire_tls(binaries, directory: str) -> list:
-    """The command of ours under TLS."""
-    cert, key = certificate()
-    at = place("tcp", directory, "swapwire").replace("tcp://", "tls+tcp://") + f"?cert={cert}&key={key}"
-    return [binaries / "swapwire", "serve", at, *SERVE]
+def trusting(endpoint: str) -> str:
+    """What a client of that server is told to trust."""
+    return f"?ca={TLS}/cert.pem" if endpoint.startswith(("tls", "wss", "ws+tls")) else ""
 
 
 def load(size: str = "64", depth: int = 1, connections: int = 64, *more: str) -> list:
@@ -87,16 +93,21 @@ class Pair:
 
     name: str
     what: str
-    figure: float
+    # `None`: measured, and held to nothing.
+    figure: float | None
     a: object
     b: object
     load: list
     metric: str = CPU
-    # Of the client's endpoint.
-    query: str = ""
+    # Of the client's endpoint; if it depends on that, what tells it.
+    query: object = ""
     at_least: bool = False
+    # Others in turn: what each column of their ratio to a is called.
+    beside: dict = field(default_factory=dict)
     # The server by hand with tokio, for the column that `--tokio` adds.
     tokio: object = None
+    # Two servers by whose ratio that of b to a is divided.
+    over: tuple = ()
     sides: tuple = ("limit", "swapwire")
     # Ours is to lose nothing.
     lossless: bool = False
@@ -155,7 +166,8 @@ def _pairs() -> list:
     what = "TCP, connect + one message + close, 64 at a time"
     churn = load("64", 1, 64, "--reconnect-every", "1")
     pair("tcp-churn", what, 1.08, "tcp", limit("tcp"), swapwire("tcp"), churn)
-    trusted = {"query": f"?ca={TLS}/cert.pem", "tokio": False}
+    trusted = {"query": trusting, "tokio": False}
+    swapwire_tls = swapwire("tls+tcp")
     rate = {"metric": RATE, "at_least": True}
     for depth in (1, 16):
         what = f"TLS over TCP, 64 B, depth {depth}"
@@ -166,6 +178,31 @@ def _pairs() -> list:
     what = "TLS over TCP, full handshake + one message + close, 16 at a time"
     churn = load("64", 1, 16, "--reconnect-every", "1")
     pair("tls-churn", what, 0.95, "tcp", limit_tls, swapwire_tls, churn, **trusted, **rate)
+    ws = swapwire("ws")
+    for size, word in (("64", "64 B"), ("16k", "16 KiB")):
+        for depth in (1, 16):
+            what, asked = f"WebSocket, {word}, depth {depth}", load(size, depth)
+            pair(f"ws-{size}-{depth}", what, 1.10, "ws", limit("ws"), ws, asked, tokio=False)
+            for how in ("tokio-tungstenite", "fastwebsockets"):
+                sides = {"sides": (how, "swapwire"), "tokio": False}
+                pair(f"ws-{how}-{size}-{depth}", f"{what}, {how}", 1.0, "ws", stranger(how), ws, asked, **sides)
+    text = {"query": "?type=text", "tokio": False}
+    pair("ws-text-64-1", "WebSocket, text, 64 B, depth 1", None, "ws", limit("ws"), ws, load(), **text)
+    for depth, figure in ((1, 1.15), (16, None)):
+        # Frames of their own need no framing.
+        asked = load("64", depth, 64, "--framing", "length")
+        what = f"WebSocket, 64 B, depth {depth}, against the framing length over TCP"
+        length, sides = swapwire("tcp", "--framing", "length"), {"sides": ("length", "ws"), "tokio": False}
+        pair(f"ws-length-{depth}", what, figure, "ws", length, ws, asked, **sides)
+        what = f"WebSocket over TLS against TLS, over WebSocket against TCP, 64 B, depth {depth}"
+        over = {"over": (swapwire("tcp"), ws), "sides": ("tls", "wss"), **trusted}
+        pair(f"wss-{depth}", what, 1.05, "wss", swapwire_tls, swapwire("wss"), load("64", depth), **over)
+    seq = "unix-seq"
+    for size, word in (("64", "64 B"), ("16k", "16 KiB")):
+        for depth in (1, 16):
+            what = f"Unix seqpacket, {word}, depth {depth}; the limit sets SO_PASSCRED"
+            beside = {"beside": {"without SO_PASSCRED / limit": limit(seq, "plain")}, "tokio": False}
+            pair(f"{seq}-{size}-{depth}", what, 1.10, seq, limit(seq), swapwire(seq), load(size, depth), **beside)
     for depth in (1, 16):
         what = f"UDP, 64 B, depth {depth}: a session handler, against a handler"
         both = {"sides": ("handler", "sessions"), "tokio": False, "query": SINGLE}
@@ -177,6 +214,7 @@ def _absolutes() -> list:
     lines = load("64", 16, 64, "--framing", "lines")
     of_lines = {"flags": ("--framing", "lines")}
     single = {"query": SINGLE}
+    idle = "idle after one message of 64 B, 10,000 connections"
     return [
         Absolute("instructions-tcp", "TCP, 64 B, depth 1", 1150, "instructions", "tcp", load()),
         Absolute("instructions-udp", "UDP, 64 B, 64 peers, batched", 250, "instructions", "udp", load(), **single),
@@ -185,7 +223,10 @@ def _absolutes() -> list:
         Absolute("calls-tcp-16", "TCP, 64 B, depth 16", 0.14, "calls", "tcp", load("64", 16)),
         Absolute("calls-udp-1", "UDP, 64 B, 64 peers, depth 1", 0.1, "calls", "udp", load(), **single),
         Absolute("calls-udp-16", "UDP, 64 B, 64 peers, depth 16", 0.1, "calls", "udp", load("64", 16), **single),
-        Absolute("memory", "TCP, idle after one message of 64 B, 10,000 connections", 1.25 * 1024, "memory", "tcp"),
+        Absolute("calls-ws-16", "WebSocket, 64 B, depth 16", 0.14, "calls", "ws", load("64", 16)),
+        Absolute("calls-unix-seq-16", "Unix seqpacket, 64 B, depth 16", 2.05, "calls", "unix-seq", load("64", 16)),
+        Absolute("memory", f"TCP, {idle}", 1.25 * 1024, "memory", "tcp"),
+        Absolute("memory-ws", f"WebSocket, {idle}; the request is a browser's", 1.25 * 1024 + 256, "memory", "ws"),
     ]
 
 

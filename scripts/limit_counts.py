@@ -20,6 +20,25 @@ FEW, MANY = 5_000, 45_000
 # Messages of a run under strace: some seconds, beside which accepting hardly counts.
 STRACED = 100_000
 CONNECTIONS = 10_000
+# A message and its reply, on each wire: a frame of WebSocket has a header, and a client's a mask.
+SENT = {"tcp": b"x" * 64, "ws": b"\x82\xc0\0\0\0\0" + b"x" * 64}
+REPLIES = {"tcp": b"X" * 64, "ws": b"\x82\x40" + b"X" * 64}
+# What Chromium asks with.
+UPGRADE = """GET / HTTP/1.1
+Host: {place}
+Connection: Upgrade
+Pragma: no-cache
+Cache-Control: no-cache
+User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36
+Upgrade: websocket
+Origin: http://{place}
+Sec-WebSocket-Version: 13
+Accept-Encoding: gzip, deflate, br, zstd
+Accept-Language: en-US,en;q=0.9
+Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits
+
+"""
 
 
 def measure(cell: Absolute, binaries: Path, asked) -> dict:
@@ -121,12 +140,20 @@ def grown(binaries: Path, command) -> float:
         sys.exit(f"limit on descriptors: {most}: {CONNECTIONS} connections need more (ulimit -H -n)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as directory, measuring.server(command(binaries, directory)) as server:
-        host, _, port = server.endpoint.removeprefix("tcp://").rpartition(":")
+        scheme, _, place = server.endpoint.partition("://")
+        wire = scheme.partition("+")[0]
+        host, _, port = place.rstrip("/").rpartition(":")
+        upgrade = UPGRADE.format(place=f"{host}:{port}").replace("\n", "\r\n").encode()
         before, open_ones = resident(server.pid), []
         for _ in range(CONNECTIONS):
             connection = socket.create_connection((host, int(port)))
-            connection.sendall(b"x" * 64)
-            if connection.recv(64, socket.MSG_WAITALL) != b"X" * 64:
+            if wire == "ws":
+                connection.sendall(upgrade)
+                # Nothing follows the answer, so it is short.
+                if not connection.recv(4096).endswith(b"\r\n\r\n"):
+                    sys.exit(f"{server.endpoint}: no WebSocket")
+            connection.sendall(SENT[wire])
+            if connection.recv(len(REPLIES[wire]), socket.MSG_WAITALL) != REPLIES[wire]:
                 sys.exit(f"{server.endpoint}: a wrong reply")
             open_ones.append(connection)
         after = resident(server.pid)

@@ -143,9 +143,13 @@ impl<E: Echo> Connection<E> {
     }
 }
 
-/// One message leaves others unread: the system is to tell of them again.
+/// One message leaves others unread: the system is to tell of them again, but not while a reply waits.
 fn interest<E: Echo>(flags: EpollFlags) -> EpollFlags {
-    if E::MESSAGES { flags.difference(EpollFlags::EPOLLET) } else { flags }
+    match E::MESSAGES {
+        false => flags,
+        true if flags.contains(EpollFlags::EPOLLOUT) => EpollFlags::EPOLLOUT,
+        true => EpollFlags::EPOLLIN,
+    }
 }
 
 fn send_some(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {
