@@ -224,8 +224,14 @@ def drip(quick: bool):
     yield "p99 of a good client below 50 ms", f"{p99:.1f} ms", p99 < 50 and good["ok"]
 
 
+# A request that switches to WebSocket.
+UPGRADE = (
+    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 # A server on each wire with a handshake, and how such a handshake begins.
 WITH_HANDSHAKES = {
+    "ws": ("ws://127.0.0.1:0", r"GET / HTTP/1.1\r\nHost: 127.0"),
     "tls": ("tls://127.0.0.1:0?self_signed=true", r"\x16\x03\x01\x01\x00"),
     "proxy": ("proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8", "PROXY TCP4 192.0"),
 }
@@ -241,17 +247,23 @@ def connect(wire: str, port: int) -> socket.socket:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context.wrap_socket(plain)
+    if wire == "ws":
+        plain.sendall(UPGRADE.encode())
+        if not plain.recv(4096).endswith(b"\r\n\r\n"):
+            raise OSError("no WebSocket")
     return plain
 
 
-def ask(client: socket.socket) -> bool:
-    client.sendall(b"x")
-    return client.recv(1) == b"X"
+def ask(wire: str, client: socket.socket) -> bool:
+    # A frame of WebSocket has a header, and a client's a mask.
+    said, right = (b"\x82\x81\0\0\0\0x", b"\x82\x01X") if wire == "ws" else (b"x", b"X")
+    client.sendall(said)
+    return client.recv(len(right), 0 if wire == "tls" else socket.MSG_WAITALL) == right
 
 
 def ask_anew(wire: str, port: int) -> bool:
     with connect(wire, port) as client:
-        return ask(client)
+        return ask(wire, client)
 
 
 def handshakes(quick: bool):
@@ -264,7 +276,7 @@ def handshakes(quick: bool):
                 port = int(server.endpoint.rpartition(":")[2])
                 connected = connect(wire, port)
                 clients = {
-                    f"a connected client of {wire}": lambda: ask(connected),
+                    f"a connected client of {wire}": lambda: ask(wire, connected),
                     f"one that connects by {wire} for each message": lambda: ask_anew(wire, port),
                     "one that connects by tcp for each message": lambda: ask_anew("tcp", other),
                 }
@@ -294,6 +306,39 @@ def handshakes(quick: bool):
                 yield f"{how}: p99 of {name} below 50 ms", f"{p99:.1f} ms of {len(seen):,}", p99 < 50
             saw = f"{failed} failed; {came_again:,} came again"
             yield f"{how}, {wire}: all are answered", saw, failed == 0 and came_again > 0
+
+
+def frames(quick: bool):
+    """WebSockets: pings of peers that never read, and messages in fragments of one byte"""
+    greeting = UPGRADE.encode("unicode_escape").decode()
+    count = 16 if quick else 256
+    with serve("ws://127.0.0.1:0") as server:
+        target = "tcp://" + server.endpoint.partition("://")[2].rstrip("/")
+        ping = [r"\x89\x80\0\0\0\0", "--receive-buffer", "4k"]
+        crowd = begin("adv", "noread", target, "-n", count, "--greet", greeting, "--request", *ping, "--for", "12s")
+        time.sleep(4)
+        before = server.rss()
+        time.sleep(6)
+        grown = (server.rss() - before) / 2**20
+        written = end(crowd)["written_bytes"]["min"]
+    saw = f"{grown:.2f} MiB; {written:,} bytes of pings or more on each"
+    yield f"pings of {count} peers that read no pong: at most 1 MiB in 6 s", saw, grown <= 1 and written > 0
+    # Below the most that a message may have, so that none of them ends.
+    count, most = (16, 128 << 10) if quick else (256, 768 << 10)
+    with serve("ws://127.0.0.1:0") as server:
+        target = "tcp://" + server.endpoint.partition("://")[2].rstrip("/")
+        # The first fragment comes with the request.
+        greeting += r"\x02\x81\0\0\0\0x"
+        fragment = [r"\0\x81\0\0\0\0x", "--ask", most, "--for", "12s"]
+        before = server.rss()
+        crowd = begin("adv", "noread", target, "-n", count, "--greet", greeting, "--request", *fragment)
+        time.sleep(10)
+        grown = server.rss() - before
+        held = end(crowd)
+    sent = count * held["written_bytes"]["min"]
+    saw = f"{grown:,} of {sent:,}; {held['still_open']} stayed open"
+    figure = f"fragments of one byte of {count} peers: at most twice the bytes sent"
+    yield figure, saw, grown <= 2 * sent and held["still_open"] == count and sent == count * most
 
 
 def idle(quick: bool):
@@ -396,6 +441,7 @@ BARS = {
     "noread": noread,
     "drip": drip,
     "handshakes": handshakes,
+    "frames": frames,
     "idle": idle,
     "spoof": spoof,
     "unix": unix,

@@ -8,6 +8,7 @@ use clap::Args;
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::common::Common;
 use crate::dial::Dial;
@@ -16,7 +17,7 @@ use crate::limits;
 use crate::report::Report;
 use crate::spread::Spread;
 use crate::stream::Stream;
-use crate::values::{Times, count};
+use crate::values::{Bytes, Times, bytes, count};
 
 /// How many, and how fast they come.
 #[derive(Args, Clone, Debug)]
@@ -27,13 +28,20 @@ pub(crate) struct CrowdArgs {
     /// How many are being opened at once
     #[arg(long, value_name = "C", default_value = "64", value_parser = count)]
     pub(crate) concurrency: u64,
+    /// Say this first, and wait for an answer up to its first empty line: a request that switches to WebSocket, say
+    #[arg(long, value_name = "TEXT", value_parser = bytes)]
+    pub(crate) greet: Option<Bytes>,
 }
+
+/// The longest answer to a greeting.
+const ANSWER: usize = 8 << 10;
 
 /// The connections, and what became of them.
 #[derive(Debug)]
 pub(crate) struct Crowd {
     n: u64,
     dial: Dial,
+    greeting: Option<Bytes>,
     doors: Semaphore,
     /// How many have not yet been tried to open; whether that is none.
     outside: Cell<u64>,
@@ -74,6 +82,7 @@ impl Crowd {
         Ok(Self {
             n: args.n,
             dial: common.dial(),
+            greeting: args.greet.clone(),
             doors: Semaphore::new(doors),
             outside: Cell::new(args.n),
             all_tried: watch::Sender::new(false),
@@ -92,7 +101,7 @@ impl Crowd {
         let one = async |index| {
             let stream = {
                 let _door = self.doors.acquire().await;
-                self.dial.stream(index).await
+                self.connected(index).await
             };
             self.outside.set(self.outside.get() - 1);
             if self.outside.get() == 0 {
@@ -107,7 +116,26 @@ impl Crowd {
 
     /// Opens the connection number `index` once more; nothing, if that fails.
     pub(crate) async fn open(&self, index: u64) -> Option<Stream> {
-        self.opened(self.dial.stream(index).await)
+        self.opened(self.connected(index).await)
+    }
+
+    /// Connects, greets and hears the answer.
+    async fn connected(&self, index: u64) -> io::Result<Stream> {
+        let stream = self.dial.stream(index).await?;
+        let Some(Bytes(greeting)) = &self.greeting else { return Ok(stream) };
+        let heard = async {
+            stream.write_all(greeting).await?;
+            let (mut answer, mut len) = ([0; ANSWER], 0);
+            while !answer[..len].windows(4).any(|end| end == b"\r\n\r\n") {
+                len += match stream.read(&mut answer[len..]).await? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    more => more,
+                };
+            }
+            io::Result::Ok(())
+        };
+        timeout(self.dial.patience, heard).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        Ok(stream)
     }
 
     fn opened(&self, stream: io::Result<Stream>) -> Option<Stream> {

@@ -106,6 +106,25 @@ fn noread_sees_when_it_is_closed() {
 }
 
 #[test]
+fn a_crowd_greets_before_it_does_anything_and_wants_an_answer() {
+    // Answers in two pieces; every third not at all.
+    let endpoint = tcp(|number, mut stream| {
+        let mut greeting = [0; 9];
+        stream.read_exact(&mut greeting)?;
+        assert_eq!(&greeting, b"upgrade\r\n");
+        if number % 3 == 0 {
+            return Ok(());
+        }
+        stream.write_all(b"yes\r\nto all\r\n\r")?;
+        stream.write_all(b"\n")?;
+        echo(stream)
+    });
+    let run = adv(&format!(r"hold {endpoint} -n 9 --hold-for 50ms --ask --greet upgrade\r\n"));
+    assert_eq!((run.code, run.number("opened"), run.number("answered")), (1, 6, 6), "{run:?}");
+    adv(&format!(r"hold {endpoint} -n 9 --hold-for 50ms --ask --greet upgrade\r\n --least 6")).assert_ok();
+}
+
+#[test]
 fn churn_tells_good_connections_from_bad() {
     let (_dir, path) = dir();
     for endpoint in [tcp_echo(), unix(&path("streams"), echo), udp_echo(), unix_dgram_echo(&path("datagrams"))] {
