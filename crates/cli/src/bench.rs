@@ -10,6 +10,7 @@ use crate::cli::BenchArgs;
 use crate::exit::{self, Failure, complain};
 use crate::outputs::Outputs;
 use crate::signals::Signals;
+use crate::ws_headers::without_secrets;
 
 mod judge;
 mod memory;
@@ -29,7 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Measures, prints a table and writes the files.
 pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
-    let registry = swapwire::default_registry();
+    let registry = args.headers.registry().map_err(Failure::usage)?;
     let setup = setup::read(args, &registry).map_err(|problems| Failure::several(exit::USAGE, problems))?;
     let outputs = Outputs::open(args.json.as_ref(), &args.outputs)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,10 +82,10 @@ async fn start(spec: &Spec, registry: &Registry, signals: &mut Signals) -> Resul
     }
 }
 
-/// This command, as it can be called again.
+/// This command, as it can be called again, but for the values of headers.
 fn command() -> Vec<String> {
     let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    ["swapwire".to_owned()].into_iter().chain(given).collect()
+    ["swapwire".to_owned()].into_iter().chain(without_secrets(given)).collect()
 }
 
 /// The table, the files, and what went wrong.

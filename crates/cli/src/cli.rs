@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::help;
 use crate::values::{Deadline, count, patience, size};
+use crate::ws_headers::HeaderArgs;
 
 /// Groups of the flags of `serve`.
 const LIMITS: &str = "Limits";
@@ -155,6 +156,9 @@ pub(crate) struct ConnectArgs {
     /// Largest message in either direction
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1MiB")]
     pub(crate) max_message: usize,
+
+    #[command(flatten)]
+    pub(crate) headers: HeaderArgs,
 }
 
 #[cfg(test)]

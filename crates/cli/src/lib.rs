@@ -25,6 +25,7 @@ mod serve;
 mod signals;
 mod stdio;
 mod values;
+mod ws_headers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

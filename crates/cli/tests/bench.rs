@@ -53,6 +53,19 @@ fn wires_are_measured_side_by_side_by_servers_of_its_own() {
 }
 
 #[test]
+fn stacks_are_served_by_their_short_names() {
+    let stacks =
+        ["tcp", "ws", "wss", "ws+mem", "--size", "0,64,20k", "--framing", "lines", "--rounds", "1", "--json", "-"];
+    let said = bench(&stacks);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let run: Run = serde_json::from_slice(&said.stdout).unwrap();
+    let names: Vec<_> = run.targets.iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(names, ["tcp", "ws+tcp", "ws+tls+tcp", "ws+mem"]);
+    assert_eq!(run.cells.len(), 12);
+    assert!(run.cells.iter().all(|cell| cell.rounds[0].answered == 500), "{:?}", run.cells);
+}
+
+#[test]
 fn without_a_target_every_wire_is_measured() {
     let said = bench(&["--json", "-", "--rounds", "1"]);
     assert_eq!(said.code, Some(0), "{said:?}");

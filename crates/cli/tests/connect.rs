@@ -7,6 +7,7 @@ mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -404,5 +405,58 @@ fn a_pipe_gets_the_peers_bytes_as_they_are() {
     let bytes: Vec<u8> = (0..=255).filter(|byte| *byte != b'\n').chain([b'\n']).collect();
     for endpoint in &server.endpoints {
         assert_eq!(connect(endpoint, bytes.clone()).stdout, bytes, "{endpoint}");
+    }
+}
+
+/// A file with such a mode.
+fn file(directory: &std::path::Path, text: &str, mode: u32) -> String {
+    let path = directory.join(format!("headers-{mode:o}"));
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_websocket_is_asked_for_with_headers_of_flags_and_of_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("ws://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        let head: Vec<_> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        (&stream).write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n").unwrap();
+        head
+    });
+    let secret = file(directory.path(), "Authorization: Bearer x\n\nX-Two:2\n", 0o640);
+    let said = run(&["connect", &endpoint, "--ws-header", "X-One: 1: 1", "--ws-header-file", &secret], "");
+    assert!(said.code != Some(0) && said.line().contains("403 Forbidden"), "{said:?}");
+    let head = server.join().unwrap();
+    for line in ["X-One: 1: 1", "Authorization: Bearer x", "X-Two: 2"] {
+        assert!(head.iter().any(|header| header == line), "{line} is none of {head:?}");
+    }
+}
+
+#[test]
+fn headers_that_cannot_be_sent_are_told_before_anything_is_connected() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = file(directory.path(), "Authorization: Bearer x\n", 0o644);
+    let no_header = file(directory.path(), "X-One: 1\n\nbad\n", 0o600);
+    let readable = format!("--ws-header-file {open}: every user can read it (mode 644): chmod 640 {open}");
+    let third = format!("--ws-header-file {no_header}: line 3: write NAME: VALUE");
+    for (endpoint, flag, value, problem) in [
+        ("ws://127.0.0.1:1", "--ws-header-file", &*open, &*readable),
+        ("ws://127.0.0.1:1", "--ws-header-file", &no_header, &third),
+        ("ws://127.0.0.1:1", "--ws-header-file", "/nowhere", "--ws-header-file /nowhere: No such file"),
+        ("ws://127.0.0.1:1", "--ws-header", "bad", "--ws-header: write NAME: VALUE"),
+        ("ws://127.0.0.1:1", "--ws-header", "Host: x", "--ws-header: "),
+        ("ws://127.0.0.1:1", "--ws-header", "A: b\nC: d", "--ws-header: "),
+        ("tcp://127.0.0.1:1", "--ws-header", "A: b", "--ws-header: only a WebSocket has headers"),
+    ] {
+        for command in ["connect", "bench"] {
+            let said = run(&[command, endpoint, flag, value], "");
+            assert_eq!(said.code, Some(2), "{command} {flag} {value}: {said:?}");
+            assert!(said.line().starts_with(&format!("swapwire: {problem}")), "{command} {flag} {value}: {said:?}");
+        }
     }
 }

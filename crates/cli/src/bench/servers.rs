@@ -46,19 +46,18 @@ pub(super) struct Spec {
 /// # Errors
 /// There is no such wire.
 pub(super) fn startable(word: &str, registry: &Registry) -> Result<String, RegistryError> {
-    let scheme = match registry.layers().any(|layer| layer.name() == base(word)) {
-        true => format!("{word}+tcp"),
-        false => word.to_owned(),
-    };
-    let endpoint = place(&scheme, 0, Path::new("/")).and_then(|place| endpoint(&scheme, place).ok());
-    match endpoint {
-        Some(endpoint) => registry.transport(&endpoint).map(|_| scheme),
-        None => {
-            let known: Vec<_> =
-                registry.schemes().map(|(scheme, _)| scheme).filter(|scheme| can_start(scheme)).collect();
-            Err(RegistryError::UnknownScheme { scheme, known: known.join(", ") })
-        }
+    if let Some(place) = place(word, 0, Path::new("/"))
+        && let Ok(endpoint) = endpoint(word, place)
+    {
+        return registry.transport(&endpoint).map(|_| word.to_owned());
     }
+    // The transport of a stack has one scheme: the whole one, with what a short name stands for.
+    let on_tcp = Endpoint::new(word, Place::Host { host: "127.0.0.1".to_owned(), port: 0 });
+    let whole = on_tcp.ok().and_then(|endpoint| registry.transport(&endpoint).ok()?.schemes().pop());
+    whole.map(Into::into).filter(|whole: &String| can_start(whole)).ok_or_else(|| {
+        let known: Vec<_> = registry.schemes().map(|(scheme, _)| scheme).filter(|scheme| can_start(scheme)).collect();
+        RegistryError::UnknownScheme { scheme: word.to_owned(), known: known.join(", ") }
+    })
 }
 
 /// Whether it is known how to start a server on this wire.

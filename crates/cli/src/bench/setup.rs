@@ -94,6 +94,7 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
         Some(spec) => servers::placeholders(spec),
         None => targets(args, registry, &mut problems),
     };
+    problems.take(args.headers.check(registry, targets.iter().map(|target| &target.endpoint)));
     enough_descriptors(&targets, connections, &mut problems);
     let expect = match (&args.expect, servers.as_ref().map_or("uppercase-echo", |spec| &spec.handler)) {
         (Some(text), _) => problems.take(text.parse()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::values::{count, time};
+use crate::ws_headers::HeaderArgs;
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
@@ -89,6 +90,9 @@ pub(crate) struct BenchArgs {
     /// fixed:N. Default: the framing of the started handler, else chunks; wires with boundaries of their own ignore it
     #[arg(long, value_name = "FRAMING", help_heading = "Replies")]
     pub(crate) framing: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) headers: HeaderArgs,
 
     /// Start the servers: a process for each wire; mem is served within this process. Default without ENDPOINT
     #[arg(long = "self", help_heading = "Servers")]

@@ -96,8 +96,9 @@ pub(crate) fn run(args: ConnectArgs) -> Result<u8, Failure> {
 }
 
 async fn connect(args: ConnectArgs) -> Result<u8, Failure> {
-    let registry = swapwire::default_registry();
+    let registry = args.headers.registry().map_err(Failure::usage)?;
     let endpoint: Endpoint = args.endpoint.parse().map_err(|error| Failure::usage(registry.explain(error)))?;
+    args.headers.check(&registry, [&endpoint].into_iter()).map_err(Failure::usage)?;
     let framing = args.framing.map(|text| text.parse()).transpose().map_err(Failure::usage)?.unwrap_or(Framing::Lines);
     if args.max_message == 0 {
         return Err(Failure::usage("--max-message 0: nothing could be sent; write at least 1"));
