@@ -35,12 +35,12 @@ fn clients(criterion: &mut Criterion, wire: Wire) {
     let mut group = common::group(criterion, format!("client/{}", wire.name()));
     for size in CLIENT_SIZES {
         group.throughput(common::throughput(1, size));
-        for name in ["session", "raw"] {
-            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+        for name in &["session", "raw"][..1 + usize::from(wire.is_plain())] {
+            group.bench_function(BenchmarkId::new(*name, size), |bencher| {
                 let (server, mut message) = (Server::start(Kind::Swapwire, wire, &Framing::Chunks), Message::new(size));
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 let mut client = runtime.block_on(async {
-                    if name == "session" { Client::session(&server).await } else { Client::raw(&server).await }
+                    if *name == "session" { Client::session(&server).await } else { Client::raw(&server).await }
                 });
                 bencher.iter_custom(|messages| {
                     let begun = Instant::now();

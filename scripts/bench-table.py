@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 import measuring
 
 # In which order the first column goes.
-ORDER = ["tcp", "udp", "unix", "unix-dgram", "mem", "chunks", "lines", "length", "delimiter", "fixed"]
+ORDER = ["tcp", "udp", "unix", "unix-dgram", "unix-seq", "ws", "mem", "chunks", "lines", "length", "delimiter", "fixed"]
 SERVERS = {"swapwire": "swapwire", "by-hand": "by hand"}
 # Group, title, what the rest of a group's name says, and its functions; the last one is what the others are held against.
 TABLES = [

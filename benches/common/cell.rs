@@ -82,7 +82,7 @@ pub fn matrix(criterion: &mut Criterion, bench: &str, depth: usize) {
                         if (cell.size, cell.depth) != (size, depth) {
                             eprintln!("{name}: what has room is {} of {} bytes", cell.depth, cell.size);
                         }
-                        compare(&mut group, &cell, &[Kind::Swapwire, Kind::ByHand]);
+                        compare(&mut group, &cell, &[Kind::Swapwire, Kind::ByHand][..1 + usize::from(wire.is_plain())]);
                     }
                     Err(why) => eprintln!("{name}: skipped: {why}"),
                 }

@@ -23,11 +23,13 @@ pub enum Wire {
     Udp,
     Unix,
     UnixDgram,
+    UnixSeq,
+    Ws,
     Mem,
 }
 
 impl Wire {
-    pub const ALL: [Self; 5] = [Self::Tcp, Self::Udp, Self::Unix, Self::UnixDgram, Self::Mem];
+    pub const ALL: [Self; 7] = [Self::Tcp, Self::Udp, Self::Unix, Self::UnixDgram, Self::UnixSeq, Self::Ws, Self::Mem];
 
     /// As in endpoints.
     pub const fn name(self) -> &'static str {
@@ -36,8 +38,15 @@ impl Wire {
             Self::Udp => "udp",
             Self::Unix => "unix",
             Self::UnixDgram => "unix-dgram",
+            Self::UnixSeq => "unix-seq",
+            Self::Ws => "ws",
             Self::Mem => "mem",
         }
+    }
+
+    /// Whether tokio alone has it, so that there is a server and a client by hand.
+    pub const fn is_plain(self) -> bool {
+        !matches!(self, Self::UnixSeq | Self::Ws)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::thread::JoinHandle;
 
 use swapwire::handlers::UppercaseEcho;
-use swapwire::{Bound, Endpoint, Framing, IntoService, Registry, Running};
+use swapwire::{Bound, Endpoint, Framing, IntoService, Registry, Running, WithLayer as _};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -30,10 +30,12 @@ impl Server {
         let dir = TempDir::new().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let duplex = Duplex { runtime: runtime.handle().clone(), framing: framing.clone() };
-        let registry = swapwire::default_registry().with(duplex);
+        let registry = swapwire::default_registry().with(duplex).with_layer(swapwire_ws::Ws::new());
         let place = match (wire, kind) {
-            (Wire::Tcp | Wire::Udp, _) => format!("{}://127.0.0.1:0", wire.name()),
-            (Wire::Unix | Wire::UnixDgram, _) => format!("{}:{}", wire.name(), dir.path().join("server").display()),
+            (Wire::Tcp | Wire::Udp | Wire::Ws, _) => format!("{}://127.0.0.1:0", wire.name()),
+            (Wire::Unix | Wire::UnixDgram | Wire::UnixSeq, _) => {
+                format!("{}:{}", wire.name(), dir.path().join("server").display())
+            }
             (Wire::Mem, Kind::ByHand) => "duplex:bench".to_owned(),
             (Wire::Mem, _) => "mem:bench".to_owned(),
         };
