@@ -136,6 +136,7 @@ Examples:
   swapwire bench
   swapwire bench --html wires.html --json wires.json
   swapwire bench tcp unix --size 64,1k,16k --connections 1,64
+  swapwire bench tcp ws wss unix-seq --pipeline 1,16
   swapwire bench udp --pipeline 16 -t 1 --pin 0 --server-pin 0
   swapwire bench tcp unix -c 512 --server-workers 2
   swapwire bench tcp://127.0.0.1:8888 unix:/run/echo.sock --expect echo
