@@ -3,6 +3,9 @@
 //! Endpoints, framings and handlers stay texts here: they are parsed later, so that their errors read the same wherever
 //! they come from, and all of them are reported at once.
 
+#[cfg(feature = "ws")]
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -36,7 +39,7 @@ pub(crate) enum Command {
     /// Serve a handler on one or more endpoints until a signal stops it
     #[command(before_help = help::SERVE_SHORT, before_long_help = help::SERVE_LONG, after_long_help = help::SERVE)]
     #[command(help_template = EXAMPLES_FIRST)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Send messages to an endpoint and print the replies: from a pipe, or at a prompt
     #[command(after_long_help = help::CONNECT)]
     Connect(ConnectArgs),
@@ -88,6 +91,14 @@ pub(crate) struct ServeArgs {
     /// feed at the end of a message of lines.
     #[arg(long, value_name = "FRAMING")]
     pub(crate) framing: Option<String>,
+
+    /// Page for browsers that open the address of a ws endpoint; without a file the one of the chat, for --handler chat
+    ///
+    /// A plain GET of the endpoint's path is answered with it: http:// where the endpoint says ws://, https:// for wss://. It has at
+    /// most 1 MiB. What it loads from elsewhere is not served.
+    #[cfg(feature = "ws")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) page: Option<Option<PathBuf>>,
 
     /// Threads that serve. Default: one for each processor that this process may use
     ///

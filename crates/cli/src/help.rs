@@ -42,6 +42,7 @@ Examples:
   swapwire serve udp://127.0.0.1:8888 unix-dgram:./echo.sock --max-message 64KiB
   swapwire serve tcp://127.0.0.1:13 --handler daytime --idle-timeout 10s --drain-timeout 5s
   swapwire serve tcp://127.0.0.1:8888 --handler chat --max-connections 100 --log info
+  swapwire serve ws://127.0.0.1:8080 tcp://127.0.0.1:8888 --handler chat --page
   swapwire serve tcp://127.0.0.1:8888 --workers 1
   swapwire serve tcp://0.0.0.0:8888 udp://0.0.0.0:8888 --max-per-source 64 --source-rate 200 --refuse=full
   swapwire serve tcp://0.0.0.0:8888 --max-connections 10000 --memory-budget 256MiB

@@ -61,7 +61,7 @@ fn tell_panics() {
 
 fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Connect(args) => connect::run(args),
         Command::Bench(args) => bench::run(&args),
         Command::Compare(args) => runs::run_compare(&args),

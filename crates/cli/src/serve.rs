@@ -17,6 +17,8 @@ use crate::signals::Signals;
 use crate::stdio::{Output, Stdin};
 
 mod compose;
+#[cfg(feature = "ws")]
+mod page;
 
 use compose::compose;
 

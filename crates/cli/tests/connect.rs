@@ -49,6 +49,20 @@ fn one_client_for_every_wire() {
     server.stop();
 }
 
+/// An empty line is a message there, too, and the server sees an orderly end.
+#[test]
+fn a_websocket_is_closed_with_its_good_bye() {
+    let server = Serving::start(2, &["ws://127.0.0.1:0/upper", "wss://127.0.0.1:0?self_signed=true"]);
+    for endpoint in &server.endpoints {
+        let said = connect(endpoint, "one\n\ntwo");
+        assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "ONE\n\nTWO\n", ""), "{endpoint}");
+        let said = connect(endpoint, "");
+        assert_eq!((said.code, said.text(), said.stderr.as_str()), (Some(0), "", ""), "{endpoint}");
+    }
+    let report = server.stop();
+    assert!(report.ends_with(" s: 4 sessions, 6 messages, 0 cut at the deadline"), "{report}");
+}
+
 #[test]
 fn a_large_pipe_gets_all_its_replies() {
     let directory = tempfile::tempdir().unwrap();

@@ -8,6 +8,8 @@ use swapwire::{Endpoint, ErrorClass, Framing, Server, WhenFull};
 use crate::cli::ServeArgs;
 use crate::directories;
 use crate::exit::{self, Failure, complain};
+#[cfg(feature = "ws")]
+use crate::serve::page;
 
 /// As many workers as there are processors, but no more than this: the server takes no more (`ServerBuilder::workers`).
 const MOST_BY_DEFAULT: usize = 1024;
@@ -32,6 +34,9 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     if endpoints.is_empty() {
         endpoints = default_endpoints().await?;
     }
+    let registry = swapwire::default_registry();
+    #[cfg(feature = "ws")]
+    let registry = page::add(registry, args.page.as_ref(), &args.handler, &endpoints).map_err(Failure::usage)?;
 
     let mut limits = args.limits.limits();
     if let Some(message) = args.refuse {
@@ -43,6 +48,7 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     let workers = args.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT));
     let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);
     let mut builder = swapwire::server()
+        .registry(registry)
         .handler(entry.make())
         .framing(framing)
         .limits(limits)

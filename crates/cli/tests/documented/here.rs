@@ -25,6 +25,9 @@ const REPLACED: &[(&str, &str)] = &[
     // Its files are the operator's.
     ("serve 'tls://0.0.0.0:8443?cert=cert.pem&key=key.pem", "serve 'tls://127.0.0.1:0?self_signed=true"),
     ("serve 'tls:/run/x.sock", "serve 'tls:./tls.sock"),
+    ("serve ws://127.0.0.1:8080 tcp://127.0.0.1:8888", "serve ws://127.0.0.1:0 tcp://127.0.0.1:0"),
+    ("serve --handler chat 'ws://127.0.0.1:8080'", "serve --handler chat 'ws://127.0.0.1:0'"),
+    ("serve 'wss://0.0.0.0:8443/chat?cert=cert.pem&key=key.pem", "serve 'wss://127.0.0.1:0/chat?self_signed=true"),
     ("serve 'proxy+tcp://127.0.0.1:8080", "serve 'proxy+tcp://127.0.0.1:0"),
     ("udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock", "udp://127.0.0.1:0 unix:./echo.sock"),
     ("unix:/run/user/1000/echo.sock", "unix:./echo.sock"),
@@ -32,6 +35,8 @@ const REPLACED: &[(&str, &str)] = &[
     // Clients: servers that were started for them.
     ("'tls://example.org:8443?ca=ca.pem'", "\"$TLS\""),
     ("'proxy+tcp://127.0.0.1:8080?client=192.0.2.1:1234'", "\"$PROXY?client=192.0.2.1:1234\""),
+    ("connect ws://127.0.0.1:8080", "connect $WS"),
+    ("connect 'ws://127.0.0.1:8080'", "connect \"$WS\""),
     ("tcp://10.0.0.7:9000", "$TCP_ECHO"),
     ("tcp://127.0.0.1:8888 unix:/run/echo.sock --expect echo", "$TCP_ECHO $UNIX_ECHO --expect echo"),
     ("tcp://127.0.0.1:8888 --expect echo", "$TCP_ECHO --expect echo"),
@@ -114,7 +119,11 @@ impl Here {
         let echo = start(&wires("echo"), &["--handler", "echo"]);
         let daytime = start(&wires("daytime")[..1], &["--handler", "daytime"]);
         let length = start(&[at("length")], &["--framing", "length"]);
-        let stacks = ["tls+tcp://127.0.0.1:0?self_signed=true", "proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8"];
+        let stacks = [
+            "ws+tcp://127.0.0.1:0",
+            "tls+tcp://127.0.0.1:0?self_signed=true",
+            "proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8",
+        ];
         let layers = start(&stacks.map(str::to_owned), &[]);
         let variables = vec![
             ("TCP", upper.endpoints[0].clone()),
@@ -129,8 +138,9 @@ impl Here {
             ("PID_ECHO", echo.pid().to_string()),
             ("DAYTIME", daytime.endpoints[0].clone()),
             ("LENGTH", length.endpoints[0].clone()),
-            ("TLS", layers.endpoints[0].clone()),
-            ("PROXY", layers.endpoints[1].clone()),
+            ("WS", layers.endpoints[0].clone()),
+            ("TLS", layers.endpoints[1].clone()),
+            ("PROXY", layers.endpoints[2].clone()),
         ];
         fs::create_dir(folder.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_swapwire"), folder.path().join("bin/swapwire")).unwrap();
