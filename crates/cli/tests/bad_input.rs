@@ -47,7 +47,7 @@ fn malformed_endpoints() {
 
 #[test]
 fn unknown_schemes_options_handlers_and_framings() {
-    let known = "known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram, unix-seq, proxy, tls, ws";
+    let known = "known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram, unix-seq, proxy, tls, ws, wss";
     let unknown = format!("unknown scheme \"tpc\"; did you mean \"tcp\"? {known}");
     expect(&["serve", "tpc://h:1"], 2, &format!("swapwire: bind tpc://h:1: {unknown}"));
     expect(&["connect", "tpc://h:1"], 2, &format!("swapwire: connect tpc://h:1: {unknown}"));
