@@ -280,7 +280,8 @@ async fn a_composition_that_fails_names_the_methods_that_cure_it() {
         .bind()
         .await
         .unwrap_err();
-    let layers = [(cfg!(feature = "proxy"), ", proxy"), (cfg!(feature = "tls"), ", tls")];
+    let layers =
+        [(cfg!(feature = "proxy"), ", proxy"), (cfg!(feature = "tls"), ", tls"), (cfg!(feature = "ws"), ", ws, wss")];
     let layers: String = layers.into_iter().filter_map(|(is_on, name)| is_on.then_some(name)).collect();
     let known = format!("known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram, unix-seq{layers}");
     let expected = [
