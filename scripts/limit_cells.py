@@ -178,7 +178,7 @@ def _pairs() -> list:
     what = "TLS over TCP, full handshake + one message + close, 16 at a time"
     churn = load("64", 1, 16, "--reconnect-every", "1")
     pair("tls-churn", what, 0.95, "tcp", limit_tls, swapwire_tls, churn, **trusted, **rate)
-    ws = swapwire("ws")
+    ws, length = swapwire("ws"), swapwire("tcp", "--framing", "length")
     for size, word in (("64", "64 B"), ("16k", "16 KiB")):
         for depth in (1, 16):
             what, asked = f"WebSocket, {word}, depth {depth}", load(size, depth)
@@ -186,17 +186,16 @@ def _pairs() -> list:
             for how in ("tokio-tungstenite", "fastwebsockets"):
                 sides = {"sides": (how, "swapwire"), "tokio": False}
                 pair(f"ws-{how}-{size}-{depth}", f"{what}, {how}", 1.0, "ws", stranger(how), ws, asked, **sides)
+            # Frames of their own need no framing.
+            framed, sides = [*asked, "--framing", "length"], {"sides": ("length", "ws"), "tokio": False}
+            beside = f"{what}, against the framing length over TCP"
+            figure = 1.15 if depth == 1 else None
+            pair(f"ws-length-{size}-{depth}", beside, figure, "ws", length, ws, framed, **sides)
+            beside = f"WebSocket over TLS against TLS, over WebSocket against TCP, {word}, depth {depth}"
+            over = {"over": (swapwire("tcp"), ws), "sides": ("tls", "wss"), **trusted}
+            pair(f"wss-{size}-{depth}", beside, 1.05, "wss", swapwire_tls, swapwire("wss"), asked, **over)
     text = {"query": "?type=text", "tokio": False}
     pair("ws-text-64-1", "WebSocket, text, 64 B, depth 1", None, "ws", limit("ws"), ws, load(), **text)
-    for depth, figure in ((1, 1.15), (16, None)):
-        # Frames of their own need no framing.
-        asked = load("64", depth, 64, "--framing", "length")
-        what = f"WebSocket, 64 B, depth {depth}, against the framing length over TCP"
-        length, sides = swapwire("tcp", "--framing", "length"), {"sides": ("length", "ws"), "tokio": False}
-        pair(f"ws-length-{depth}", what, figure, "ws", length, ws, asked, **sides)
-        what = f"WebSocket over TLS against TLS, over WebSocket against TCP, 64 B, depth {depth}"
-        over = {"over": (swapwire("tcp"), ws), "sides": ("tls", "wss"), **trusted}
-        pair(f"wss-{depth}", what, 1.05, "wss", swapwire_tls, swapwire("wss"), load("64", depth), **over)
     seq = "unix-seq"
     for size, word in (("64", "64 B"), ("16k", "16 KiB")):
         for depth in (1, 16):
