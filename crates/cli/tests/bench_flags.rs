@@ -76,6 +76,8 @@ fn what_does_not_exist() {
             &["tpc"][..],
             "unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram, unix-seq",
         ),
+        (&["ws+udp"], "scheme \"ws+udp\": ws needs a byte stream"),
+        (&["tls+ws+tls"], "scheme \"tls+ws+tls\": tls stands in it twice"),
         (&["tpc://h:1"], "bench tpc://h:1: unknown scheme \"tpc\"; did you mean \"tcp\"? known: mem, mem-dgram, "),
         (&["127.0.0.1"], "endpoint \"127.0.0.1\": no scheme; write for example tcp://127.0.0.1:8888"),
         (&["mem", "--handler", "ecco"], "unknown handler \"ecco\"; did you mean \"echo\"? known: chargen, chat, "),

@@ -53,7 +53,11 @@ pub(super) fn startable(word: &str, registry: &Registry) -> Result<String, Regis
     }
     // The transport of a stack has one scheme: the whole one, with what a short name stands for.
     let on_tcp = Endpoint::new(word, Place::Host { host: "127.0.0.1".to_owned(), port: 0 });
-    let whole = on_tcp.ok().and_then(|endpoint| registry.transport(&endpoint).ok()?.schemes().pop());
+    let whole = match on_tcp.map(|endpoint| registry.transport(&endpoint)) {
+        Ok(Ok(transport)) => transport.schemes().pop(),
+        Ok(Err(error @ RegistryError::Stack { .. })) => return Err(error),
+        _ => None,
+    };
     whole.map(Into::into).filter(|whole: &String| can_start(whole)).ok_or_else(|| {
         let known: Vec<_> = registry.schemes().map(|(scheme, _)| scheme).filter(|scheme| can_start(scheme)).collect();
         RegistryError::UnknownScheme { scheme: word.to_owned(), known: known.join(", ") }
