@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Role, WebSocket};
-use futures::{SinkExt as _, StreamExt as _};
+use futures::future::ready;
+use futures::{StreamExt as _, TryStreamExt as _};
 use swapwire_core::Endpoint;
 use swapwire_limit::{Wire, switch, until_the_end};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,21 +55,17 @@ fn main() -> Result<()> {
     })
 }
 
-/// As fast as its documentation tells: what is ready is answered before anything is flushed.
+/// As its example of an echo: `forward` flushes when no more messages are there.
 async fn tungstenite(stream: TcpStream) -> Result<()> {
-    let (mut sink, stream) = tokio_tungstenite::accept_async(stream).await?.split();
-    let mut stream = stream.ready_chunks(64);
-    while let Some(messages) = stream.next().await {
-        for message in messages {
-            match message? {
-                Message::Text(text) => sink.feed(Message::text(text.to_ascii_uppercase())).await?,
-                Message::Binary(bytes) => sink.feed(Message::binary(bytes.to_ascii_uppercase())).await?,
-                _ => {}
-            }
-        }
-        sink.flush().await?;
-    }
-    Ok(())
+    let (sink, stream) = tokio_tungstenite::accept_async(stream).await?.split();
+    let replies = stream.try_filter_map(|message| {
+        ready(Ok(match message {
+            Message::Text(text) => Some(Message::text(text.to_ascii_uppercase())),
+            Message::Binary(bytes) => Some(Message::binary(bytes.to_ascii_uppercase())),
+            _ => None,
+        }))
+    });
+    Ok(replies.forward(sink).await?)
 }
 
 /// It writes each frame by itself, by writev(2) where that is long; what is masked is unmasked in place.

@@ -22,8 +22,8 @@ const PONG: u8 = 10;
 /// What switches a client to frames, if `head` is its request, whole.
 pub fn switch(head: &[u8]) -> Option<Vec<u8>> {
     let head = from_utf8(head.strip_suffix(b"\r\n\r\n")?).ok()?;
-    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-    let (_, key) = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))?;
+    let mut fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let (_, key) = fields.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))?;
     let hash = Sha1::from(format!("{}258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key.trim())).digest();
     let accept = STANDARD.encode(hash.bytes());
     let lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"];
@@ -68,10 +68,10 @@ impl Session {
     fn frames<'a>(&mut self, bytes: &'a mut [u8]) -> nix::Result<&'a [u8]> {
         let (mut at, mut reply) = (0, 0..0);
         while let Some(Header { len: header, payload: size }) = Header::read(&bytes[at..])? {
-            let payload = at + header..at + header + size;
-            if payload.len() + header > BUFFER {
+            if size > BUFFER - header {
                 return Err(Errno::EMSGSIZE);
             }
+            let payload = at + header..at + header + size;
             if bytes.len() < payload.end {
                 break;
             }
