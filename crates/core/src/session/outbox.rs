@@ -26,6 +26,9 @@ pub(crate) enum Io {
     Gone,
 }
 
+/// A message that is discarded counts as so many bytes at least.
+const LEAST_DISCARDED: usize = 64;
+
 struct Wire {
     io: Io,
     /// The task that waits for something to read. It is woken when the wire is closed here, which the wire would not do.
@@ -487,7 +490,15 @@ impl Inner {
                 ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
                 Poll::Ready(Ok(buf.filled().len()))
             }
-            Io::Messages(_) | Io::Gone => Poll::Ready(Ok(0)),
+            Io::Messages(wire) => {
+                let cost = match ready!(wire.poll_recv(cx, &mut BytesMut::new())) {
+                    Ok(Some(len)) | Err(RecvError::TooLarge { len, .. }) => len.max(LEAST_DISCARDED),
+                    Err(RecvError::PeerNoise(_)) => LEAST_DISCARDED,
+                    Ok(None) | Err(_) => 0,
+                };
+                Poll::Ready(Ok(cost))
+            }
+            Io::Gone => Poll::Ready(Ok(0)),
         }
     }
 }

@@ -47,7 +47,10 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {
                 let quiet = if replied { Duration::ZERO } else { active_at.elapsed(&cx.timers) };
                 let time = linger_time(&cx.drain, &cx.limits, quiet);
-                let _ = within(time, &cx.stats, guard.close(LINGER_BYTES)).await;
+                // A peer on a wire whose directions end together does not end by itself.
+                let discards = cx.capabilities.half_close || cx.capabilities.shape == Shape::ByteStream;
+                let discard = if discards { LINGER_BYTES } else { 0 };
+                let _ = within(time, &cx.stats, guard.close(discard)).await;
             }
             None
         });
