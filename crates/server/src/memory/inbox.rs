@@ -25,7 +25,7 @@ pub(crate) struct Inbox {
 }
 
 /// Where to receive into.
-pub(crate) enum Room<'a> {
+pub(crate) enum Space<'a> {
     /// Many at once.
     Slots(&'a mut RecvBatch),
     /// One behind what is there.
@@ -33,18 +33,18 @@ pub(crate) enum Room<'a> {
 }
 
 impl Inbox {
-    /// Room for messages of at most `max_message` bytes.
+    /// Space for messages of at most `max_message` bytes.
     #[inline]
-    pub(crate) fn room(&mut self, max_message: usize) -> Room<'_> {
+    pub(crate) fn space(&mut self, max_message: usize) -> Space<'_> {
         if max_message > LARGEST_SLOT {
-            return Room::Bytes(&mut self.bytes);
+            return Space::Bytes(&mut self.bytes);
         }
         if self.slots.as_ref().is_none_or(|slots| slots.slot_size() < max_message) {
             self.make_slots(max_message);
         }
         match &mut self.slots {
-            Some(slots) => Room::Slots(slots),
-            None => Room::Bytes(&mut self.bytes),
+            Some(slots) => Space::Slots(slots),
+            None => Space::Bytes(&mut self.bytes),
         }
     }
 
@@ -171,9 +171,9 @@ mod tests {
 
     fn receive(inbox: &mut Inbox, max_message: usize, messages: &[&str]) {
         for message in messages {
-            match inbox.room(max_message) {
-                Room::Slots(slots) => slots.push_message(None, message.as_bytes()),
-                Room::Bytes(bytes) => {
+            match inbox.space(max_message) {
+                Space::Slots(slots) => slots.push_message(None, message.as_bytes()),
+                Space::Bytes(bytes) => {
                     bytes.extend_from_slice(message.as_bytes());
                     inbox.push(message.len());
                 }
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(messages(&mut inbox), ["ab", "c"]);
         let mut inbox = Inbox::default();
         receive(&mut inbox, 1 << 20, &["ab"]);
-        let Room::Bytes(bytes) = inbox.room(1 << 20) else { panic!() };
+        let Space::Bytes(bytes) = inbox.space(1 << 20) else { panic!() };
         bytes.extend_from_slice(b"too long");
         inbox.cut();
         receive(&mut inbox, 1 << 20, &["c"]);

@@ -102,14 +102,14 @@ impl MessageBuffers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::inbox::Room;
+    use crate::memory::inbox::Space;
     use swapwire_core::Addr;
 
     #[test]
     fn they_are_used_again_unless_they_are_large() {
         for (len, kept) in [(1000, true), (LARGEST + 1, false)] {
             let mut buffers = MessageBuffers::take(10);
-            let Room::Bytes(bytes) = buffers.inbox.room(1 << 20) else { panic!() };
+            let Space::Bytes(bytes) = buffers.inbox.space(1 << 20) else { panic!() };
             bytes.extend_from_slice(&vec![0; len]);
             buffers.inbox.push(len);
             buffers.out.push(&vec![0; len], Addr::named("test", "here").unwrap(), None);
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_detached_is_freed_and_the_workers_go_back() {
         let mut buffers = MessageBuffers::take(1 << 10);
-        let Room::Slots(slots) = buffers.inbox.room(1 << 10) else { panic!() };
+        let Space::Slots(slots) = buffers.inbox.space(1 << 10) else { panic!() };
         ["a", "b", "c"].iter().for_each(|message| slots.push_message(None, message.as_bytes()));
         buffers.inbox.pass();
         buffers.detach(1 << 10);

@@ -6,6 +6,6 @@ mod memory_budget;
 mod message_buffers;
 
 pub(crate) use buffer_pool::{BufferPool, CallLoan, READ, WorkerBuffers};
-pub(crate) use inbox::{Inbox, LARGEST_SLOT, MOST_TOGETHER, Room, TOGETHER};
+pub(crate) use inbox::{Inbox, LARGEST_SLOT, MOST_TOGETHER, Space, TOGETHER};
 pub(crate) use memory_budget::{HeldMemory, MemoryBudget};
 pub(crate) use message_buffers::MessageBuffers;

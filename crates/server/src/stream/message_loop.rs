@@ -1,12 +1,14 @@
 //! One message stream, one message handler: receive, handle, send.
 
+mod connection;
+
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
 use swapwire_core::{ConnInfo, Handler, MessageStream, Request};
 
-use super::message_connection::{Connection, Held};
+use self::connection::{Connection, Held};
 use crate::context::PanicContext;
 use crate::memory::MessageBuffers;
 use crate::metrics::{Incident, Stats};

@@ -3,7 +3,6 @@
 mod byte_loop;
 mod connection;
 mod deadlines;
-mod message_connection;
 mod message_loop;
 mod read_buffer;
 mod reading;

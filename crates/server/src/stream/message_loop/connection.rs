@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use swapwire_core::{Addr, MessageStream, RecvError, SendBatch, SendError};
 
-use super::deadlines::Deadlines;
+use super::super::deadlines::Deadlines;
 use crate::drain::{LINGER, LINGER_BYTES, linger_time};
-use crate::memory::{HeldMemory, Inbox, MessageBuffers, Room};
+use crate::memory::{HeldMemory, Inbox, MessageBuffers, Space};
 use crate::metrics::Incident;
 use crate::time::within;
 use crate::{ServeContext, SessionEnd};
@@ -116,11 +116,11 @@ impl<'a> Connection<'a> {
     fn fill(&mut self, task: &mut Context<'_>, inbox: &mut Inbox) -> bool {
         let mut errors = 0;
         let pending = loop {
-            let room = inbox.room(self.max_message);
-            let one_by_one = matches!(room, Room::Bytes(_));
-            let received = match room {
-                Room::Slots(slots) => self.io.poll_recv_batch(task, slots),
-                Room::Bytes(bytes) => self.io.poll_recv(task, bytes),
+            let space = inbox.space(self.max_message);
+            let one_by_one = matches!(space, Space::Bytes(_));
+            let received = match space {
+                Space::Slots(slots) => self.io.poll_recv_batch(task, slots),
+                Space::Bytes(bytes) => self.io.poll_recv(task, bytes),
             };
             match received {
                 Poll::Ready(Ok(Some(len))) if one_by_one && len > self.cx.limits.max_message => {
