@@ -21,6 +21,8 @@ use crate::{ServeContext, SessionEnd};
 
 /// Runs the handler to its end or a deadline, then flushes and closes the session.
 pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx: &ServeContext) -> SessionEnd {
+    // Its peer waits for the end, rather than end by itself.
+    let ends_together = matches!(link, Link::Messages { .. }) && !cx.capabilities.half_close;
     let session = Session::new(link, cx.session_config());
     let guard = session.guard();
     let mut memory = HeldMemory::default();
@@ -47,9 +49,7 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {
                 let quiet = if replied { Duration::ZERO } else { active_at.elapsed(&cx.timers) };
                 let time = linger_time(&cx.drain, &cx.limits, quiet);
-                // A peer on a wire whose directions end together does not end by itself.
-                let discards = cx.capabilities.half_close || cx.capabilities.shape == Shape::ByteStream;
-                let discard = if discards { LINGER_BYTES } else { 0 };
+                let discard = if ends_together { 0 } else { LINGER_BYTES };
                 let _ = within(time, &cx.stats, guard.close(discard)).await;
             }
             None
