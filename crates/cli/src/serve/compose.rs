@@ -60,10 +60,15 @@ pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
     for endpoint in &endpoints {
         builder = builder.listen(endpoint);
     }
-    builder.bind().await.map_err(|error| {
+    let server = builder.bind().await.map_err(|error| {
         let code = if error.class() == ErrorClass::Configuration { exit::USAGE } else { exit::FAILURE };
         Failure::several(code, error.problems().iter().map(ToString::to_string).collect())
-    })
+    })?;
+    #[cfg(feature = "ws")]
+    if args.page.is_some() && !args.check {
+        page::urls(&server.local_endpoints()).for_each(|url| complain(format_args!("the page is {url}")));
+    }
+    Ok(server)
 }
 
 /// Loopback and a socket of this user's alone: nothing that another host could reach.

@@ -45,6 +45,17 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
+/// Where browsers find it. Unix sockets have no such address.
+pub(crate) fn urls(endpoints: &[Endpoint]) -> impl Iterator<Item = String> {
+    endpoints.iter().filter(|endpoint| is_ws(endpoint)).filter_map(|endpoint| {
+        let text = endpoint.to_string();
+        let (scheme, place) = text.split_once("://")?;
+        let http = if scheme.split('+').any(|part| matches!(part, "tls" | "wss")) { "https" } else { "http" };
+        let place = place.split('?').next()?;
+        Some(format!("{http}://{place}{}", if place.contains('/') { "" } else { "/" }))
+    })
+}
+
 fn is_ws(endpoint: &Endpoint) -> bool {
     endpoint.scheme().split('+').any(|part| matches!(part, "ws" | "wss"))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -14,6 +15,9 @@ use crate::common::{PATIENCE, Running, start, wait};
 
 /// Its names in Debian and elsewhere.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+
+/// As many say what is wrong.
+const MOST_COMPLAINTS: usize = 10;
 
 pub(crate) struct Browser {
     process: Running,
@@ -123,8 +127,10 @@ impl Browser {
             command["sessionId"] = json!(session);
         }
         self.commands.write_all(format!("{command}\0").as_bytes()).unwrap();
+        // In all: events come as long as pages live.
+        let end = Instant::now() + PATIENCE;
         loop {
-            let Ok(mut message) = self.messages.recv_timeout(PATIENCE) else {
+            let Ok(mut message) = self.messages.recv_timeout(end.saturating_duration_since(Instant::now())) else {
                 panic!("{method} {}: no answer; pages complained: {:?}", command["params"], self.complaints);
             };
             if message["id"] == self.sent {
@@ -136,7 +142,9 @@ impl Browser {
                 Some("Runtime.exceptionThrown") => &message["params"]["exceptionDetails"],
                 _ => continue,
             };
-            self.complaints.push(complaint.to_string());
+            if self.complaints.len() < MOST_COMPLAINTS {
+                self.complaints.push(complaint.to_string());
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ mod common;
 
 mod browser;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc::Receiver;
 
@@ -17,10 +18,9 @@ use common::{Running, Serving, lines, next, start, swapwire};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-/// Where a browser finds the page of an endpoint whose path is `/`.
-fn url(endpoint: &str) -> String {
-    let (_, place) = endpoint.split_once("://").unwrap();
-    format!("http://{}/", place.split(['/', '?']).next().unwrap())
+/// Where the page is, as a server says when it starts.
+fn url(server: &Serving) -> String {
+    next(&server.stderr).strip_prefix("swapwire: the page is ").unwrap().to_owned()
 }
 
 /// Writes a message into the form of a page and presses the button.
@@ -37,8 +37,8 @@ fn heard(text: &str) -> String {
 const LINES: &str = "globalThis.lines = () => [...document.querySelectorAll('#log li')]
     .map((line) => [line.className, line.lastChild.data, line.querySelector('b')?.textContent ?? '']);";
 
-fn connected(browser: &mut Browser, endpoint: &str) -> Page {
-    let page = browser.open(&url(endpoint));
+fn connected(browser: &mut Browser, url: &str) -> Page {
+    let page = browser.open(url);
     browser.until(&page, "document.body?.dataset.state === 'connected'");
     browser.evaluate(&page, LINES);
     page
@@ -70,8 +70,8 @@ impl Member {
 }
 
 /// Two pages that know each other to be in the room: one repeats itself until the other has heard it.
-fn two_pages(browser: &mut Browser, endpoint: &str) -> (Page, Page) {
-    let (ann, bob) = (connected(browser, endpoint), connected(browser, endpoint));
+fn two_pages(browser: &mut Browser, url: &str) -> (Page, Page) {
+    let (ann, bob) = (connected(browser, url), connected(browser, url));
     browser.evaluate(&bob, &format!("globalThis.knocks = setInterval(() => {{ {} }}, 100), 0", say("knock")));
     browser.until(&ann, &heard("knock"));
     browser.evaluate(&bob, "clearInterval(knocks)");
@@ -83,7 +83,7 @@ fn pages_and_clients_of_two_wires_share_a_room() {
     let Some(mut browser) = Browser::start() else { return };
     let endpoints = ["ws://127.0.0.1:0", "tcp://127.0.0.1:0"];
     let server = Serving::start(2, &[&endpoints[..], &["--handler", "chat", "--page"]].concat());
-    let (ann, bob) = two_pages(&mut browser, server.endpoint());
+    let (ann, bob) = two_pages(&mut browser, &url(&server));
     let (mut web, mut tcp) = (Member::join(&server.endpoints[0]), Member::join(&server.endpoints[1]));
     for (member, text) in [(&mut web, "I am at ws"), (&mut tcp, "I am at tcp")] {
         member.say(text);
@@ -125,7 +125,7 @@ fn a_page_says_how_its_connection_ended_and_connects_again() {
     let serve = |endpoint: &str| Serving::start(1, &[endpoint, "--handler", "chat", "--page"]);
     let server = serve("ws://127.0.0.1:0");
     let endpoint = server.endpoint().to_owned();
-    let (ann, bob) = two_pages(&mut browser, &endpoint);
+    let (ann, bob) = two_pages(&mut browser, &url(&server));
     server.signal(Signal::SIGTERM);
     let state = "document.getElementById('state').textContent";
     for page in [&ann, &bob] {
@@ -147,5 +147,26 @@ fn a_page_says_how_its_connection_ended_and_connects_again() {
         assert_eq!(browser.evaluate(page, "document.getElementById('again').hidden"), true);
     }
     browser.close();
+    server.stop();
+}
+
+#[test]
+fn a_server_says_where_its_page_is() {
+    const PAGE: &str = "<!doctype html><title>mine</title>";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    std::fs::write(&file, PAGE).unwrap();
+    let socket = format!("ws:{}", folder.path().join("s").display());
+    let page = format!("--page={}", file.display());
+    let wires = ["ws://127.0.0.1:0/a%20b", &socket, "tcp://127.0.0.1:0", "wss://127.0.0.1:0?self_signed=true", &page];
+    let server = Serving::start(4, &wires);
+    let place = |index: usize| server.endpoints[index].split_once("://").unwrap().1.split(['/', '?']).next().unwrap();
+    assert_eq!(url(&server), format!("http://{}/a%20b", place(0)));
+    assert_eq!(url(&server), format!("https://{}/", place(3)));
+    let mut stream = TcpStream::connect(place(0)).unwrap();
+    stream.write_all(b"GET /a%20b HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(PAGE), "{answer}");
     server.stop();
 }
