@@ -23,7 +23,7 @@ const CRATES: &[(&str, &[Known])] = &[
             ("framing", &[]),
             ("error", &["framing", "name"]),
             ("reply", &["error", "framing"]),
-            ("wire", &["error", "name", "reply"]),
+            ("wire", &["error", "framing", "name", "reply"]),
             ("registry", &["error", "name", "wire"]),
             ("settings", &["name"]),
             ("session", &["error", "framing", "name", "settings", "sync", "wire"]),

@@ -1,5 +1,6 @@
 //! What a session's ends share: the wire, the bounded queue of outgoing messages, and what is known of their progress.
 
+mod control;
 mod queue;
 
 use std::collections::VecDeque;
@@ -7,17 +8,18 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
+use control::Both;
 use queue::Out;
 
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, Notify};
 use crate::{
-    Answer, ByteStream, ConnInfo, FrameEncoder, Goodbye, Link, MessageStream, Progress, RecvError, SendError,
-    SessionConfig, SessionFault,
+    ByteStream, ConnInfo, FrameEncoder, Goodbye, Link, MessageStream, Progress, RecvError, SendError, SessionConfig,
+    SessionFault,
 };
 
 pub(crate) enum Io {
@@ -223,65 +225,6 @@ impl Inner {
         let mut out = lock(&self.out);
         self.follow(&mut out);
         out.push(message, self.end())
-    }
-
-    /// Messages are of the kind of the last one that was received.
-    #[inline]
-    fn follow(&self, out: &mut Out) {
-        if self.is_framed
-            && let Some(encoder) = &mut out.encoder
-        {
-            encoder.follow(self.tag.load(Relaxed));
-        }
-    }
-
-    /// Queues the answer to a control frame; behind an end the queue takes no more.
-    #[cold]
-    pub(crate) fn answer(&self, tag: u8, payload: &[u8]) -> Answer {
-        let mut out = lock(&self.out);
-        let answer = out.answer(tag, payload);
-        out.closed |= answer != Answer::GoesOn;
-        drop(out);
-        self.answers.store(true, Relaxed);
-        if answer != Answer::GoesOn {
-            self.writable.notify_waiters();
-        }
-        answer
-    }
-
-    #[inline]
-    pub(crate) fn has_answers(&self) -> bool {
-        self.answers.load(Relaxed)
-    }
-
-    /// Writes the queue for the sake of an answer, from a task that reads. The task that writes, if there is one, is woken as
-    /// well whenever the wire takes more.
-    #[cold]
-    pub(crate) fn write_answers(&self, cx: &mut Context<'_>) {
-        let shared = self.both.get_or_init(Arc::default);
-        let both = Waker::from(Arc::clone(shared));
-        shared.reader.register(cx.waker());
-        if let Some(writer) = self.driver.take().filter(|writer| !writer.will_wake(&both)) {
-            shared.writer.register(&writer);
-        }
-        if self.poll_write(&mut Context::from_waker(&both)).is_ready() {
-            self.driver.wake();
-        }
-    }
-
-    /// Says good-bye, where that is a frame, behind everything that is queued; the queue takes no more.
-    pub(crate) fn goodbye(&self, why: Goodbye<'_>) {
-        let mut out = lock(&self.out);
-        if self.is_framed {
-            out.closed = true;
-            out.goodbye(why);
-            self.answers.store(true, Relaxed);
-        }
-    }
-
-    /// How many messages left in another form than they should have; asked once.
-    pub(crate) fn take_changed(&self) -> u64 {
-        lock(&self.out).encoder.as_mut().map_or(0, FrameEncoder::take_changed)
     }
 
     /// Whether the queue takes more.
@@ -500,20 +443,6 @@ impl Inner {
             }
             Io::Gone => Poll::Ready(Ok(0)),
         }
-    }
-}
-
-/// Wakes the task that reads and the one that writes.
-#[derive(Default)]
-struct Both {
-    reader: AtomicWaker,
-    writer: AtomicWaker,
-}
-
-impl Wake for Both {
-    fn wake(self: Arc<Self>) {
-        self.reader.wake();
-        self.writer.wake();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Wires: what transports and layers implement. Listeners, links of bytes or messages, datagram sockets.
 //!
-//! A wire uses names, errors, and the replies that it gathers for sending; it uses neither sessions nor handlers.
+//! A wire uses names, errors, framings that it brings, and the replies that it gathers for sending; it uses neither sessions nor
+//! handlers.
 
 mod batch;
 mod capabilities;

@@ -43,43 +43,43 @@ pub(crate) fn serve_bytes<H: Handler>(
                 break end;
             }
             let mut messages = 0;
-            let ended = loop {
+            let ended = 'read: loop {
                 let owned;
                 let eof = reading.new == 0;
-                let found = match conn.decoder.decode(reading.bytes(), eof) {
-                    Ok(Decoded::Frame { message, consumed }) => {
-                        let range = reading.from + message.start..reading.from + message.end;
-                        reading.from += consumed;
-                        Some((range, None))
-                    }
-                    Ok(Decoded::Owned { message, consumed }) => {
-                        reading.from += consumed;
-                        conn.holds_part = false;
-                        owned = message;
-                        Some((0..0, Some(&owned[..])))
-                    }
-                    Ok(Decoded::Need { consumed, partial }) => {
-                        reading.from += consumed;
-                        conn.holds_part = partial;
-                        break None;
-                    }
-                    Ok(Decoded::Control { payload, consumed }) => {
-                        let payload = reading.from + payload.start..reading.from + payload.end;
-                        reading.from += consumed;
-                        if let Some(end) = conn.answer(&mut reading, payload) {
-                            break Some(end);
+                'frame: {
+                    let (range, message) = match conn.decoder.decode(reading.bytes(), eof) {
+                        Ok(Decoded::Frame { message, consumed }) => {
+                            let range = reading.from + message.start..reading.from + message.end;
+                            reading.from += consumed;
+                            (range, None)
                         }
-                        None
-                    }
-                    Err(error) => break Some(conn.bad_frame(&mut reading, error, of.peer)),
-                };
-                if let Some((range, message)) = found {
+                        Ok(Decoded::Owned { message, consumed }) => {
+                            reading.from += consumed;
+                            conn.holds_part = false;
+                            owned = message;
+                            (0..0, Some(&owned[..]))
+                        }
+                        Ok(Decoded::Need { consumed, partial }) => {
+                            reading.from += consumed;
+                            conn.holds_part = partial;
+                            break 'read None;
+                        }
+                        Ok(Decoded::Control { payload, consumed }) => {
+                            let payload = reading.from + payload.start..reading.from + payload.end;
+                            reading.from += consumed;
+                            if let Some(end) = conn.answer(&mut reading, payload) {
+                                break 'read Some(end);
+                            }
+                            break 'frame;
+                        }
+                        Err(error) => break 'read Some(conn.bad_frame(&mut reading, error, of.peer)),
+                    };
                     messages += 1;
                     // Decided before the first poll: what a call that waits has borrowed cannot be moved.
                     let range =
                         if of.cx.buffers.is_exhausted() { reading.detach(range, &of.cx.buffers) } else { range };
                     // Held from the read to the end of its handling.
-                    let Some(buffers) = &mut reading.buffers else { break Some(SessionEnd::Broken) };
+                    let Some(buffers) = &mut reading.buffers else { break 'read Some(SessionEnd::Broken) };
                     let WorkerBuffers { input, replies, out, .. } = &mut **buffers;
                     let mut message = message.unwrap_or(&input[range]);
                     if conn.has_state() {
@@ -102,7 +102,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                                     let kept = reading.owner.memory(out);
                                     let too_much = poll_fn(|task| Poll::Ready(conn.keeps_too_much(task, || kept)));
                                     if too_much.await {
-                                        break Some(SessionEnd::OverBudget);
+                                        break 'read Some(SessionEnd::OverBudget);
                                     }
                                     poll_fn(|task| match conn.poll_write_within_budget(task, out) {
                                         Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
@@ -120,18 +120,18 @@ pub(crate) fn serve_bytes<H: Handler>(
                         Ok(Err(error)) => {
                             of.cx.incidents.tell(Incident::HandlerError, Some(of.peer.addr()), error);
                             buffers.replies.discard();
-                            break Some(SessionEnd::HandlerError);
+                            break 'read Some(SessionEnd::HandlerError);
                         }
                         Err(end) => {
                             buffers.replies.discard();
-                            break Some(end);
+                            break 'read Some(end);
                         }
                     }
                     if buffers.replies.closes() {
-                        break Some(SessionEnd::Done);
+                        break 'read Some(SessionEnd::Done);
                     }
                     if reading.from == reading.to && !conn.decoder.keeps_input() {
-                        break None;
+                        break 'read None;
                     }
                 }
                 if reading.queued() >= limits.out_queue

@@ -9,7 +9,7 @@ use crate::{Addr, Answer, FrameEncoder, FrameError, Goodbye, MessageStream, Send
 /// What one queued message costs beside its bytes.
 const MESSAGE_COST: usize = 64;
 /// A peer that pings and does not read is owed no more than this, and one answer.
-const ANSWER_ROOM: usize = 4 * 1024;
+const MOST_BEFORE_ANSWER: usize = 4 * 1024;
 /// An empty queue keeps at most this much memory.
 const KEEP: usize = 16 * 1024;
 
@@ -70,12 +70,12 @@ impl Out {
         (self.bytes, self.written, self.lengths, self.answer) = Default::default();
     }
 
-    /// Answers a control frame. Behind more than [`ANSWER_ROOM`] bytes only the last answer is kept.
+    /// Answers a control frame. Behind more than [`MOST_BEFORE_ANSWER`] bytes only the last answer is kept.
     pub(super) fn answer(&mut self, tag: u8, payload: &[u8]) -> Answer {
-        let has_room = self.queued() < ANSWER_ROOM;
+        let is_short = self.queued() < MOST_BEFORE_ANSWER;
         let Some(encoder) = &mut self.encoder else { return Answer::GoesOn };
-        let into = if has_room { &mut self.bytes } else { &mut self.answer };
-        if !has_room {
+        let into = if is_short { &mut self.bytes } else { &mut self.answer };
+        if !is_short {
             into.clear();
         }
         encoder.answer(tag, payload, into)
