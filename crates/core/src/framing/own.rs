@@ -60,13 +60,15 @@ pub trait FrameWriter: Send {
         let _ = tag;
     }
 
-    /// Appends the answer to a [control frame](Decoded::Control), if it needs one. The default has none.
+    /// Appends the answer to a [control frame](Decoded::Control), if it needs one at once. That to a good-bye is what
+    /// [`goodbye`](Self::goodbye) appends later, behind the replies to what came before it. The default has none.
     fn answer(&mut self, tag: u8, payload: &[u8], out: &mut Vec<u8>) -> Answer {
         let _ = (tag, payload, out);
         Answer::GoesOn
     }
 
-    /// Appends the protocol's good-bye, unless it was said. The default has none.
+    /// Appends the protocol's good-bye, or the answer to that of the peer, unless it was said; nothing may follow it. The
+    /// default has none.
     fn goodbye(&mut self, why: Goodbye<'_>, out: &mut Vec<u8>) {
         let _ = (why, out);
     }
@@ -84,7 +86,7 @@ pub trait FrameWriter: Send {
 pub enum Answer {
     /// More frames.
     GoesOn,
-    /// Nothing: the peer said good-bye, and was answered.
+    /// Nothing: the peer said good-bye.
     Ends,
     /// Nothing: the peer ended it, as something had failed.
     Breaks(FrameError),

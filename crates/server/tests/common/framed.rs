@@ -35,7 +35,7 @@ impl FrameFactory for Framed {
     }
 
     fn writer(&self, max_message: usize) -> Box<dyn FrameWriter> {
-        Box::new(Writer { max_message, tag: TEXT, changed: 0, ended: false })
+        Box::new(Writer { max_message, tag: TEXT, changed: 0, answers: None, ended: false })
     }
 }
 
@@ -104,6 +104,7 @@ struct Writer {
     max_message: usize,
     tag: u8,
     changed: u64,
+    answers: Option<Vec<u8>>,
     ended: bool,
 }
 
@@ -140,7 +141,7 @@ impl FrameWriter for Writer {
         match tag {
             PING => out.extend(frame(PONG, payload)),
             CLOSE => {
-                self.close(payload, out);
+                self.answers = Some(payload.to_vec());
                 return match payload {
                     FAILED => Answer::Breaks(FrameError::Ended("as it failed".to_owned())),
                     _ => Answer::Ends,
@@ -158,7 +159,8 @@ impl FrameWriter for Writer {
             Goodbye::Bad(_) => BAD,
             _ => FAILED,
         };
-        self.close(why, out);
+        let why = self.answers.take().unwrap_or_else(|| why.to_vec());
+        self.close(&why, out);
     }
 
     fn take_changed(&mut self) -> u64 {

@@ -71,6 +71,10 @@ pub(crate) fn drained(plan: &Plan, state: &State, report: &DrainReport) -> Resul
     Ok(())
 }
 
+/// What a client of a WebSocket sends first.
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: 24 letters of Base64----\r\n\r\n";
+
 /// How many of the requests must be answered; `None`: the wire may have been cut at any byte.
 fn due(plan: &Plan, log: &ClientLog, wire: &Wire, report: Option<&DrainReport>, missed: bool) -> Option<usize> {
     let report = report?;
@@ -82,9 +86,19 @@ fn due(plan: &Plan, log: &ClientLog, wire: &Wire, report: Option<&DrainReport>, 
         return Some(log.asked.len());
     }
     // What the server had wholly received when the drain began.
-    let mut room = wire.arrived_before_drain;
+    let mut room = wire.arrived_before_drain.saturating_sub(if plan.is_websocket() { UPGRADE.len() } else { 0 });
     let whole = log.asked.iter().take_while(|request| {
-        let len = if plan.is_bytes() { framed_len(request, &plan.framing) } else { 1 };
+        let len = match request.len() {
+            _ if plan.is_bytes() => framed_len(request, &plan.framing),
+            len if plan.is_websocket() => {
+                len + match len {
+                    ..126 => 6,
+                    126..65_536 => 8,
+                    _ => 14,
+                }
+            }
+            _ => 1,
+        };
         let fits = len <= room;
         room = room.saturating_sub(len);
         fits

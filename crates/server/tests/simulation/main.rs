@@ -71,6 +71,7 @@ fn seeds_differ_in_all_that_they_decide() {
         some(&|plan| plan.is_datagram())
             && some(&|plan| plan.scheme == "mem-seq")
             && some(&|plan| plan.scheme == "mask+mem")
+            && some(&|plan| plan.scheme == "ws+mem")
     );
     assert!(some(&|plan| plan.end_at.is_some()) && some(&|plan| plan.can_break()));
     assert!(some(&|plan| plan.client_faults.is_some()) && some(&|plan| plan.is_tight));

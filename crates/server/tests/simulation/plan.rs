@@ -86,7 +86,7 @@ const fn millis(millis: u64) -> Duration {
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let scheme = *dice.pick(&["mem", "mem", "mask+mem", "mem-seq", "mem-dgram"]);
+        let scheme = *dice.pick(&["mem", "mask+mem", "ws+mem", "mem-seq", "mem-dgram"]);
         let framing = match dice.below(6) {
             0 | 1 => Framing::Lines,
             2 => Framing::length_prefixed(),
@@ -144,6 +144,10 @@ impl Plan {
         matches!(self.scheme, "mem" | "mask+mem")
     }
 
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.scheme == "ws+mem"
+    }
+
     pub(crate) fn is_per_message(&self) -> bool {
         matches!(self.handler, HandlerKind::AtOnce | HandlerKind::Waits)
     }
@@ -166,7 +170,11 @@ impl Plan {
     /// The smallest piece in which bytes move.
     pub(crate) fn slices(&self) -> Option<usize> {
         let all = [Some(&self.server_faults), self.client_faults.as_ref()];
-        all.into_iter().flatten().map(|faults| faults.slice).filter(|slice| *slice > 0 && self.is_bytes()).min()
+        all.into_iter()
+            .flatten()
+            .map(|faults| faults.slice)
+            .filter(|slice| *slice > 0 && (self.is_bytes() || self.is_websocket()))
+            .min()
     }
 
     fn client(&self, id: usize, mut dice: Dice) -> ClientPlan {

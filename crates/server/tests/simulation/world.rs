@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clients::ClientLog;
 use crate::handlers::{Answerer, AtOnce, Halves, PerPeer, Remembers, Waits};
+use swapwire_ws::Ws;
+
 use crate::mask::Mask;
 use crate::message::AS_ASKED;
 use crate::plan::{End, HandlerKind, Plan};
@@ -103,8 +105,8 @@ async fn simulate(plan: Plan, sabotage: Sabotage, recorder: Arc<Recorder>) -> Re
         Sabotage::LosesAByteAtASlice => Registry::new().with(Careless(server_side)),
         _ => Registry::new().with(server_side),
     };
-    let builder = Server::builder().registry(server_side.with_layer(Mask));
-    let registry = registry.with_layer(Mask);
+    let builder = Server::builder().registry(server_side.with_layer(Mask).with_layer(Ws::new()));
+    let registry = registry.with_layer(Mask).with_layer(Ws::new());
     let plan = Arc::new(plan);
     let world = World { plan, recorder, network, registry, switches };
     let server = world.compose(builder, sabotage).bind().await.map_err(|error| format!("bind: {error}"))?;
@@ -242,7 +244,12 @@ impl World {
         let endpoint: Endpoint = format!("{}:server", self.plan.scheme).parse().unwrap();
         let mut probes = Vec::new();
         for _ in 0..self.plan.limits.max_connections.min(4) {
-            let link = Registry::new().with(self.network.clone()).with_layer(Mask).connect(&endpoint).await;
+            let link = Registry::new()
+                .with(self.network.clone())
+                .with_layer(Mask)
+                .with_layer(Ws::new())
+                .connect(&endpoint)
+                .await;
             let link = link.map_err(|error| format!("a probe after all have left: {error}"))?;
             probes.push(Session::new(link, SessionConfig::framed(self.plan.framing.clone())));
         }

@@ -16,6 +16,8 @@ pub(super) struct Writer {
     received: u8,
     /// What `begin` makes room for: the header that the last message needed.
     reserved: u8,
+    /// What the peer's close frame said: its code, if it had one.
+    answers: Option<Option<[u8; 2]>>,
     is_closed: bool,
 }
 
@@ -23,7 +25,7 @@ impl Writer {
     pub(super) fn new(role: Role, kind: MessageKind, max: usize) -> Self {
         let masks = (role == Role::Client).then(|| Box::new(Random::new()));
         let reserved = 2 + if masks.is_some() { MASK as u8 } else { 0 };
-        Self { max, masks, changed: 0, kind, received: opcode::TEXT, reserved, is_closed: false }
+        Self { max, masks, changed: 0, kind, received: opcode::TEXT, reserved, answers: None, is_closed: false }
     }
 
     fn opcode(&mut self, message: &[u8]) -> u8 {
@@ -97,11 +99,9 @@ impl FrameWriter for Writer {
         match tag {
             opcode::PING if !self.is_closed => self.control(opcode::PONG, payload, out),
             opcode::CLOSE => {
-                let (code, reason) = payload.split_at(payload.len().min(2));
-                if !std::mem::replace(&mut self.is_closed, true) {
-                    self.control(opcode::CLOSE, code, out);
-                }
-                return code.try_into().map_or(Answer::Ends, |code| ended(u16::from_be_bytes(code), reason));
+                let code = payload.first_chunk().copied();
+                self.answers = Some(code);
+                return code.map_or(Answer::Ends, |code| ended(u16::from_be_bytes(code), &payload[2..]));
             }
             _ => {}
         }
@@ -111,6 +111,9 @@ impl FrameWriter for Writer {
     fn goodbye(&mut self, why: Goodbye<'_>, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
+        }
+        if let Some(code) = self.answers {
+            return self.control(opcode::CLOSE, code.as_ref().map_or(&[], |code| code), out);
         }
         let (code, reason) = match why {
             Goodbye::Done => (close::NORMAL, None),

@@ -19,15 +19,20 @@ impl Inner {
         }
     }
 
-    /// Queues the answer to a control frame; behind an end the queue takes no more.
+    /// Queues the answer to a control frame. Behind the peer's end the queue takes no more, but where a server says the
+    /// good-bye: its handler may still have to reply to what came before.
     #[cold]
     pub(crate) fn answer(&self, tag: u8, payload: &[u8]) -> Answer {
         let mut out = lock(&self.out);
         let answer = out.answer(tag, payload);
-        out.closed |= answer != Answer::GoesOn;
+        let ends = answer != Answer::GoesOn && !self.guarded.load(Relaxed);
+        if ends {
+            out.closed = true;
+            out.goodbye(Goodbye::Done);
+        }
         drop(out);
         self.answers.store(true, Relaxed);
-        if answer != Answer::GoesOn {
+        if ends {
             self.writable.notify_waiters();
         }
         answer
