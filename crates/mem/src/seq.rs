@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use swapwire_core::{Capabilities, MessageStream, RecvBatch, RecvError, SendError};
+use swapwire_core::{Capabilities, MessageStream, RecvBatch, RecvError, SendBatch, SendError};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
@@ -64,6 +64,24 @@ impl MessageStream for Seq {
         ready!(self.sender.poll_reserve(cx)).map_err(|_| self.broken())?;
         let sent = self.sender.send_item(Bytes::copy_from_slice(message));
         Poll::Ready(sent.map_err(|_| self.broken()))
+    }
+
+    fn poll_send_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &SendBatch,
+        from: usize,
+    ) -> Poll<Result<usize, SendError>> {
+        let mut sent = 0;
+        for entry in batch.iter_from(from) {
+            match self.poll_send(cx, entry.message) {
+                Poll::Ready(Ok(())) => sent += 1,
+                // The next call meets it again, as its first.
+                _ if sent > 0 => break,
+                other => return other.map_ok(|()| 0),
+            }
+        }
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
