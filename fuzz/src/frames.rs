@@ -110,7 +110,10 @@ fn there_and_back(is_server: bool, items: &[Item]) {
                 writer.answer(control, message, &mut wire);
                 match control {
                     PING => expected.push((PONG, message.clone())),
-                    CLOSE => expected.push((CLOSE, message[..message.len().min(2)].to_vec())),
+                    CLOSE => {
+                        writer.goodbye(Goodbye::Done, &mut wire);
+                        expected.push((CLOSE, message[..message.len().min(2)].to_vec()));
+                    }
                     _ => {}
                 }
             }

@@ -51,8 +51,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         // The transports whose messages have boundaries move many by one call of the system.
         ("swapwire-udp" | "swapwire-unix", "swapwire-mmsg") => kind == "normal",
         ("swapwire-tcp" | "swapwire-udp" | "swapwire-unix", "swapwire-socket") => kind == "normal",
-        // The server is tried over a stack.
-        ("swapwire-server", "swapwire-stack") => dev,
+        // The server is tried over a stack, and over frames of a wire.
+        ("swapwire-server", "swapwire-stack" | "swapwire-ws") => dev,
         // What a layer is made of.
         ("swapwire-proxy" | "swapwire-tls" | "swapwire-ws", "swapwire-stack") => kind != "build",
         // The laws of layers have faults to find.

@@ -215,7 +215,8 @@ impl Model {
         let Bounds { max_message, out_queue } = self.bounds;
         let rule = self.rule.as_ref();
         // On a wire with boundaries, what the peer sent last is received and forgotten when the session is closed.
-        let partial = if self.heard || rule.is_none() { max_message + rule.map_or(0, Rule::overhead) + 8 * 1024 } else { 0 };
+        let partial =
+            if self.heard || rule.is_none() { max_message + rule.map_or(0, Rule::overhead) + 8 * 1024 } else { 0 };
         let queue = out_queue + self.bounds.largest_frame(rule);
         let most = 4 * partial + 3 * queue + REST;
         assert!(peak <= most, "{peak} bytes of the heap, of at most {most}: {:?}, {:?}", self.bounds, self.rule);

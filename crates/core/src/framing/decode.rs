@@ -82,11 +82,14 @@ impl FrameDecoder {
     /// The connection cannot go on: a frame is too large, or the stream ended inside one.
     #[inline]
     pub fn decode(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
-        if matches!(self.kind, Kind::Chunks) && !unread.is_empty() {
-            let len = unread.len().min(self.max);
-            return Ok(Decoded::Frame { message: 0..len, consumed: len });
+        match &mut self.kind {
+            Kind::Chunks if !unread.is_empty() => {
+                let len = unread.len().min(self.max);
+                Ok(Decoded::Frame { message: 0..len, consumed: len })
+            }
+            Kind::Codec(codec) => codec.decode(unread, eof),
+            _ => self.decode_line(unread, eof),
         }
-        self.decode_line(unread, eof)
     }
 
     /// Not in line: a stream without a framing has no use for it.
@@ -107,12 +110,12 @@ impl FrameDecoder {
     fn decode_frame(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
         let max = self.max;
         let need = Decoded::Need { consumed: 0, partial: false };
-        if unread.is_empty() && !matches!(self.kind, Kind::Codec(_)) {
+        if unread.is_empty() {
             return Ok(need);
         }
         let found = match &mut self.kind {
             // Answered before, unless there is nothing.
-            Kind::Chunks | Kind::LineEnd => return Ok(need),
+            Kind::Chunks | Kind::LineEnd | Kind::Codec(_) => return Ok(need),
             Kind::Lines => scan::find(b'\n', &unread[self.scanned..]).map(|at| {
                 let end = self.scanned + at;
                 (without_return(unread, end), end + 1)
@@ -130,7 +133,6 @@ impl FrameDecoder {
                 have if eof => return Err(FrameError::Truncated { have }),
                 _ => return Ok(need),
             },
-            Kind::Codec(codec) => return codec.decode(unread, eof),
         };
         let tail = match &self.kind {
             Kind::Delimited(delimiter) => delimiter.len(),

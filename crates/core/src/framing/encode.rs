@@ -73,10 +73,16 @@ impl FrameEncoder {
     /// The message is too large or cannot be framed; `out` is cut back to `start`.
     #[inline]
     pub fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        if matches!(self.kind, Kind::Chunks) && out.len() - start <= self.max {
-            return Ok(());
+        match &mut self.kind {
+            Kind::Chunks if out.len() - start <= self.max => Ok(()),
+            Kind::Codec(codec) => {
+                if self.ends_lines {
+                    out.push(b'\n');
+                }
+                codec.finish(out, start).inspect_err(|_| out.truncate(start))
+            }
+            _ => self.finish_line(out, start),
         }
-        self.finish_line(out, start)
     }
 
     /// Not in line: a stream without a framing has no use for it.
@@ -99,12 +105,6 @@ impl FrameEncoder {
     }
 
     fn try_finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        if let Kind::Codec(codec) = &mut self.kind {
-            if self.ends_lines {
-                out.push(b'\n');
-            }
-            return codec.finish(out, start);
-        }
         let message = start + if let Kind::Length { width, .. } = self.kind { width } else { 0 };
         let len = out.len() - message;
         if len > self.max {

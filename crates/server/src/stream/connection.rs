@@ -43,6 +43,8 @@ pub(crate) struct Connection<'a> {
     counts: bool,
     /// Its messages are frames of the wire's own.
     is_framed: bool,
+    /// The tag of the message that the encoder follows.
+    followed: u8,
     /// The decoder holds a part of a message.
     pub(crate) holds_part: bool,
     memory: HeldMemory,
@@ -93,6 +95,7 @@ impl<'a> Connection<'a> {
             has_ended: false,
             counts: false,
             is_framed,
+            followed: 0,
             holds_part: false,
             memory: HeldMemory::default(),
             cx,
@@ -219,8 +222,11 @@ impl<'a> Connection<'a> {
 
     /// Makes replies to `message` as it is, where messages have kinds or are lines; the message without the end of its line.
     #[inline(never)]
-    pub(crate) fn follow<'m>(&self, replies: &mut Replies, message: &'m [u8]) -> &'m [u8] {
-        replies.encoder_mut().follow(self.decoder.tag());
+    pub(crate) fn follow<'m>(&mut self, replies: &mut Replies, message: &'m [u8]) -> &'m [u8] {
+        let tag = self.decoder.tag();
+        if std::mem::replace(&mut self.followed, tag) != tag {
+            replies.encoder_mut().follow(tag);
+        }
         let is_line = self.is_framed && matches!(self.cx.framing, Framing::Lines);
         if is_line { replies.answer_line(message) } else { message }
     }

@@ -2,7 +2,7 @@
 
 use swapwire_core::{Bytes, Decoded, FrameError, FrameReader};
 
-use super::header::{Header, MASK, is_control, opcode};
+use super::header::{Header, LONGEST_CONTROL, MASK, is_control, opcode};
 use super::utf8::Utf8;
 use super::{Role, close, mask};
 
@@ -113,8 +113,41 @@ enum Taken {
     Last(Bytes),
 }
 
+impl Reader {
+    /// A short message that is whole, in one frame, which most are: what [`decode`](FrameReader::decode) would give.
+    #[inline]
+    fn decode_short(&mut self, unread: &mut [u8]) -> Option<Result<Decoded, FrameError>> {
+        let (&[first @ (FINAL_TEXT | FINAL_BINARY), second, ..], None, 0) = (&*unread, &self.open, self.seen) else {
+            return None;
+        };
+        let has_mask = self.role == Role::Server;
+        let (masked, len) = (second & 0x80 != 0, usize::from(second & 0x7f));
+        let start = if has_mask { 2 + MASK } else { 2 };
+        let end = start + len;
+        if masked != has_mask || len > LONGEST_CONTROL || len > self.max || end > unread.len() || self.is_closed {
+            return None;
+        }
+        let (front, payload) = unread[..end].split_at_mut(start);
+        if let (true, Some(mask)) = (has_mask, front.last_chunk::<MASK>()) {
+            mask::apply(payload, *mask, 0);
+        }
+        self.tag = first & 0x0f;
+        if self.tag == opcode::TEXT && std::str::from_utf8(payload).is_err() {
+            return Some(Err(FrameError::NotText));
+        }
+        Some(Ok(Decoded::Frame { message: start..end, consumed: end }))
+    }
+}
+
+/// The first byte of a message in one frame.
+const FINAL_TEXT: u8 = 0x80 | opcode::TEXT;
+const FINAL_BINARY: u8 = 0x80 | opcode::BINARY;
+
 impl FrameReader for Reader {
     fn decode(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
+        if let Some(decoded) = self.decode_short(unread) {
+            return decoded;
+        }
         if self.is_closed {
             return Ok(Decoded::Need { consumed: unread.len(), partial: false });
         }

@@ -63,7 +63,11 @@ impl Writer {
 impl FrameWriter for Writer {
     #[inline]
     fn begin(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[0; LONGEST][..usize::from(self.reserved)]);
+        // What a server's short messages need has a length that is known here.
+        match self.reserved {
+            2 => out.extend_from_slice(&[0; 2]),
+            len => out.extend_from_slice(&[0; LONGEST][..usize::from(len)]),
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {

@@ -125,6 +125,11 @@ fn a_close_frame_is_answered_once_with_its_code() {
     ] {
         let (mut writer, mut out) = (server(MessageKind::Auto), Vec::new());
         assert_eq!(writer.answer(CLOSE, payload, &mut out), follows);
+        // Behind what was said before.
+        assert!(out.is_empty());
+        send(&mut *writer, b"reply", &mut out).unwrap();
+        out.clear();
+        writer.goodbye(Goodbye::Failed, &mut out);
         assert_eq!(out, frame(FIN | CLOSE, answered, None));
         nothing_follows(&mut *writer);
     }

@@ -1,0 +1,24 @@
+//! The command, run as users run it: one program, as each test program costs a build of everything that it uses.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod addresses;
+mod bad_input;
+mod bench;
+mod bench_drops;
+mod bench_ends;
+mod bench_flags;
+mod bench_places;
+mod bench_ports;
+mod bench_terminal;
+mod connect;
+mod full;
+mod lists;
+mod runs;
+mod serve;
+mod signals;
+mod stopped;
+mod streams;
+mod terminal;

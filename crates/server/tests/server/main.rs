@@ -1,0 +1,37 @@
+//! The server on memory networks: one program, as each test program costs a build of everything that it uses.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod accept;
+mod budget;
+mod composition;
+mod connection_permits;
+mod datagrams;
+mod deadlines;
+mod drain_turns;
+mod forged;
+mod framed;
+mod goodbye;
+mod handle;
+mod handshakes;
+mod hostile;
+mod incidents;
+mod lending;
+mod local_task_set;
+mod message_batches;
+mod own_service;
+mod partial_messages;
+mod pieces;
+mod places;
+mod reload;
+mod stacked;
+mod stateful;
+mod stopped;
+mod streams;
+mod successors;
+mod trains;
+mod upkeep;
+mod withheld;
+mod workers;
