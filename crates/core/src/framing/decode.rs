@@ -82,14 +82,11 @@ impl FrameDecoder {
     /// The connection cannot go on: a frame is too large, or the stream ended inside one.
     #[inline]
     pub fn decode(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
-        match &mut self.kind {
-            Kind::Chunks if !unread.is_empty() => {
-                let len = unread.len().min(self.max);
-                Ok(Decoded::Frame { message: 0..len, consumed: len })
-            }
-            Kind::Codec(codec) => codec.decode(unread, eof),
-            _ => self.decode_line(unread, eof),
+        if matches!(self.kind, Kind::Chunks) && !unread.is_empty() {
+            let len = unread.len().min(self.max);
+            return Ok(Decoded::Frame { message: 0..len, consumed: len });
         }
+        self.decode_line(unread, eof)
     }
 
     /// Not in line: a stream without a framing has no use for it.
@@ -102,6 +99,9 @@ impl FrameDecoder {
             let end = self.scanned + at;
             self.scanned = 0;
             return Ok(Decoded::Frame { message: 0..without_return(unread, end), consumed: end + 1 });
+        }
+        if let Kind::Codec(codec) = &mut self.kind {
+            return codec.decode(unread, eof);
         }
         self.decode_frame(unread, eof)
     }

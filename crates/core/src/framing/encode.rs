@@ -73,16 +73,10 @@ impl FrameEncoder {
     /// The message is too large or cannot be framed; `out` is cut back to `start`.
     #[inline]
     pub fn finish(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
-        match &mut self.kind {
-            Kind::Chunks if out.len() - start <= self.max => Ok(()),
-            Kind::Codec(codec) => {
-                if self.ends_lines {
-                    out.push(b'\n');
-                }
-                codec.finish(out, start).inspect_err(|_| out.truncate(start))
-            }
-            _ => self.finish_line(out, start),
+        if matches!(self.kind, Kind::Chunks) && out.len() - start <= self.max {
+            return Ok(());
         }
+        self.finish_line(out, start)
     }
 
     /// Not in line: a stream without a framing has no use for it.
@@ -91,6 +85,12 @@ impl FrameEncoder {
         if matches!(self.kind, Kind::Lines) && out.len() - start <= self.max && !scan::contains(b'\n', &out[start..]) {
             out.push(b'\n');
             return Ok(());
+        }
+        if let Kind::Codec(codec) = &mut self.kind {
+            if self.ends_lines {
+                out.push(b'\n');
+            }
+            return codec.finish(out, start).inspect_err(|_| out.truncate(start));
         }
         self.finish_frame(out, start)
     }
