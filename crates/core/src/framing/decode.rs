@@ -100,14 +100,14 @@ impl FrameDecoder {
             self.scanned = 0;
             return Ok(Decoded::Frame { message: 0..without_return(unread, end), consumed: end + 1 });
         }
-        if let Kind::Codec(codec) = &mut self.kind {
-            return codec.decode(unread, eof);
-        }
         self.decode_frame(unread, eof)
     }
 
     #[inline(never)]
     fn decode_frame(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {
+        if let Kind::Codec(codec) = &mut self.kind {
+            return codec.decode(unread, eof);
+        }
         let max = self.max;
         let need = Decoded::Need { consumed: 0, partial: false };
         if unread.is_empty() {

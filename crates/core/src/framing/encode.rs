@@ -86,17 +86,17 @@ impl FrameEncoder {
             out.push(b'\n');
             return Ok(());
         }
+        self.finish_frame(out, start)
+    }
+
+    #[inline(never)]
+    fn finish_frame(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
         if let Kind::Codec(codec) = &mut self.kind {
             if self.ends_lines {
                 out.push(b'\n');
             }
             return codec.finish(out, start).inspect_err(|_| out.truncate(start));
         }
-        self.finish_frame(out, start)
-    }
-
-    #[inline(never)]
-    fn finish_frame(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
         let result = self.try_finish(out, start);
         if result.is_err() {
             out.truncate(start);
