@@ -11,11 +11,12 @@ use swapwire_core::Printable;
 pub struct WsInfo {
     /// Path, query, origin, subprotocol, one behind the other; behind them the headers, as lines of `name:value`.
     text: Box<str>,
+    /// Where each of them ends, and [`IS_THERE`], if only empty.
     ends: [u16; PARTS],
-    /// Which of them are there, if only empty.
-    has: [bool; PARTS],
 }
 
+/// Above the length of any head.
+const IS_THERE: u16 = 0x8000;
 const PARTS: usize = 4;
 const PATH: usize = 0;
 const QUERY: usize = 1;
@@ -31,21 +32,24 @@ impl WsInfo {
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Self {
         let (path, query) = split(target);
-        let (mut text, mut ends, mut has) = (String::new(), [0; PARTS], [false; PARTS]);
+        let (mut text, mut ends) = (String::new(), [0; PARTS]);
         for (index, part) in [Some(path), query, origin, subprotocol].into_iter().enumerate() {
             text.push_str(part.unwrap_or_default());
-            ends[index] = text.len() as u16;
-            has[index] = part.is_some();
+            ends[index] = text.len() as u16 | if part.is_some() { IS_THERE } else { 0 };
         }
         for (name, value) in headers {
             text.extend([name, ":", &String::from_utf8_lossy(value), "\n"]);
         }
-        Self { text: text.into_boxed_str(), ends, has }
+        Self { text: text.into_boxed_str(), ends }
     }
 
     fn part(&self, index: usize) -> Option<&str> {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        self.has[index].then(|| &self.text[usize::from(start)..usize::from(self.ends[index])])
+        let start = if index == 0 { 0 } else { self.end(index - 1) };
+        (self.ends[index] & IS_THERE != 0).then(|| &self.text[start..self.end(index)])
+    }
+
+    fn end(&self, index: usize) -> usize {
+        usize::from(self.ends[index] & !IS_THERE)
     }
 
     /// The path of the request, with its percent-encoding: `/chat`.
@@ -72,7 +76,7 @@ impl WsInfo {
     /// The headers that the server's endpoint names (`headers=cookie,user-agent`), as far as the request has them: names as
     /// the endpoint has them, in the order of the request.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let lines = self.text[usize::from(self.ends[PARTS - 1])..].split_terminator('\n');
+        let lines = self.text[self.end(PARTS - 1)..].split_terminator('\n');
         lines.map(|line| line.split_once(':').unwrap_or((line, "")))
     }
 

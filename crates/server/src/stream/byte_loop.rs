@@ -35,6 +35,8 @@ pub(crate) fn serve_bytes<H: Handler>(
         let of = PanicContext { cx: &cx, peer: &peer };
         let limits = &*of.cx.limits;
         let mut conn = Connection::new(io, own.as_mut().and_then(|own| own.frames.take()), of.cx);
+        // An idle session keeps what it needs.
+        own = own.filter(|own| own.local.is_some());
         let local = own.as_ref().and_then(|own| own.local.as_ref()).or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
         let mut reading = Reading::default();
         let at_once = handler.properties().ready_at_once;

@@ -10,22 +10,25 @@ pub(super) struct Writer {
     max: usize,
     /// Of a client.
     masks: Option<Box<Random>>,
-    changed: u32,
+    changed: u16,
     kind: MessageKind,
     /// That of the last message that was received.
     received: u8,
     /// What `begin` makes room for: the header that the last message needed.
     reserved: u8,
-    /// What the peer's close frame said: its code, if it had one.
-    answers: Option<Option<[u8; 2]>>,
+    /// The code of the peer's close frame, [`WITHOUT_CODE`] or, before there was one, 0.
+    answers: u16,
     is_closed: bool,
 }
+
+/// No code: those that are sent begin at 1000.
+const WITHOUT_CODE: u16 = 1;
 
 impl Writer {
     pub(super) fn new(role: Role, kind: MessageKind, max: usize) -> Self {
         let masks = (role == Role::Client).then(|| Box::new(Random::new()));
         let reserved = 2 + if masks.is_some() { MASK as u8 } else { 0 };
-        Self { max, masks, changed: 0, kind, received: opcode::TEXT, reserved, answers: None, is_closed: false }
+        Self { max, masks, changed: 0, kind, received: opcode::TEXT, reserved, answers: 0, is_closed: false }
     }
 
     fn opcode(&mut self, message: &[u8]) -> u8 {
@@ -37,7 +40,7 @@ impl Writer {
         if is_text && std::str::from_utf8(message).is_ok() {
             return opcode::TEXT;
         }
-        self.changed = self.changed.saturating_add(u32::from(is_text));
+        self.changed = self.changed.saturating_add(u16::from(is_text));
         opcode::BINARY
     }
 
@@ -103,9 +106,9 @@ impl FrameWriter for Writer {
         match tag {
             opcode::PING if !self.is_closed => self.control(opcode::PONG, payload, out),
             opcode::CLOSE => {
-                let code = payload.first_chunk().copied();
-                self.answers = Some(code);
-                return code.map_or(Answer::Ends, |code| ended(u16::from_be_bytes(code), &payload[2..]));
+                let code = payload.first_chunk().copied().map(u16::from_be_bytes);
+                self.answers = code.unwrap_or(WITHOUT_CODE);
+                return code.map_or(Answer::Ends, |code| ended(code, &payload[2..]));
             }
             _ => {}
         }
@@ -116,8 +119,10 @@ impl FrameWriter for Writer {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
-        if let Some(code) = self.answers {
-            return self.control(opcode::CLOSE, code.as_ref().map_or(&[], |code| code), out);
+        match self.answers {
+            0 => {}
+            WITHOUT_CODE => return self.control(opcode::CLOSE, &[], out),
+            code => return self.control(opcode::CLOSE, &code.to_be_bytes(), out),
         }
         let (code, reason) = match why {
             Goodbye::Done => (close::NORMAL, None),
