@@ -12,7 +12,7 @@ pub(crate) mod opcode {
     pub(crate) const PONG: u8 = 10;
 }
 
-const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;

@@ -2,7 +2,7 @@
 
 use swapwire_core::{Bytes, Decoded, FrameError, FrameReader};
 
-use super::header::{Header, LONGEST_CONTROL, MASK, is_control, opcode};
+use super::header::{FIN, Header, LONGEST_CONTROL, MASK, is_control, opcode};
 use super::utf8::Utf8;
 use super::{Role, close, mask};
 
@@ -140,8 +140,8 @@ impl Reader {
 }
 
 /// The first byte of a message in one frame.
-const FINAL_TEXT: u8 = 0x80 | opcode::TEXT;
-const FINAL_BINARY: u8 = 0x80 | opcode::BINARY;
+const FINAL_TEXT: u8 = FIN | opcode::TEXT;
+const FINAL_BINARY: u8 = FIN | opcode::BINARY;
 
 impl FrameReader for Reader {
     fn decode(&mut self, unread: &mut [u8], eof: bool) -> Result<Decoded, FrameError> {

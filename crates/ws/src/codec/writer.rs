@@ -2,7 +2,7 @@
 
 use swapwire_core::{Answer, FrameError, FrameWriter, Goodbye, Printable};
 
-use super::header::{Header, LONGEST, LONGEST_CONTROL, MASK, len_end, opcode};
+use super::header::{FIN, Header, LONGEST, LONGEST_CONTROL, MASK, len_end, opcode};
 use super::mask::{self, Random};
 use super::{MessageKind, Role, close};
 
@@ -81,6 +81,12 @@ impl FrameWriter for Writer {
         }
         if len > self.max {
             return Err(FrameError::TooLarge { len: len as u64, max: self.max });
+        }
+        // A server's short message.
+        if len <= LONGEST_CONTROL && self.reserved == 2 && self.masks.is_none() {
+            out[start] = FIN | self.opcode(&out[payload..]);
+            out[start + 1] = len as u8;
+            return Ok(());
         }
         let header = len_end(len as u64) + if self.masks.is_some() { MASK } else { 0 };
         if start + header != payload {
