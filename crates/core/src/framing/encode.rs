@@ -97,11 +97,6 @@ impl FrameEncoder {
             }
             return codec.finish(out, start).inspect_err(|_| out.truncate(start));
         }
-        self.finish_other(out, start)
-    }
-
-    #[inline(never)]
-    fn finish_other(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), FrameError> {
         let result = self.try_finish(out, start);
         if result.is_err() {
             out.truncate(start);
