@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use swapwire_core::server::without_line_end;
-use swapwire_core::{FrameError, Framing, Incoming, Link, Listener};
+use swapwire_core::{ByteStream, FrameError, Framing, Goodbye, Incoming, Link, Listener};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -114,7 +114,16 @@ pub(crate) fn framed(farewell: &[u8], framing: &Framing) -> Result<Vec<u8>, Fram
     encoder.begin(&mut bytes);
     bytes.extend_from_slice(farewell);
     encoder.finish(&mut bytes, 0)?;
+    encoder.goodbye(Goodbye::GoingAway, &mut bytes);
     Ok(bytes)
+}
+
+async fn say(mut io: Box<dyn ByteStream>, farewell: &[u8], framing: &Framing) -> io::Result<()> {
+    if let Ok(bytes) = framed(farewell, framing) {
+        io.write_all(&bytes).await?;
+        io.shutdown().await?;
+    }
+    Ok(())
 }
 
 /// Says `farewell` to a connection without a handshake, and closes it. One whose handshake takes time is closed without a
@@ -136,18 +145,8 @@ pub(crate) async fn dismiss(link: Link, farewell: &[u8], framing: &Framing) {
     }
     let said = async {
         match link {
-            Link::Bytes { mut io, .. } => {
-                if let Ok(bytes) = framed(farewell, framing) {
-                    io.write_all(&bytes).await?;
-                    io.shutdown().await?;
-                }
-            }
-            Link::Framed { mut io, framing, .. } => {
-                if let Ok(bytes) = framed(farewell, &framing) {
-                    io.write_all(&bytes).await?;
-                    io.shutdown().await?;
-                }
-            }
+            Link::Bytes { io, .. } => say(io, farewell, framing).await?,
+            Link::Framed { io, framing, .. } => say(io, farewell, &framing).await?,
             Link::Messages { mut io, .. } => {
                 let sent = poll_fn(|task| io.poll_send(task, farewell)).await;
                 let _ = poll_fn(|task| if sent.is_ok() { io.poll_flush(task) } else { Poll::Ready(Ok(())) }).await;

@@ -11,7 +11,7 @@ use swapwire_core::{
     async_trait,
 };
 use swapwire_mem::MemNetwork;
-use swapwire_server::{Limits, PerMessage, PerSession, Running, Server, ServerBuilder};
+use swapwire_server::{Limits, PerMessage, PerSession, Running, Server, ServerBuilder, WhenFull};
 use swapwire_stack::WithLayer as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -270,6 +270,20 @@ async fn both_sides_are_sessions() {
         drop(talk.client);
         until(&talk.server, |stats| stats.done == 2).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_refused_hears_why_and_a_good_bye() {
+    let full = |l: &mut Limits| (l.max_connections, l.when_full) = (1, WhenFull::refuse("full"));
+    let mut talk = Talk::begin(false, limits(full)).await;
+    talk.say(&[frame(TEXT, b"a")]).await;
+    talk.hears(&[frame(TEXT, b"a")]).await;
+    let Link::Bytes { mut io, .. } = talk.registry.connect(&"mem:a".parse().unwrap()).await.unwrap() else {
+        panic!("a byte stream");
+    };
+    let mut heard = Vec::new();
+    io.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, [frame(TEXT, b"full"), frame(CLOSE, GOING_AWAY)].concat());
 }
 
 /// The two ends of a session over a byte stream, as it is seen there.
