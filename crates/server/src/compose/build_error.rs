@@ -31,6 +31,22 @@ pub enum BuildProblem {
         /// What would be right.
         reason: String,
     },
+    /// A limit of one [listener](crate::Listen::limits) contradicts itself, or is one of the whole server.
+    #[error("limits of {endpoint}: {name} {reason}")]
+    ListenerLimit {
+        /// What should be served.
+        endpoint: Endpoint,
+        /// The field of [`Limits`](crate::Limits).
+        name: &'static str,
+        /// What would be right.
+        reason: String,
+    },
+    /// A [listener](crate::Listen::named) cannot be called so.
+    #[error("name {name:?}: each listener has one of its own, of 1 to 255 bytes without control characters")]
+    Name {
+        /// What it was called.
+        name: String,
+    },
     /// There cannot be so many [workers](crate::ServerBuilder::workers).
     #[error("limits: workers must be from 1 to {MOST_WORKERS}")]
     Workers {
@@ -98,9 +114,15 @@ impl BuildProblem {
             | Self::NoFraming { endpoint, .. }
             | Self::Handler { endpoint, .. }
             | Self::Refusal { endpoint, .. }
+            | Self::ListenerLimit { endpoint, .. }
             | Self::Amplification { endpoint } => Some(endpoint),
             Self::Bind(error) => Some(error.endpoint()),
-            Self::NoEndpoint | Self::Limit { .. } | Self::Workers { .. } | Self::Endpoint(_) | Self::Worker(_) => None,
+            Self::NoEndpoint
+            | Self::Limit { .. }
+            | Self::Name { .. }
+            | Self::Workers { .. }
+            | Self::Endpoint(_)
+            | Self::Worker(_) => None,
         }
     }
 
@@ -119,6 +141,8 @@ impl BuildProblem {
         let cure = match self {
             Self::NoEndpoint => ".listen(\"tcp://127.0.0.1:8888\")",
             Self::Limit { name, .. } => return Some(format!(".limits(Limits::default().{name}(…))")),
+            Self::ListenerLimit { .. } => ".listen(Listen::on(endpoint).limits(…))",
+            Self::Name { .. } => ".listen(Listen::on(endpoint).named(…))",
             Self::Workers { .. } | Self::Worker(_) => ".workers(n)",
             Self::NoHandler { .. } => {
                 ".handler(…) gives one to every endpoint, .listen(Listen::on(endpoint).handler(…)) to this one"

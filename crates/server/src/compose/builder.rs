@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use swapwire_core::{BindError, Bound, Framing, Registry, Shape, Transport};
+use swapwire_core::{Framing, Registry, Transport};
 
 use super::listen::Listen;
-use crate::accept::framed;
-use crate::limits::can_flood;
-use crate::runtime::{MOST_WORKERS, Route, Served};
-use crate::{BuildError, BuildProblem, IntoService, Limits, Server, Service, WhenFull};
+use super::plan::Common;
+use crate::runtime::MOST_WORKERS;
+use crate::{BuildError, BuildProblem, IntoService, Limits, Server};
 
 /// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
 ///
@@ -17,13 +16,8 @@ use crate::{BuildError, BuildProblem, IntoService, Limits, Server, Service, When
 #[must_use = "a builder does nothing before `bind`"]
 #[derive(Default)]
 pub struct ServerBuilder {
-    registry: Registry,
+    common: Common,
     listens: Vec<Listen>,
-    service: Option<Arc<dyn Service>>,
-    framing: Option<Framing>,
-    limits: Limits,
-    amplification: bool,
-    workers: Option<usize>,
 }
 
 impl Server {
@@ -36,18 +30,18 @@ impl Server {
 impl ServerBuilder {
     /// The transports to choose from by scheme; replaces an earlier registry.
     pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = registry;
+        self.common.registry = registry;
         self
     }
 
     /// Adds one transport to the registry.
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.registry.register(transport);
+        self.common.registry.register(transport);
         self
     }
 
-    /// Listens on an endpoint: a text, an [`Endpoint`](swapwire_core::Endpoint), or a [`Listen`] with a handler or a framing
-    /// of its own. Of a host name, all addresses are served ([`Transport::bind_all`]).
+    /// Listens on an endpoint: a text, an [`Endpoint`](swapwire_core::Endpoint), or a [`Listen`] with a handler, a framing or
+    /// limits of its own. Of a host name, all addresses are served ([`Transport::bind_all`]).
     pub fn listen(mut self, listen: impl Into<Listen>) -> Self {
         self.listens.push(listen.into());
         self
@@ -55,20 +49,20 @@ impl ServerBuilder {
 
     /// The handler of all endpoints that have none of their own.
     pub fn handler<K>(mut self, handler: impl IntoService<K>) -> Self {
-        self.service = Some(handler.into_service());
+        self.common.service = Some(handler.into_service());
         self
     }
 
     /// The framing of all byte streams that have none of their own. Default: chunks. Wires with boundaries ignore it, but for the
     /// ends of [lines](Framing::Lines).
     pub fn framing(mut self, framing: Framing) -> Self {
-        self.framing = Some(framing);
+        self.common.framing = Some(framing);
         self
     }
 
     /// Bounds and deadlines.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.common.limits = Arc::new(limits);
         self
     }
 
@@ -85,14 +79,14 @@ impl ServerBuilder {
     ///
     /// A worker that would have nothing to serve is not started.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
+        self.common.workers = Some(workers);
         self
     }
 
     /// Allows handlers that [amplify](swapwire_core::HandlerProperties::amplifies) on wires that other hosts reach and whose senders
     /// can be forged. Off by default: an attacker can use such a server to flood a third host.
     pub fn allow_amplification(mut self, allow: bool) -> Self {
-        self.amplification = allow;
+        self.common.amplification = allow;
         self
     }
 
@@ -105,89 +99,27 @@ impl ServerBuilder {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(self) -> Result<Server, BuildError> {
-        let limits = self.limits.problems().into_iter();
+        let limits = self.common.limits.problems().into_iter();
         let mut problems: Vec<_> = limits.map(|(name, reason)| BuildProblem::Limit { name, reason }).collect();
-        let mut checked = Vec::new();
-        if let Some(workers) = self.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
+        if let Some(workers) = self.common.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
             problems.push(BuildProblem::Workers { workers });
         }
-        if self.listens.is_empty() {
-            problems.push(BuildProblem::NoEndpoint);
-        }
-        for listen in self.listens {
-            let endpoint = match listen.endpoint {
-                Ok(endpoint) => endpoint,
-                Err(error) => {
-                    problems.push(BuildProblem::Endpoint(self.registry.explain(error)));
-                    continue;
-                }
-            };
-            let framing = listen.framing.or_else(|| self.framing.clone()).unwrap_or(Framing::Chunks);
-            let Some(service) = listen.service.or_else(|| self.service.clone()) else {
-                problems.push(BuildProblem::NoHandler { endpoint });
-                continue;
-            };
-            let capabilities = match self.registry.transport(&endpoint) {
-                Ok(transport) => transport.capabilities(endpoint.scheme()),
-                Err(source) => {
-                    problems.push(BuildProblem::Bind(BindError::Registry { endpoint, source }));
-                    continue;
-                }
-            };
-            if capabilities.shape == Shape::ByteStream
-                && let WhenFull::Refuse(farewell) = &self.limits.when_full
-                && let Err(source) = framed(farewell, &framing)
-            {
-                problems.push(BuildProblem::Refusal { endpoint, source });
-                continue;
-            }
-            match service.check(&capabilities, &framing) {
-                Ok(()) => checked.push((endpoint, service, framing, capabilities)),
-                Err(reason) => {
-                    let unframed = capabilities.shape == Shape::ByteStream && !framing.boundaries();
-                    problems.push(match unframed {
-                        true => BuildProblem::NoFraming { endpoint, reason },
-                        false => BuildProblem::Handler { endpoint, reason },
-                    });
-                }
-            }
-        }
-        if !problems.is_empty() {
-            return Err(BuildError::new(problems));
-        }
+        let planned = self.common.plan(self.listens).unwrap_or_else(|found| {
+            problems.extend(found);
+            Vec::new()
+        });
         let mut served = Vec::new();
-        'endpoints: for (endpoint, service, framing, capabilities) in checked {
-            let groups = match self.registry.bind_all(&endpoint, self.workers.unwrap_or(1)).await {
-                Ok(groups) => groups,
-                Err(error) => {
-                    problems.push(BuildProblem::Bind(error));
-                    continue;
-                }
-            };
-            let before = served.len();
-            for members in groups {
-                let Some(first) = members.first() else { continue };
-                if let Bound::Socket(socket) = first
-                    && service.amplifies()
-                    && !self.amplification
-                    && can_flood(&capabilities, socket.local_addr())
-                {
-                    problems.push(BuildProblem::Amplification { endpoint });
-                    continue 'endpoints;
-                }
-                let (service, framing) = (Arc::clone(&service), framing.clone());
-                let (local, dial) = (first.local(), first.dial());
-                let route = Arc::new(Route { local, dial, service, framing, capabilities });
-                served.push(Served { members, route });
-            }
-            if served.len() == before {
-                problems.push(BuildProblem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
+        // All that cannot be bound is told together.
+        for one in planned.into_iter().filter(|_| problems.is_empty()).collect::<Vec<_>>() {
+            match self.common.bind(one).await {
+                Ok(groups) => served.extend(groups),
+                Err(problem) => problems.push(problem),
             }
         }
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
-        Server::new(served, self.limits, self.workers)
+        Server::new(served, self.common.limits, self.common.workers)
             .map_err(|error| BuildError::new(vec![BuildProblem::Worker(error)]))
     }
 }

@@ -5,6 +5,7 @@ mod builder;
 mod handler_registry;
 mod listen;
 mod memory_formula;
+mod plan;
 
 pub use build_error::{BuildError, BuildProblem};
 pub use builder::ServerBuilder;

@@ -47,6 +47,15 @@ impl ConnectionPermits {
         }
     }
 
+    /// Those of a listener: if it has a limit of its own for each source, it counts its connections alone.
+    pub(crate) fn of_listener(&self, limits: &Limits, of_the_server: &Limits) -> Self {
+        let mut permits = self.clone();
+        if limits.max_per_source != of_the_server.max_per_source {
+            permits.sources = limits.max_per_source.map(SourceQuota::new);
+        }
+        permits
+    }
+
     /// Whether one more connection would get one.
     pub(crate) fn is_free(&self) -> bool {
         self.connections.available_permits() > 0

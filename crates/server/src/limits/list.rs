@@ -160,6 +160,9 @@ limits! {
     }
 }
 
+/// Those that one listener has no own of.
+pub(crate) const OF_THE_SERVER: [&str; 4] = ["max_connections", "max_handshakes", "memory_budget", "drain_timeout"];
+
 #[cfg(feature = "serde")]
 impl serde::Serialize for Limits {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

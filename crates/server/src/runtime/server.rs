@@ -54,7 +54,7 @@ impl Server {
     ///
     /// # Errors
     /// The runtime of a worker cannot be made.
-    pub(crate) fn new(served: Vec<Served>, limits: Limits, workers: Option<usize>) -> io::Result<Self> {
+    pub(crate) fn new(served: Vec<Served>, limits: Arc<Limits>, workers: Option<usize>) -> io::Result<Self> {
         let locals = served.iter().map(|served| served.route.dial.clone()).collect();
         let reloads = served.iter().filter(|served| served.reloads()).map(|served| served.route.dial.clone()).collect();
         let assignments = assign(served, workers.unwrap_or(1));
@@ -65,7 +65,7 @@ impl Server {
         let runtimes = if workers.is_some() { assignments.len() } else { 0 };
         let runtimes = (0..runtimes).map(runtime).collect::<Result<_, _>>()?;
         let stats = assignments.iter().map(|assignment| Arc::clone(&assignment.stats)).collect();
-        Ok(Self { handle: ServerHandle::new(locals, stats, reloads), assignments, runtimes, limits: Arc::new(limits) })
+        Ok(Self { handle: ServerHandle::new(locals, stats, reloads), assignments, runtimes, limits })
     }
 
     /// What was really bound, in the order of the builder: with the real port where 0 was asked for, and an endpoint for

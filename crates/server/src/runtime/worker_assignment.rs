@@ -34,6 +34,7 @@ pub(crate) struct Route {
     pub(crate) dial: Endpoint,
     pub(crate) service: Arc<dyn Service>,
     pub(crate) framing: Framing,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) capabilities: Capabilities,
 }
 
@@ -115,8 +116,7 @@ impl Assignment {
     pub(crate) fn start(self, shared: &Shared, signals: &StopSignals) -> JoinSet<Outcome> {
         let mut loops = JoinSet::new();
         for part in self.parts {
-            let Route { local, framing, capabilities, .. } = &*part.route;
-            let limits = &shared.limits;
+            let Route { local, framing, limits, capabilities, .. } = &*part.route;
             let cx = Arc::new(ServeContext {
                 bound: Addr::of_endpoint(local),
                 endpoint: local.clone(),
@@ -151,7 +151,8 @@ impl Part {
         let socket = match self.bound {
             Bound::Listener(listener) => {
                 let reload = shared.reload.watch();
-                return serve_listener(listener, self.member, self.balance, service, cx, shared.permits, reload).await;
+                let permits = shared.permits.of_listener(&cx.limits, &shared.limits);
+                return serve_listener(listener, self.member, self.balance, service, cx, permits, reload).await;
             }
             Bound::Socket(socket) if !self.grouped => socket,
             Bound::Socket(socket) => Box::new(GroupSocket::new(socket, self.member, cx.drain.clone())),

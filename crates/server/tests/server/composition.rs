@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::{Net, ask};
 use swapwire_core::{ErrorClass, Framing, handler_fn};
-use swapwire_server::{BuildProblem, Limits, WhenFull};
+use swapwire_server::{BuildProblem, Limits, Listen, WhenFull};
 
 /// Numbers that are not random, but as good.
 struct Numbers(u64);
@@ -146,4 +146,43 @@ async fn a_call_that_keeps_its_thread_is_noticed() {
     crate::common::until(&server, |stats| stats.worker_late > 0).await;
     drop(session);
     assert!(server.stop().await.to_string().contains("blocked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_has_limits_of_its_own() {
+    let net = Net::new();
+    let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
+    let small = Listen::on("mem-seq:small").named("small").limits(|limits| limits.max_message(10));
+    let server = net.server().listen("mem-seq:a").listen(small).handler(echo);
+    let server = server.limits(Limits::default().max_message(100)).bind().await.unwrap().start();
+    for (endpoint, most) in [("mem-seq:a", 100), ("mem-seq:small", 10)] {
+        let mut session = net.connect(endpoint).await;
+        session.send(vec![b'x'; most + 1]).await.unwrap();
+        assert_eq!(ask(&mut session, &"y".repeat(most)).await, "y".repeat(most), "{endpoint}");
+    }
+    assert!(server.stop().await.is_clean());
+}
+
+#[tokio::test]
+async fn what_is_of_the_whole_server_is_no_limit_of_a_listener() {
+    let net = Net::new();
+    let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?)).any_slicing();
+    let adjusted =
+        Listen::on("mem:a?x=1").limits(|limits| limits.max_connections(7).memory_budget(1 << 30).peer_queue(0));
+    let (same, nameless) = (Listen::on("mem:b").named("b"), Listen::on("mem:d").named("a\nb"));
+    let server = net.server().listen(adjusted).listen(same.clone()).listen(same).listen(nameless).handler(echo);
+    let error = server.bind().await.unwrap_err();
+    let problems: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
+    let shared = "is for the whole server, not for one listener";
+    let named = "each listener has one of its own, of 1 to 255 bytes without control characters";
+    assert_eq!(
+        problems,
+        [
+            "limits of mem:a?x=1: peer_queue must be at least 1".to_owned(),
+            format!("limits of mem:a?x=1: max_connections {shared}"),
+            format!("limits of mem:a?x=1: memory_budget {shared}"),
+            format!("name \"b\": {named}"),
+            format!("name \"a\\nb\": {named}"),
+        ]
+    );
 }
