@@ -365,6 +365,7 @@ const OF_THE_CORE_ALONE: &[&str] = &[
     "Side",
     "Train",
     "TrainLimits",
+    "Unstacked",
     "Upkeep",
     "classify_accept",
     "classify_datagram",

@@ -30,15 +30,33 @@ impl Halves {
     }
 }
 
+/// What is left below a stack that was taken apart.
+struct TakenListener(Endpoint);
+
+#[async_trait]
+impl Listener for TakenListener {
+    fn local(&self) -> Endpoint {
+        self.0.clone()
+    }
+
+    async fn accept(&mut self) -> io::Result<Incoming> {
+        std::future::pending().await
+    }
+}
+
 pub(crate) struct StackedListener {
     below: Box<dyn Listener>,
     halves: Arc<Halves>,
 }
 
 impl StackedListener {
+    pub(crate) fn over(below: Box<dyn Listener>, halves: &Arc<Halves>) -> Box<dyn Listener> {
+        Box::new(Self { below, halves: Arc::clone(halves) })
+    }
+
     pub(crate) fn around(bound: Bound, halves: &Arc<Halves>, endpoint: &Endpoint) -> Result<Bound, BindError> {
         match bound {
-            Bound::Listener(below) => Ok(Bound::Listener(Box::new(Self { below, halves: Arc::clone(halves) }))),
+            Bound::Listener(below) => Ok(Bound::Listener(Self::over(below, halves))),
             _ => Err(BindError::invalid(endpoint, no_bytes(&halves.scheme))),
         }
     }
@@ -83,6 +101,11 @@ impl Listener for StackedListener {
             self.below.reload();
         }
         self.halves.servers.iter().filter(|(_, server)| server.reloads()).for_each(|(_, server)| server.reload());
+    }
+
+    fn unstack(&mut self) -> Option<Box<dyn Listener>> {
+        let nothing = Box::new(TakenListener(self.below.local()));
+        Some(std::mem::replace(&mut self.below, nothing))
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swapwire_core::{
-    BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Shape, Side, Transport, Upgrade,
-    async_trait,
+    BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Shape, Side, Transport, Unstacked,
+    Upgrade, async_trait,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -187,6 +187,12 @@ impl Transport for Stacked {
             group.into_iter().map(|bound| StackedListener::around(bound, &halves, endpoint)).collect()
         };
         groups.into_iter().map(wrap).collect()
+    }
+
+    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
+        let (halves, below) = self.to_bind(endpoint).await?;
+        let halves = Arc::new(halves);
+        Ok(Unstacked::layered(below, move |listener| StackedListener::over(listener, &halves)))
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use swapwire_core::{
     BindError, Bound, Capabilities, ConnectError, Endpoint, ErrorClass, Incoming, Link, Listener, OptionDoc, Registry,
-    Side, Transport, Upkeep, async_trait,
+    Side, Transport, Unstacked, Upkeep, async_trait,
 };
 
 use crate::{Context, Stop};
@@ -120,6 +120,10 @@ impl Transport for Tapped {
         Ok(groups.into_iter().map(wrap).collect())
     }
 
+    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
+        Ok(Unstacked::bare(endpoint.clone()))
+    }
+
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         Ok((self.tap)(Side::Connect, self.transport.connect(endpoint).await?))
     }
@@ -170,6 +174,10 @@ impl Listener for TappedListener {
             probe.reloaded.store(true, Relaxed);
         }
         self.io.reload();
+    }
+
+    fn unstack(&mut self) -> Option<Box<dyn Listener>> {
+        None
     }
 
     fn classify(&self, error: &io::Error) -> ErrorClass {

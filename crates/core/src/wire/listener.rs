@@ -77,6 +77,12 @@ pub trait Listener: Send + 'static {
     /// The default does nothing.
     fn reload(&mut self) {}
 
+    /// The listener that wire layers stand on, taken out of them; what is left accepts nothing more and is dropped. `None`, the
+    /// default: there are no layers. See [`Transport::unstack`](crate::Transport::unstack).
+    fn unstack(&mut self) -> Option<Box<dyn Listener>> {
+        None
+    }
+
     /// What an error of `accept` means.
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_accept(error)

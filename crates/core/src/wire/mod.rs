@@ -9,6 +9,7 @@ mod datagram;
 mod link;
 mod listener;
 mod transport;
+mod unstacked;
 mod upgrade;
 mod upkeep;
 
@@ -18,5 +19,6 @@ pub use datagram::{DatagramSocket, Offload, RecvMeta};
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};
 pub use listener::{Incoming, Listener};
 pub use transport::{Bound, Transport};
+pub use unstacked::Unstacked;
 pub use upgrade::{Upgrade, UpgradeClient, UpgradeServer};
 pub use upkeep::Upkeep;

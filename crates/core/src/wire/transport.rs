@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc};
+use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc, Unstacked};
 
 /// Knows how to bind and connect the endpoints of its schemes.
 ///
@@ -81,6 +81,21 @@ pub trait Transport: Send + Sync + 'static {
         self.bind_group(endpoint, members).await.map(|group| vec![group])
     }
 
+    /// Takes `endpoint` apart: what is bound for it, and the wire layers over that, with what they need, as certificates, read
+    /// anew. A server that goes on with a listener under another endpoint of the same base binds nothing: it
+    /// [takes off](Listener::unstack) the layers that it had and puts these around it.
+    ///
+    /// The default is for a transport without layers: what is bound is the endpoint itself.
+    ///
+    /// # Errors
+    /// The endpoint does not fit, or what a layer needs cannot be used.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing behind.
+    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
+        Ok(Unstacked::bare(endpoint.clone()))
+    }
+
     /// Connects to an endpoint.
     ///
     /// # Errors
@@ -117,6 +132,10 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     async fn bind_all(&self, endpoint: &Endpoint, members: usize) -> Result<Vec<Vec<Bound>>, BindError> {
         (**self).bind_all(endpoint, members).await
+    }
+
+    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
+        (**self).unstack(endpoint).await
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {

@@ -154,3 +154,27 @@ async fn every_layer_reloads_and_tells_its_news() {
     listener.reload();
     assert_eq!((taken(&up.notes), taken(&low.notes)), (vec!["up reloads".to_owned()], vec!["low reloads".to_owned()]));
 }
+
+#[tokio::test]
+async fn what_is_bound_goes_on_under_other_layers() {
+    let base = Base::new();
+    let registry = registry(&base, &Layer::new("up", A), &Layer::new("low", &[]));
+    let (plain, stacked) = (endpoint("mem:x"), endpoint("up+low+mem:x?a=1"));
+    let over = async |text: &_| registry.transport(text).unwrap().unstack(text).await.unwrap();
+    assert_eq!((over(&plain).await.base(), over(&stacked).await.base()), (&plain, &plain));
+
+    let bound = listener(registry.bind(&plain).await.unwrap());
+    let mut bound = over(&stacked).await.wrap(over(&plain).await.wrap(bound));
+    assert_eq!(bound.local(), endpoint("up+low+mem:x"));
+    meet(&registry, &mut bound).await;
+    // The other way round, a connection that waited is not lost.
+    let (client, taken) = (registry.connect(&plain), async { bound.unstack().unwrap() });
+    let (client, mut taken) = tokio::join!(client, taken);
+    assert_eq!((client.is_ok(), taken.local()), (true, plain.clone()));
+    assert!(taken.unstack().is_none());
+    taken.accept().await.unwrap().establish().await.unwrap();
+
+    let wrong = endpoint("up+mem:x?b=1");
+    let error = registry.transport(&wrong).unwrap().unstack(&wrong).await.unwrap_err();
+    assert!(error.to_string().starts_with("bind up+mem:x?b=1: "), "{error}");
+}
