@@ -48,7 +48,7 @@ const CRATES: &[(&str, &[Known])] = &[
             ("service", &["context", "datagram", "metrics", "peers", "stream"]),
             ("accept", &["context", "drain", "limits", "metrics", "service", "sync", "tasks", "time"]),
             ("runtime", &["accept", "context", "drain", "limits", "memory", "metrics", "service", "tasks", "time"]),
-            ("compose", &["accept", "datagram", "limits", "memory", "peers", "runtime", "service"]),
+            ("compose", &["accept", "datagram", "limits", "memory", "metrics", "peers", "runtime", "service"]),
         ],
     ),
     (

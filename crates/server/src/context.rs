@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drain::Drain;
 use crate::memory::{BufferPool, MemoryBudget};
-use crate::metrics::{Incident, IncidentLog, LogLimiter, Stats};
+use crate::metrics::{Incident, IncidentLog, LogLimiter, Stats, WorkerLoad};
 use crate::time::TimerWheel;
 use crate::{Limits, SessionEnd};
 
@@ -23,7 +23,10 @@ pub struct ServeContext {
     pub(crate) capabilities: Capabilities,
     pub(crate) framing: Framing,
     pub(crate) limits: Arc<Limits>,
+    /// Of this listener on this worker.
     pub(crate) stats: Arc<Stats>,
+    /// Of this worker.
+    pub(crate) load: Arc<WorkerLoad>,
     pub(crate) incidents: IncidentLog,
     pub(crate) drain: Drain,
     /// Told at the drain deadline.
@@ -141,6 +144,7 @@ impl ServeContext {
             incidents: IncidentLog::new(endpoint.clone(), Arc::clone(&stats), Arc::default()),
             endpoint,
             stats,
+            load: Arc::default(),
             drain: Drain::default(),
             abort: CancellationToken::default(),
             memory_budget: None,

@@ -116,12 +116,12 @@ async fn too_late(cx: &ServeContext) -> io::Error {
         biased;
         text = async {
             let Some(limit) = cx.limits.handshake_timeout else { return pending().await };
-            over(limit, &cx.stats).await;
+            over(limit, &cx.load).await;
             format!("it was not done within {limit:?}: handshake_timeout is the limit")
         } => text,
         text = async {
             cx.drain.token.cancelled().await;
-            over(cx.limits.drain_grace, &cx.stats).await;
+            over(cx.limits.drain_grace, &cx.load).await;
             "it was not done when the server drained".to_owned()
         } => text,
     };

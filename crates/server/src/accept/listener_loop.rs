@@ -40,7 +40,7 @@ pub(crate) async fn serve_listener(
     permits: ConnectionPermits,
     reload: ReloadWatch,
 ) -> (u64, io::Result<()>) {
-    let sessions = SessionSet::new(cx.incidents.clone());
+    let sessions = SessionSet::new(cx.incidents.clone(), Arc::clone(&cx.load));
     let mut acceptor = Acceptor {
         service,
         cx,
@@ -119,7 +119,7 @@ impl Acceptor {
         let all_quiet = admission.member.all_quiet();
         let mut all_quiet = pin!(all_quiet);
         // Arrivals do not make it longer.
-        let mut grace = pin!(over(cx.limits.drain_grace, &cx.stats));
+        let mut grace = pin!(over(cx.limits.drain_grace, &cx.load));
         let mut quiet = false;
         for _ in 0..MOST_LATE_ARRIVALS {
             tokio::select! {
@@ -135,7 +135,7 @@ impl Acceptor {
                 () = &mut all_quiet => break,
                 () = cx.abort.cancelled() => break,
                 () = &mut grace => break,
-                () = over(QUIET, &cx.stats), if !quiet => {
+                () = over(QUIET, &cx.load), if !quiet => {
                     // If it is full, sessions that end make room.
                     quiet = admission.refuses || self.permits.is_free();
                     admission.member.set_quiet(quiet);
@@ -243,7 +243,7 @@ impl Acceptor {
         let cut = self.sessions.len() as u64;
         self.sessions.cut();
         // A handler that blocks its thread cannot be stopped; the server does not wait for it.
-        let _ = within(CUT_TIME, &self.cx.stats, self.sessions.all_ended()).await;
+        let _ = within(CUT_TIME, &self.cx.load, self.sessions.all_ended()).await;
         cut
     }
 }

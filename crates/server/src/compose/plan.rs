@@ -8,6 +8,7 @@ use swapwire_core::{BindError, Bound, Capabilities, Endpoint, Framing, Registry,
 use super::listen::Listen;
 use crate::accept::framed;
 use crate::limits::{OF_THE_SERVER, can_flood};
+use crate::metrics::ListenerStats;
 use crate::runtime::{Route, Served};
 use crate::{BuildProblem, Limits, Service, WhenFull};
 
@@ -24,6 +25,7 @@ pub(crate) struct Common {
 
 /// A listener that can be bound, as far as is known before.
 pub(crate) struct Planned {
+    name: String,
     endpoint: Endpoint,
     service: Arc<dyn Service>,
     framing: Framing,
@@ -78,7 +80,10 @@ impl Common {
             return Err(vec![BuildProblem::Refusal { endpoint, source }]);
         }
         match service.check(&capabilities, &framing) {
-            Ok(()) => Ok(Planned { endpoint, service, framing, limits, capabilities }),
+            Ok(()) => {
+                let name = listen.name.unwrap_or_else(|| endpoint.clone().without_options().to_string());
+                Ok(Planned { name, endpoint, service, framing, limits, capabilities })
+            }
             Err(reason) if is_stream && !framing.boundaries() => {
                 Err(vec![BuildProblem::NoFraming { endpoint, reason }])
             }
@@ -102,8 +107,11 @@ impl Common {
     /// # Errors
     /// It cannot be bound, or must not be served there; nothing stays bound.
     pub(crate) async fn bind(&self, planned: Planned) -> Result<Vec<Served>, BuildProblem> {
-        let Planned { endpoint, service, framing, limits, capabilities } = planned;
-        let groups = self.registry.bind_all(&endpoint, self.workers.unwrap_or(1)).await.map_err(BuildProblem::Bind)?;
+        let Planned { name, endpoint, service, framing, limits, capabilities } = planned;
+        let workers = self.workers.unwrap_or(1);
+        let groups = self.registry.bind_all(&endpoint, workers).await.map_err(BuildProblem::Bind)?;
+        let bound = groups.iter().filter_map(|members| members.first()).map(Bound::dial).collect();
+        let stats = Arc::new(ListenerStats::new(name, endpoint.scheme(), bound, workers));
         let mut served = Vec::new();
         for members in groups {
             let Some(first) = members.first() else { continue };
@@ -114,9 +122,10 @@ impl Common {
             {
                 return Err(BuildProblem::Amplification { endpoint });
             }
-            let (service, framing, limits) = (Arc::clone(&service), framing.clone(), Arc::clone(&limits));
+            let (service, framing) = (Arc::clone(&service), framing.clone());
+            let (limits, stats) = (Arc::clone(&limits), Arc::clone(&stats));
             let (local, dial) = (first.local(), first.dial());
-            let route = Arc::new(Route { local, dial, service, framing, limits, capabilities });
+            let route = Arc::new(Route { local, dial, service, framing, limits, capabilities, stats });
             served.push(Served { members, route });
         }
         if served.is_empty() {

@@ -163,7 +163,7 @@ impl DatagramSender {
         if !late {
             self.check.begin_anew();
         }
-        let believed = late && self.check.is_done(&cx.stats);
+        let believed = late && self.check.is_done(&cx.load);
         self.full.retain(|to, queue| {
             while let Some(waiting) = queue.front() {
                 one.clear();

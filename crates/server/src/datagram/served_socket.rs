@@ -89,6 +89,6 @@ impl ServedSocket {
 
     /// When there is nothing to receive: whether the drain has begun, and has been quiet for long enough.
     pub(crate) fn is_drained(&mut self, task: &mut Context<'_>) -> bool {
-        self.drain.poll(task) && self.quiet_period.poll(task, &self.cx.stats).is_ready()
+        self.drain.poll(task) && self.quiet_period.poll(task, &self.cx.load).is_ready()
     }
 }

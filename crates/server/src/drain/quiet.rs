@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::QUIET;
-use crate::metrics::Stats;
+use crate::metrics::WorkerLoad;
 use crate::time::over;
 
 /// Ready once a drain has been quiet long enough to stop receiving.
@@ -19,10 +19,10 @@ pub(crate) enum QuietPeriod {
 }
 
 impl QuietPeriod {
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, stats: &Arc<Stats>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, load: &Arc<WorkerLoad>) -> Poll<()> {
         if matches!(self, Self::ToCome) {
-            let stats = Arc::clone(stats);
-            *self = Self::Now(Box::pin(async move { over(QUIET, &stats).await }));
+            let load = Arc::clone(load);
+            *self = Self::Now(Box::pin(async move { over(QUIET, &load).await }));
         }
         if let Self::Now(quiet) = self {
             ready!(quiet.as_mut().poll(cx));

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::counters::Unhealthy;
 use super::incidents::IncidentLog;
 use super::log_limiter::LogLimiter;
+use super::numbers::Unhealthy;
 
 /// After so long without one success among its failures, a listener is unhealthy.
 const PATIENCE: Duration = Duration::from_secs(10);

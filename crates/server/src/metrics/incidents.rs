@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use swapwire_core::{Addr, Endpoint, Printable};
 
-use super::counters::{SessionEnd, Stats};
 use super::log_limiter::LogLimiter;
+use super::numbers::{SessionEnd, Stats};
 
 /// An error of a handler or a transport may repeat what a peer said: so much of it is shown, in bytes.
 const LONGEST: usize = 256;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use swapwire_core::Endpoint;
 
-use super::counters::{Counter, Snapshot};
+use super::numbers::{Counter, Snapshot};
 
 /// The first counters, sessions and messages, are reported also where they are 0.
 const TOTALS: usize = 2;

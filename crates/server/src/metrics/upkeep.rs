@@ -9,8 +9,8 @@ use swapwire_core::Upkeep;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::counters::Unhealthy;
 use super::incidents::IncidentLog;
+use super::numbers::Unhealthy;
 
 /// How often it looks: what has happened is known, and mended by every member of a group, within a second.
 const EVERY: Duration = Duration::from_millis(500);

@@ -51,7 +51,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         outgoing_sender,
         outgoing,
         closing: false,
-        behind: Behind::new(&cx.stats),
+        behind: Behind::new(&cx.load),
         socket: ServedSocket::new(socket, Arc::clone(&shared)),
         cx: shared,
     })

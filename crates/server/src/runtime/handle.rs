@@ -7,7 +7,7 @@ use swapwire_core::Endpoint;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::ReloadRequests;
-use crate::metrics::{Snapshot, Stats};
+use crate::metrics::{ListenerInfo, ListenerStats, Snapshot, Stats, WorkerLoad};
 
 /// Watches and stops a server from anywhere: [`Server::handle`](crate::Server::handle).
 ///
@@ -39,8 +39,10 @@ pub struct ServerHandle(Arc<Control>);
 #[derive(Debug)]
 struct Control {
     locals: Vec<Endpoint>,
+    /// In the order of the builder.
+    listeners: Vec<Arc<ListenerStats>>,
     /// Of each worker.
-    stats: Vec<Arc<Stats>>,
+    loads: Vec<Arc<WorkerLoad>>,
     /// The drain is to begin, or has begun.
     stop: CancellationToken,
     /// The drain is over, whatever is left.
@@ -51,9 +53,14 @@ struct Control {
 }
 
 impl ServerHandle {
-    pub(super) fn new(locals: Vec<Endpoint>, stats: Vec<Arc<Stats>>, reloads: Vec<Endpoint>) -> Self {
+    pub(super) fn new(
+        locals: Vec<Endpoint>,
+        listeners: Vec<Arc<ListenerStats>>,
+        loads: Vec<Arc<WorkerLoad>>,
+        reloads: Vec<Endpoint>,
+    ) -> Self {
         let (stop, abort, reload) = Default::default();
-        Self(Arc::new(Control { locals, stats, stop, abort, reloads, reload }))
+        Self(Arc::new(Control { locals, listeners, loads, stop, abort, reloads, reload }))
     }
 
     /// What was really bound: [`Server::local_endpoints`](crate::Server::local_endpoints).
@@ -61,15 +68,32 @@ impl ServerHandle {
         &self.0.locals
     }
 
-    /// The counters now, of all workers.
+    /// The counters now, of all listeners and workers.
     pub fn snapshot(&self) -> Snapshot {
-        Stats::total(&self.0.stats)
+        Stats::total(self.stats())
+    }
+
+    /// The counters of each listener now, of all workers: one for each [`listen`](crate::ServerBuilder::listen), in their
+    /// order. What all of them count is [`snapshot`](Self::snapshot).
+    ///
+    /// It only loads, and waits for no worker: numbers that belong together may be of moments that are a little apart.
+    ///
+    /// ```
+    /// # fn show(handle: &swapwire_server::ServerHandle) {
+    /// for (listener, counted) in handle.snapshots() {
+    ///     println!("{}: {} sessions by {}", listener.name, counted.sessions, listener.transport);
+    /// }
+    /// # }
+    /// ```
+    pub fn snapshots(&self) -> Vec<(ListenerInfo, Snapshot)> {
+        self.0.listeners.iter().map(|listener| (listener.info().clone(), listener.snapshot())).collect()
     }
 
     /// The counters of each worker now, in their order; of one, where there are no
     /// [workers](crate::ServerBuilder::workers).
     pub fn worker_snapshots(&self) -> Vec<Snapshot> {
-        self.0.stats.iter().map(|stats| stats.snapshot()).collect()
+        let of_worker = |worker| Stats::total(self.0.listeners.iter().map(|listener| listener.of_worker(worker)));
+        (0..self.0.loads.len()).map(of_worker).collect()
     }
 
     /// Endpoints that new peers do not reach; each is logged as an error when that begins. Listeners that have failed to
@@ -77,7 +101,7 @@ impl ServerHandle {
     /// has gone and cannot be made again, or another socket's file is there (see [`Upkeep`](swapwire_core::Upkeep)). One that
     /// is well again, or has failed for good (see [`DrainReport::failed`](crate::DrainReport::failed)), is not among them.
     pub fn unhealthy(&self) -> Vec<Endpoint> {
-        Stats::unhealthy(&self.0.stats)
+        Stats::unhealthy(self.stats())
     }
 
     /// Begins the drain, as the `shutdown` of [`Server::run_until`](crate::Server::run_until) does, and does not wait for its
@@ -129,7 +153,11 @@ impl ServerHandle {
         self.0.abort.clone().cancelled_owned()
     }
 
-    pub(super) fn stats(&self) -> &[Arc<Stats>] {
-        &self.0.stats
+    pub(super) fn loads(&self) -> &[Arc<WorkerLoad>] {
+        &self.0.loads
+    }
+
+    fn stats(&self) -> impl Iterator<Item = &Arc<Stats>> {
+        self.0.listeners.iter().flat_map(|listener| listener.workers())
     }
 }

@@ -4,7 +4,7 @@ use swapwire_core::Endpoint;
 use tokio::task::JoinHandle;
 
 use super::handle::ServerHandle;
-use crate::metrics::{DrainReport, Snapshot};
+use crate::metrics::{DrainReport, ListenerInfo, Snapshot};
 
 /// A server that runs in a task. Dropping it closes everything, without a drain, as soon as the runtime gets to it.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ impl Running {
     /// As [`ServerHandle::snapshot`].
     pub fn snapshot(&self) -> Snapshot {
         self.handle.snapshot()
+    }
+
+    /// As [`ServerHandle::snapshots`].
+    pub fn snapshots(&self) -> Vec<(ListenerInfo, Snapshot)> {
+        self.handle.snapshots()
     }
 
     /// As [`ServerHandle::worker_snapshots`].

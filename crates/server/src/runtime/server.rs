@@ -18,7 +18,7 @@ use super::worker_assignment::{Assignment, Outcome, Served, Shared, assign};
 use crate::drain::{QUIET, REPORT_TIME, StopSignals};
 use crate::limits::ConnectionPermits;
 use crate::memory::MemoryBudget;
-use crate::metrics::Stats;
+use crate::metrics::ListenerStats;
 use crate::time::{HELD_UP, over, within};
 use crate::{DrainReport, Limits};
 
@@ -57,6 +57,13 @@ impl Server {
     pub(crate) fn new(served: Vec<Served>, limits: Arc<Limits>, workers: Option<usize>) -> io::Result<Self> {
         let locals = served.iter().map(|served| served.route.dial.clone()).collect();
         let reloads = served.iter().filter(|served| served.reloads()).map(|served| served.route.dial.clone()).collect();
+        let mut listeners: Vec<Arc<ListenerStats>> = Vec::new();
+        for Served { route, .. } in &served {
+            // The addresses of a host name stand together.
+            if !listeners.last().is_some_and(|last| Arc::ptr_eq(last, &route.stats)) {
+                listeners.push(Arc::clone(&route.stats));
+            }
+        }
         let assignments = assign(served, workers.unwrap_or(1));
         let runtime = |number| {
             let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));
@@ -64,8 +71,9 @@ impl Server {
         };
         let runtimes = if workers.is_some() { assignments.len() } else { 0 };
         let runtimes = (0..runtimes).map(runtime).collect::<Result<_, _>>()?;
-        let stats = assignments.iter().map(|assignment| Arc::clone(&assignment.stats)).collect();
-        Ok(Self { handle: ServerHandle::new(locals, stats, reloads), assignments, runtimes, limits })
+        let loads = assignments.iter().map(|assignment| Arc::clone(&assignment.load)).collect();
+        let handle = ServerHandle::new(locals, listeners, loads, reloads);
+        Ok(Self { handle, assignments, runtimes, limits })
     }
 
     /// What was really bound, in the order of the builder: with the real port where 0 was asked for, and an endpoint for
@@ -108,14 +116,13 @@ impl Server {
             memory_budget: MemoryBudget::new(&self.limits),
             reload: handle.reload_requests().clone(),
         };
-        let stats = handle.stats();
         let signals: Vec<_> = self.assignments.iter().map(|_| StopSignals::default()).collect();
         let mut loops = match Loops::start(self.assignments, self.runtimes, &shared, &signals) {
             Ok(loops) => loops,
             Err(error) => {
                 let again = |endpoint| (endpoint, io::Error::new(error.kind(), error.to_string()));
                 let failed = handle.local_endpoints().iter().cloned().map(again).collect();
-                let stats = Stats::total(stats);
+                let stats = handle.snapshot();
                 return DrainReport { stats, cut: 0, cut_at: Vec::new(), drain: Duration::ZERO, failed };
             }
         };
@@ -132,7 +139,7 @@ impl Server {
 
         let (begun, limits) = (Instant::now(), &self.limits);
         let unused = Arc::default();
-        let busiest = stats.iter().max_by_key(|stats| stats.open()).unwrap_or(&unused);
+        let busiest = handle.loads().iter().max_by_key(|load| load.open()).unwrap_or(&unused);
         handle.stop();
         signals.iter().for_each(|signals| signals.drain.begin());
         let all = async {
@@ -172,7 +179,7 @@ impl Server {
             ended.cut = ended.cut.max(loops.left() as u64);
         }
         let Ended { cut, cut_at, failed } = ended;
-        DrainReport { stats: Stats::total(stats), cut, cut_at, drain: begun.elapsed(), failed }
+        DrainReport { stats: handle.snapshot(), cut, cut_at, drain: begun.elapsed(), failed }
     }
 
     /// Serves in a task of its own and returns a handle; for tests, and for servers inside other programs.

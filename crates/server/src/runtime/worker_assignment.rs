@@ -13,7 +13,7 @@ use crate::accept::{AcceptBalance, Arrival, ReloadRequests, balance, serve_liste
 use crate::drain::{GroupSocket, Member, StopSignals};
 use crate::limits::ConnectionPermits;
 use crate::memory::{BufferPool, MemoryBudget};
-use crate::metrics::{IncidentLog, Logged, Stats};
+use crate::metrics::{IncidentLog, ListenerStats, Logged, WorkerLoad};
 use crate::tasks::let_go;
 use crate::time::TimerWheel;
 use crate::{Limits, ServeContext, Service};
@@ -36,6 +36,8 @@ pub(crate) struct Route {
     pub(crate) framing: Framing,
     pub(crate) limits: Arc<Limits>,
     pub(crate) capabilities: Capabilities,
+    /// Of the listener that it belongs to.
+    pub(crate) stats: Arc<ListenerStats>,
 }
 
 /// A route with all that was bound for it: one, or a group for several workers.
@@ -53,8 +55,10 @@ impl Served {
 
 /// What one worker serves.
 pub(crate) struct Assignment {
+    /// Its place among the workers.
+    number: usize,
     parts: Vec<Part>,
-    pub(crate) stats: Arc<Stats>,
+    pub(crate) load: Arc<WorkerLoad>,
     /// The addresses of all datagram sockets, of other workers as well.
     ours: Arc<[SocketAddr]>,
 }
@@ -75,7 +79,7 @@ pub(crate) type Outcome = (Endpoint, u64, io::Result<()>);
 /// Spreads the members over so many workers, and leaves out those that would have nothing to do.
 pub(crate) fn assign(served: Vec<Served>, workers: usize) -> Vec<Assignment> {
     let ours: Arc<[_]> = served.iter().filter_map(datagram_address).collect();
-    let assignment = |_| Assignment { parts: Vec::new(), stats: Arc::default(), ours: Arc::clone(&ours) };
+    let assignment = |number| Assignment { number, parts: Vec::new(), load: Arc::default(), ours: Arc::clone(&ours) };
     let mut assignments: Vec<_> = (0..workers.max(1)).map(assignment).collect();
     let workers = assignments.len();
     // Endpoints that not every worker serves begin where the last of them ended.
@@ -116,15 +120,17 @@ impl Assignment {
     pub(crate) fn start(self, shared: &Shared, signals: &StopSignals) -> JoinSet<Outcome> {
         let mut loops = JoinSet::new();
         for part in self.parts {
-            let Route { local, framing, limits, capabilities, .. } = &*part.route;
+            let Route { local, framing, limits, capabilities, stats, .. } = &*part.route;
+            let stats = stats.of_worker(self.number);
             let cx = Arc::new(ServeContext {
                 bound: Addr::of_endpoint(local),
                 endpoint: local.clone(),
                 capabilities: *capabilities,
                 framing: framing.clone(),
                 limits: Arc::clone(limits),
-                stats: Arc::clone(&self.stats),
-                incidents: IncidentLog::new(local.clone(), Arc::clone(&self.stats), Arc::clone(&part.logged)),
+                stats: Arc::clone(stats),
+                load: Arc::clone(&self.load),
+                incidents: IncidentLog::new(local.clone(), Arc::clone(stats), Arc::clone(&part.logged)),
                 drain: signals.drain.clone(),
                 abort: signals.abort.clone(),
                 timers: Arc::new(TimerWheel::new(limits)),

@@ -417,7 +417,7 @@ impl Connection<'_> {
 /// Ends the writing half, then reads and forgets a little: closing with unread input makes the system throw away what the
 /// peer has not yet received. Behind the end of the input there is none, and dropping the stream does.
 async fn linger(mut io: Box<dyn ByteStream>, time: Duration, cx: &ServeContext) {
-    let _ = within(time, &cx.stats, async {
+    let _ = within(time, &cx.load, async {
         io.shutdown().await?;
         let mut left = LINGER_BYTES;
         poll_fn(|task| {

@@ -87,7 +87,7 @@ impl<'a> Deadlines<'a> {
             false => (self.waiting_since.deadline(wheel.idle), SessionEnd::IdleTimeout),
         };
         if !cx.drain.has_begun() {
-            let over = self.timer.poll(task, now, deadline, &cx.stats).map(|()| late);
+            let over = self.timer.poll(task, now, deadline, &cx.load).map(|()| late);
             // Asked again behind the entry: a session that is entered later is not woken by the drain.
             if over.is_ready() || !cx.drain.has_begun() {
                 return over;
@@ -96,7 +96,7 @@ impl<'a> Deadlines<'a> {
         self.drain_seen.set_right(wheel);
         let drained = self.drain_seen.begin(now) + patience(answered, wheel);
         let late = if drained <= deadline { SessionEnd::Drained } else { late };
-        self.timer.poll(task, now, drained.min(deadline), &cx.stats).map(|()| late)
+        self.timer.poll(task, now, drained.min(deadline), &cx.load).map(|()| late)
     }
 
     /// Waits until the peer takes something: ready when it took nothing for too long.
@@ -107,7 +107,7 @@ impl<'a> Deadlines<'a> {
             self.stuck_since.set_right(wheel);
         }
         let deadline = self.stuck_since.begin(now) + wheel.write;
-        self.timer.poll(task, now, deadline, &cx.stats).map(|()| SessionEnd::WriteTimeout)
+        self.timer.poll(task, now, deadline, &cx.load).map(|()| SessionEnd::WriteTimeout)
     }
 
     /// Whether a peer that never pauses has had the grace of the drain.

@@ -46,11 +46,11 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             if has_goodbye && !is_framed && !(is_orderly && flush.is_ok()) {
                 return None;
             }
-            if let Some(Ok(())) = within(LINGER, &cx.stats, guard.close(0)).await {
+            if let Some(Ok(())) = within(LINGER, &cx.load, guard.close(0)).await {
                 let quiet = if replied { Duration::ZERO } else { active_at.elapsed(&cx.timers) };
                 let time = linger_time(&cx.drain, &cx.limits, quiet);
                 let discard = if ends_together { 0 } else { LINGER_BYTES };
-                let _ = within(time, &cx.stats, guard.close(discard)).await;
+                let _ = within(time, &cx.load, guard.close(discard)).await;
             }
             None
         });
@@ -249,12 +249,12 @@ impl<'a> ProgressWatch<'a> {
             self.put_off = 0;
         } else if self.cx.capabilities.shape == Shape::Datagram
             && self.put_off < MOST_PUT_OFF
-            && self.cx.stats.is_behind()
+            && self.cx.load.is_behind()
         {
             self.put_off += 1;
             self.timer.put_off(task, now);
             return Poll::Pending;
         }
-        self.timer.poll(task, now, deadline, &self.cx.stats)
+        self.timer.poll(task, now, deadline, &self.cx.load)
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, yield_now};
 use super::catch_panic::catch;
 use super::ready_queue::{ReadyQueue, TaskWaker};
 use crate::SessionEnd;
-use crate::metrics::IncidentLog;
+use crate::metrics::{IncidentLog, WorkerLoad};
 use crate::sync::Ordering;
 
 /// After so many polls of sessions other tasks run. tokio lets a task do 128 things before it makes it wait, and a poll of
@@ -36,10 +36,16 @@ type Shared<F> = ReadyQueue<Session<F>>;
 impl<F: Future<Output = SessionEnd> + Send + 'static> LocalTaskSet<F> {
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn new(log: IncidentLog) -> Self {
+    pub(crate) fn new(log: IncidentLog, load: Arc<WorkerLoad>) -> Self {
         let shared = Arc::<Shared<F>>::default();
-        let mut table =
-            Table { shared: Arc::clone(&shared), slots: Vec::new(), free: Vec::new(), ready: VecDeque::new(), log };
+        let mut table = Table {
+            shared: Arc::clone(&shared),
+            slots: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            log,
+            load,
+        };
         let task = tokio::spawn(async move {
             loop {
                 poll_fn(|task| table.poll(task)).await;
@@ -93,6 +99,7 @@ struct Table<F> {
     /// The slots to be polled.
     ready: VecDeque<u32>,
     log: IncidentLog,
+    load: Arc<WorkerLoad>,
 }
 
 impl<F: Future<Output = SessionEnd> + Send + 'static> Table<F> {
@@ -147,7 +154,7 @@ impl<F: Future<Output = SessionEnd> + Send + 'static> Table<F> {
     /// What a session holds may panic when it is dropped; that is its own end too.
     fn end(&self, session: Option<Session<F>>, end: SessionEnd) {
         let end = catch(|| drop(session)).map_or_else(|| self.log.panicked(), |()| end);
-        self.log.stats.closed();
+        self.load.closed();
         self.log.stats.ended(end);
         if self.shared.live.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.empty.notify_waiters();

@@ -1,6 +1,7 @@
 //! The sessions of one listener.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinError, JoinSet};
@@ -8,12 +9,13 @@ use tokio::task::{JoinError, JoinSet};
 use super::catch_panic::let_go;
 use super::local_task_set::LocalTaskSet;
 use crate::SessionEnd;
-use crate::metrics::IncidentLog;
+use crate::metrics::{IncidentLog, WorkerLoad};
 
 /// Sessions that run: on a runtime of one thread all in one task, elsewhere each in one of its own, so that all threads
 /// serve. As many as there are permits for connections: each holds one. Dropping it drops them.
 pub(crate) struct SessionSet<F> {
     log: IncidentLog,
+    load: Arc<WorkerLoad>,
     run: Run<F>,
 }
 
@@ -25,16 +27,16 @@ enum Run<F> {
 impl<F: Future<Output = SessionEnd> + Send + 'static> SessionSet<F> {
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn new(log: IncidentLog) -> Self {
+    pub(crate) fn new(log: IncidentLog, load: Arc<WorkerLoad>) -> Self {
         let run = match Handle::current().runtime_flavor() {
-            RuntimeFlavor::CurrentThread => Run::Together(LocalTaskSet::new(log.clone())),
+            RuntimeFlavor::CurrentThread => Run::Together(LocalTaskSet::new(log.clone(), Arc::clone(&load))),
             _ => Run::Apart(JoinSet::new()),
         };
-        Self { log, run }
+        Self { log, load, run }
     }
 
     pub(crate) fn spawn(&mut self, session: F) {
-        self.log.stats.opened();
+        self.load.opened();
         match &mut self.run {
             Run::Together(local) => local.spawn(session),
             Run::Apart(tasks) => drop(tasks.spawn(session)),
@@ -54,7 +56,7 @@ impl<F: Future<Output = SessionEnd> + Send + 'static> SessionSet<F> {
             Run::Together(local) => local.empty().await,
             Run::Apart(tasks) => {
                 while let Some(ended) = tasks.join_next().await {
-                    count_end(&self.log, ended);
+                    count_end(&self.log, &self.load, ended);
                 }
             }
         }
@@ -64,7 +66,7 @@ impl<F: Future<Output = SessionEnd> + Send + 'static> SessionSet<F> {
     pub(crate) fn tidy_up(&mut self) {
         if let Run::Apart(tasks) = &mut self.run {
             while let Some(ended) = tasks.try_join_next() {
-                count_end(&self.log, ended);
+                count_end(&self.log, &self.load, ended);
             }
         }
     }
@@ -78,8 +80,8 @@ impl<F: Future<Output = SessionEnd> + Send + 'static> SessionSet<F> {
     }
 }
 
-fn count_end(log: &IncidentLog, ended: Result<SessionEnd, JoinError>) {
-    log.stats.closed();
+fn count_end(log: &IncidentLog, load: &WorkerLoad, ended: Result<SessionEnd, JoinError>) {
+    load.closed();
     log.stats.ended(match ended.map_err(JoinError::try_into_panic) {
         Ok(end) => end,
         Err(Ok(payload)) => {

@@ -12,7 +12,7 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::time::sleep;
 
 use super::timer_wheel::TICK;
-use crate::metrics::Stats;
+use crate::metrics::WorkerLoad;
 
 /// The turns of the reactor that are always waited for: one may have been interrupted, or be the one in which the deadline
 /// came.
@@ -31,7 +31,7 @@ impl DeadlineCheck {
     /// `false`, call it in the same way after a timer that was set behind it: a reactor reports sockets before timers, so
     /// that is one turn of it.
     #[cold]
-    pub(crate) fn is_done(&mut self, stats: &Stats) -> bool {
+    pub(crate) fn is_done(&mut self, load: &WorkerLoad) -> bool {
         // A task that has had its turn is told that nothing is ready: that was no look.
         if !has_budget_remaining() {
             return false;
@@ -40,7 +40,7 @@ impl DeadlineCheck {
             self.left -= 1;
             return !self.has_begun();
         }
-        self.left = REACTOR_POLLS.saturating_add(u8::try_from(stats.open() / EVENTS).unwrap_or(u8::MAX));
+        self.left = REACTOR_POLLS.saturating_add(u8::try_from(load.open() / EVENTS).unwrap_or(u8::MAX));
         false
     }
 
@@ -57,19 +57,19 @@ impl DeadlineCheck {
 }
 
 /// Ready when `time` is over and the check has confirmed it. A caller that also waits for something else polls that first.
-pub(crate) async fn over(time: Duration, stats: &Stats) {
+pub(crate) async fn over(time: Duration, load: &WorkerLoad) {
     let mut look = DeadlineCheck::default();
     sleep(time).await;
-    while !look.is_done(stats) {
+    while !look.is_done(load) {
         sleep(TICK).await;
     }
 }
 
 /// The output of `future`, unless it takes longer than `time` and the check has confirmed it.
-pub(crate) async fn within<T>(time: Duration, stats: &Stats, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(time: Duration, load: &WorkerLoad, future: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         done = future => Some(done),
-        () = over(time, stats) => None,
+        () = over(time, load) => None,
     }
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::deadline_check::DeadlineCheck;
 use super::timer_wheel::{Tick, TimerWheel};
-use crate::metrics::Stats;
+use crate::metrics::WorkerLoad;
 
 /// A session's entry in the wheel; dropping it removes it.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl<'a> TimerEntry<'a> {
     /// Ready once `deadline` is over and that is [believed](DeadlineCheck::is_done): to be asked when the wire was asked and is
     /// not ready. The task is woken then, or earlier.
     #[cold]
-    pub(crate) fn poll(&mut self, task: &mut Context<'_>, now: Tick, deadline: Tick, stats: &Stats) -> Poll<()> {
+    pub(crate) fn poll(&mut self, task: &mut Context<'_>, now: Tick, deadline: Tick, load: &WorkerLoad) -> Poll<()> {
         if std::mem::replace(&mut self.checked, deadline as u8) != deadline as u8 {
             self.check.begin_anew();
         }
@@ -61,7 +61,7 @@ impl<'a> TimerEntry<'a> {
         if self.check.has_begun() && self.is_armed(now) {
             return Poll::Pending;
         }
-        match self.check.is_done(stats) {
+        match self.check.is_done(load) {
             true => Poll::Ready(()),
             false => self.poll_time(task.waker(), now, now + 1),
         }

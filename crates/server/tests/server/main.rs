@@ -19,6 +19,7 @@ mod handshakes;
 mod hostile;
 mod incidents;
 mod lending;
+mod listeners;
 mod local_task_set;
 mod message_batches;
 mod own_service;

@@ -69,6 +69,10 @@ async fn all_places_of_an_endpoint_are_served_and_told_in_order() {
             let said = ask(&mut net.connect(place).await, "x").await;
             assert_eq!(said.rsplit_once(':').unwrap().1, place.rsplit_once(':').unwrap().1, "{place}: {said}");
         }
+        // The places of one name are one listener.
+        let listed: Vec<_> =
+            server.snapshots().into_iter().map(|(info, _)| (info.name, info.endpoints.len())).collect();
+        assert_eq!(listed, ["mem:a", "mem-seq:b", "mem-dgram:c"].map(|name| (name.to_owned(), 2)));
         let report = server.stop().await;
         assert!(report.is_clean() && report.stats.messages == 6, "{report}");
     }

@@ -309,7 +309,7 @@ impl<'a> Connection<'a> {
         if is_stuck || cx.capabilities.says_goodbye && (self.lost || !end.is_orderly()) {
             return;
         }
-        let shut = within(LINGER, &cx.stats, poll_fn(|task| self.io.poll_shutdown(task))).await;
+        let shut = within(LINGER, &cx.load, poll_fn(|task| self.io.poll_shutdown(task))).await;
         if !cx.capabilities.half_close || self.has_ended || !matches!(shut, Some(Ok(()))) {
             return;
         }
@@ -328,6 +328,6 @@ impl<'a> Connection<'a> {
             }
             Poll::Ready(())
         });
-        let _ = within(linger_time(&cx.drain, &cx.limits, quiet), &cx.stats, discard).await;
+        let _ = within(linger_time(&cx.drain, &cx.limits, quiet), &cx.load, discard).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers: what a server has done.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use swapwire_core::{Endpoint, Goodbye};
@@ -21,16 +21,12 @@ pub(crate) enum Unhealthy {
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $name:ident: $unit:literal $(, $one:literal, $several:literal)?
         $(=> $End:ident: $why:literal)?;)*) => {
-        /// The counters of one worker, on cache lines of their own, which no other worker writes.
+        /// The counters of one listener on one worker, on cache lines of their own, which no other worker writes.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub(crate) struct Stats {
             $(pub(crate) $name: AtomicU64,)*
-            /// Connections that are served.
-            open: AtomicUsize,
-            /// Loops that have not received all that waits in their socket.
-            behind: AtomicUsize,
-            /// What does not serve newcomers at present, and why: at most two entries for each listener.
+            /// What does not serve newcomers at present, and why: at most two entries for each endpoint of the listener.
             unhealthy: Mutex<Vec<(Endpoint, Unhealthy)>>,
         }
 
@@ -53,8 +49,8 @@ macro_rules! counters {
                 Snapshot { $($name: self.$name.load(Relaxed),)* }
             }
 
-            /// The sum of all workers'.
-            pub(crate) fn total(all: &[Arc<Stats>]) -> Snapshot {
+            /// The sum of several.
+            pub(crate) fn total<'a>(all: impl IntoIterator<Item = &'a Arc<Stats>>) -> Snapshot {
                 let mut total = Snapshot::default();
                 for one in all {
                     $(total.$name += one.$name.load(Relaxed);)*
@@ -243,26 +239,6 @@ impl Stats {
         Self::add(counter, 1);
     }
 
-    /// A connection is served from now on.
-    pub(crate) fn opened(&self) {
-        self.open.fetch_add(1, Relaxed);
-    }
-
-    /// A connection that was served is closed.
-    pub(crate) fn closed(&self) {
-        self.open.fetch_sub(1, Relaxed);
-    }
-
-    /// Connections that are served.
-    pub(crate) fn open(&self) -> usize {
-        self.open.load(Relaxed)
-    }
-
-    /// Whether a loop has not received all that waits in its socket.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.behind.load(Relaxed) > 0
-    }
-
     /// Says of one endpoint whether it is unhealthy for this reason.
     pub(crate) fn set_unhealthy(&self, endpoint: &Endpoint, kind: Unhealthy, is: bool) {
         let mut all = self.unhealthy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -273,7 +249,7 @@ impl Stats {
     }
 
     /// The endpoints that are unhealthy, each once.
-    pub(crate) fn unhealthy(all: &[Arc<Self>]) -> Vec<Endpoint> {
+    pub(crate) fn unhealthy<'a>(all: impl IntoIterator<Item = &'a Arc<Self>>) -> Vec<Endpoint> {
         let mut found = Vec::new();
         for one in all {
             for (endpoint, _) in one.unhealthy.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -283,34 +259,6 @@ impl Stats {
             }
         }
         found
-    }
-}
-
-/// Whether the loop of a socket has not received all that waits there.
-#[derive(Debug)]
-pub(crate) struct Behind {
-    stats: Arc<Stats>,
-    is: bool,
-}
-
-impl Behind {
-    pub(crate) fn new(stats: &Arc<Stats>) -> Self {
-        Self { stats: Arc::clone(stats), is: false }
-    }
-
-    /// Says so.
-    pub(crate) fn set(&mut self, is: bool) {
-        match (std::mem::replace(&mut self.is, is), is) {
-            (false, true) => self.stats.behind.fetch_add(1, Relaxed),
-            (true, false) => self.stats.behind.fetch_sub(1, Relaxed),
-            _ => 0,
-        };
-    }
-}
-
-impl Drop for Behind {
-    fn drop(&mut self) {
-        self.set(false);
     }
 }
 

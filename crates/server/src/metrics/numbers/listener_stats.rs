@@ -1,0 +1,55 @@
+//! The numbers of one listener.
+
+use std::sync::Arc;
+
+use swapwire_core::Endpoint;
+
+use super::counters::{Snapshot, Stats};
+
+/// What a listener is, beside its numbers: of [`ServerHandle::snapshots`](crate::ServerHandle::snapshots).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerInfo {
+    /// [What it is called](crate::Listen::named). Listeners without a name may be called the same, as two of
+    /// `tcp://127.0.0.1:0`.
+    pub name: String,
+    /// The scheme of its endpoint, with those of its layers: `tcp`, `tls+tcp`.
+    pub transport: String,
+    /// What was really bound, as [`local_endpoints`](crate::ServerHandle::local_endpoints): several of a host name with
+    /// several addresses.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// One listener, and what each worker has counted of it.
+#[derive(Debug)]
+pub(crate) struct ListenerStats {
+    info: ListenerInfo,
+    /// Of each worker, in their order.
+    workers: Vec<Arc<Stats>>,
+}
+
+impl ListenerStats {
+    pub(crate) fn new(name: String, transport: &str, endpoints: Vec<Endpoint>, workers: usize) -> Self {
+        let info = ListenerInfo { name, transport: transport.to_owned(), endpoints };
+        Self { info, workers: (0..workers).map(|_| Arc::default()).collect() }
+    }
+
+    pub(crate) fn info(&self) -> &ListenerInfo {
+        &self.info
+    }
+
+    /// What one worker counts.
+    pub(crate) fn of_worker(&self, worker: usize) -> &Arc<Stats> {
+        &self.workers[worker]
+    }
+
+    /// What each worker has counted.
+    pub(crate) fn workers(&self) -> &[Arc<Stats>] {
+        &self.workers
+    }
+
+    /// The sum of all workers'.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Stats::total(&self.workers)
+    }
+}
