@@ -74,6 +74,6 @@ pub use settings::{deserialize_settings, serialize_settings};
 pub use tower_layer::Layer;
 pub use wire::{
     Bound, ByteStream, Capabilities, ConnInfo, DatagramSocket, Incoming, Link, Listener, MessageStream, Offload,
-    RecvBatch, RecvMeta, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Unstacked, Upgrade, UpgradeClient,
-    UpgradeServer, Upkeep,
+    RecvBatch, RecvMeta, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Upgrade, UpgradeClient,
+    UpgradeServer, Upkeep, WireLayers,
 };

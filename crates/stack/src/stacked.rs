@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swapwire_core::{
-    BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Shape, Side, Transport, Unstacked,
-    Upgrade, async_trait,
+    BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Shape, Side, Transport, Upgrade,
+    WireLayers, async_trait,
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -189,10 +189,17 @@ impl Transport for Stacked {
         groups.into_iter().map(wrap).collect()
     }
 
-    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
+    fn base(&self, endpoint: &Endpoint) -> Endpoint {
+        let Some(wire) = self.wire(endpoint.scheme()) else { return endpoint.clone() };
+        let below = endpoint.clone().with_scheme(&*wire.below);
+        let below = self.layers.iter().fold(below, |below, layer| below.split_options(layer.options()).1);
+        self.base.base(&below)
+    }
+
+    async fn layers(&self, endpoint: &Endpoint) -> Result<WireLayers, BindError> {
         let (halves, below) = self.to_bind(endpoint).await?;
-        let halves = Arc::new(halves);
-        Ok(Unstacked::layered(below, move |listener| StackedListener::over(listener, &halves)))
+        let (halves, inner) = (Arc::new(halves), self.base.layers(&below).await?);
+        Ok(WireLayers::new(move |listener| StackedListener::over(inner.wrap(listener), &halves)))
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use swapwire_core::{
     BindError, Bound, Capabilities, ConnectError, Endpoint, ErrorClass, Incoming, Link, Listener, OptionDoc, Registry,
-    Side, Transport, Unstacked, Upkeep, async_trait,
+    Side, Transport, Upkeep, WireLayers, async_trait,
 };
 
 use crate::{Context, Stop};
@@ -120,8 +120,12 @@ impl Transport for Tapped {
         Ok(groups.into_iter().map(wrap).collect())
     }
 
-    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
-        Ok(Unstacked::bare(endpoint.clone()))
+    fn base(&self, endpoint: &Endpoint) -> Endpoint {
+        endpoint.clone()
+    }
+
+    async fn layers(&self, _: &Endpoint) -> Result<WireLayers, BindError> {
+        Ok(WireLayers::none())
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {

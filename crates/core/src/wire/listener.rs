@@ -78,7 +78,7 @@ pub trait Listener: Send + 'static {
     fn reload(&mut self) {}
 
     /// The listener that wire layers stand on, taken out of them; what is left accepts nothing more and is dropped. `None`, the
-    /// default: there are no layers. See [`Transport::unstack`](crate::Transport::unstack).
+    /// default: there are no layers. See [`Transport::base`](crate::Transport::base).
     fn unstack(&mut self) -> Option<Box<dyn Listener>> {
         None
     }

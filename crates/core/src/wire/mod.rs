@@ -6,19 +6,19 @@
 mod batch;
 mod capabilities;
 mod datagram;
+mod layers;
 mod link;
 mod listener;
 mod transport;
-mod unstacked;
 mod upgrade;
 mod upkeep;
 
 pub use batch::{RecvBatch, SendBatch, SendEntry, Train, TrainLimits};
 pub use capabilities::{Capabilities, Shape};
 pub use datagram::{DatagramSocket, Offload, RecvMeta};
+pub use layers::WireLayers;
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};
 pub use listener::{Incoming, Listener};
 pub use transport::{Bound, Transport};
-pub use unstacked::Unstacked;
 pub use upgrade::{Upgrade, UpgradeClient, UpgradeServer};
 pub use upkeep::Upkeep;

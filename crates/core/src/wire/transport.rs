@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc, Unstacked};
+use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc, WireLayers};
 
 /// Knows how to bind and connect the endpoints of its schemes.
 ///
@@ -81,19 +81,24 @@ pub trait Transport: Send + Sync + 'static {
         self.bind_group(endpoint, members).await.map(|group| vec![group])
     }
 
-    /// Takes `endpoint` apart: what is bound for it, and the wire layers over that, with what they need, as certificates, read
-    /// anew. A server that goes on with a listener under another endpoint of the same base binds nothing: it
-    /// [takes off](Listener::unstack) the layers that it had and puts these around it.
-    ///
-    /// The default is for a transport without layers: what is bound is the endpoint itself.
+    /// What is bound for `endpoint`, with the options of that alone: of a stack, what its layers stand on; else, which is the
+    /// default, the endpoint itself. A server that serves a listener under another endpoint of the same base binds nothing: it
+    /// takes the layers that it has [off](Listener::unstack), and puts the other [layers](Transport::layers) around it.
+    fn base(&self, endpoint: &Endpoint) -> Endpoint {
+        endpoint.clone()
+    }
+
+    /// The layers of `endpoint` over its [base](Transport::base), with what they need, as certificates, read anew. The default
+    /// has none, and checks nothing.
     ///
     /// # Errors
     /// The endpoint does not fit, or what a layer needs cannot be used.
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing behind.
-    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
-        Ok(Unstacked::bare(endpoint.clone()))
+    async fn layers(&self, endpoint: &Endpoint) -> Result<WireLayers, BindError> {
+        let _ = endpoint;
+        Ok(WireLayers::none())
     }
 
     /// Connects to an endpoint.
@@ -134,8 +139,12 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
         (**self).bind_all(endpoint, members).await
     }
 
-    async fn unstack(&self, endpoint: &Endpoint) -> Result<Unstacked, BindError> {
-        (**self).unstack(endpoint).await
+    fn base(&self, endpoint: &Endpoint) -> Endpoint {
+        (**self).base(endpoint)
+    }
+
+    async fn layers(&self, endpoint: &Endpoint) -> Result<WireLayers, BindError> {
+        (**self).layers(endpoint).await
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {

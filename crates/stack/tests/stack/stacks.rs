@@ -1,7 +1,7 @@
 //! What can stand on what, and what is forwarded.
 
 use crate::common::{A, Base, Layer, endpoint, listener, meet, registry, taken};
-use swapwire_core::{Bound, ConnectError, Link, Registry, Transport as _};
+use swapwire_core::{Bound, ConnectError, Endpoint, Link, Registry, Transport as _};
 use swapwire_mem::MemNetwork;
 use swapwire_stack::{Stacked, WithLayer as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -160,8 +160,9 @@ async fn what_is_bound_goes_on_under_other_layers() {
     let base = Base::new();
     let registry = registry(&base, &Layer::new("up", A), &Layer::new("low", &[]));
     let (plain, stacked) = (endpoint("mem:x"), endpoint("up+low+mem:x?a=1"));
-    let over = async |text: &_| registry.transport(text).unwrap().unstack(text).await.unwrap();
-    assert_eq!((over(&plain).await.base(), over(&stacked).await.base()), (&plain, &plain));
+    let transport = |text: &Endpoint| registry.transport(text).unwrap();
+    let over = async |text: &_| transport(text).layers(text).await.unwrap();
+    assert_eq!((transport(&plain).base(&plain), transport(&stacked).base(&stacked)), (plain.clone(), plain.clone()));
 
     let bound = listener(registry.bind(&plain).await.unwrap());
     let mut bound = over(&stacked).await.wrap(over(&plain).await.wrap(bound));
@@ -175,6 +176,6 @@ async fn what_is_bound_goes_on_under_other_layers() {
     taken.accept().await.unwrap().establish().await.unwrap();
 
     let wrong = endpoint("up+mem:x?b=1");
-    let error = registry.transport(&wrong).unwrap().unstack(&wrong).await.unwrap_err();
+    let error = transport(&wrong).layers(&wrong).await.unwrap_err();
     assert!(error.to_string().starts_with("bind up+mem:x?b=1: "), "{error}");
 }
