@@ -1,6 +1,9 @@
 //! The facade says what it documents: everything here comes from `swapwire`, and from the tokio that runs it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "facade/diagnostics.rs"]
+mod diagnostics;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;

@@ -175,6 +175,14 @@ impl std::fmt::Debug for Split {
 
 /// Every [`Handler`], every [`SessionHandler`], every [`StatefulHandler`] and every `Arc<dyn Service>`. `Kind` selects
 /// which; a type that is more than one kind of handler needs [`PerMessage`] or [`PerSession`] around it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    label = "cannot serve messages or sessions",
+    note = "implement `Handler` (one message at a time), `StatefulHandler` (with a state for each session) or `SessionHandler` (a whole \
+            session) for it",
+    note = "a closure becomes a handler by `handler_fn(|request, reply| ...)`, or by `handler_fn_async` if it waits",
+    note = "a handler that is shared is given as an `Arc`, not as a reference or a `Box`"
+)]
 pub trait IntoService<Kind> {
     /// The service.
     fn into_service(self) -> Arc<dyn Service>;

@@ -53,6 +53,12 @@ use crate::{Addr, HandlerError, Peer, Reply, SessionId};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Handler`",
+    label = "cannot answer one message at a time",
+    note = "implement `Handler` for it, or make one of a closure: `handler_fn(|request, reply| ...)`, or `handler_fn_async` if it waits",
+    note = "a `SessionHandler` or a `StatefulHandler` is not a `Handler`; a server takes all three"
+)]
 pub trait Handler: Send + Sync + 'static {
     /// Answers `request` with none, one or many messages.
     fn handle(

@@ -55,6 +55,12 @@ use crate::{HandlerError, Session};
 /// }
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `SessionHandler`",
+    label = "cannot run a whole session",
+    note = "implement `SessionHandler` for it, under `#[async_trait]`; `Stateful::new` makes one of a `StatefulHandler`",
+    note = "a `Handler` is not a `SessionHandler`; a server takes both"
+)]
 #[async_trait]
 pub trait SessionHandler: Send + Sync + 'static {
     /// Runs `session` to its end.

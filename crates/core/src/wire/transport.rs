@@ -22,6 +22,12 @@ use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Lin
 ///
 /// # Implementing
 /// `examples/custom_transport.rs` of the `swapwire` package is a whole one in about a hundred lines.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `Transport`",
+    label = "cannot bind and connect endpoints",
+    note = "implement `Transport` for it, under `#[async_trait]`",
+    note = "a wire layer (`Upgrade`) is not a transport: `Registry::with_layer` takes it, or `Stacked::new` with the transport below"
+)]
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// The schemes it serves, in lower case.
