@@ -9,7 +9,7 @@ use swapwire::core::OptionDoc;
 use crate::ROOT;
 use crate::source::sources;
 
-fn document(path: &str) -> String {
+pub(crate) fn document(path: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
 }
 
@@ -59,8 +59,7 @@ fn every_link_between_documents_leads_somewhere() {
     let mut found = 0;
     let mut dead = Vec::new();
     for (folder, path, text) in documents() {
-        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-        for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
+        for target in links(&text).into_iter().filter(|target| !target.contains("://") && !target.contains(' ')) {
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
             let to = if file.is_empty() { path.clone() } else { folder.join(file) };
             found += 1;
@@ -71,6 +70,13 @@ fn every_link_between_documents_leads_somewhere() {
         }
     }
     assert!(found > 60 && dead.is_empty(), "{found} links, of which lead nowhere: {dead:#?}");
+}
+
+/// The links of a page: what stands in parentheses behind a text, or behind the colon of a definition.
+pub(crate) fn links(page: &str) -> Vec<&str> {
+    let inline = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let defined = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ").map(|(_, target)| target));
+    inline.chain(defined).collect()
 }
 
 /// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`.

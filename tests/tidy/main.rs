@@ -6,6 +6,7 @@ mod crates;
 mod documents;
 mod files;
 mod folders;
+mod limits;
 mod names;
 mod source;
 

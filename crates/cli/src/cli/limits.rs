@@ -84,34 +84,3 @@ limit_flags! {
     #[arg(long, value_name = "TIME", value_parser = drain, help_heading = TIMES)]
     drain_timeout: Duration;
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use clap::Command;
-
-    use super::*;
-
-    #[test]
-    fn the_page_of_limits_names_the_flag_of_each() {
-        let command = LimitFlags::augment_args(Command::new("serve"));
-        let flags: BTreeSet<_> = command.get_arguments().filter_map(|flag| flag.get_long()).collect();
-        let page = include_str!("../../../../docs/limits.md");
-        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
-        let mut found = 0;
-        for (field, row) in rows {
-            let flag = row.split(" | ").nth(2).unwrap().trim_matches('`');
-            let name = field.replace('_', "-");
-            if field == "when_full" {
-                assert_eq!(flag, "--refuse");
-            } else if flags.contains(&*name) {
-                found += 1;
-                assert_eq!(flag, format!("--{name}"));
-            } else {
-                assert_eq!(flag, "–", "{field}");
-            }
-        }
-        assert_eq!(found, flags.len());
-    }
-}

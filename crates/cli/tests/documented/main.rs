@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod here;
+mod limits;
 mod others;
 mod texts;
 

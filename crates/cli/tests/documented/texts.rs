@@ -17,6 +17,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+pub(crate) fn document(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
 /// The Markdown files, and what is in them.
 fn documents() -> Vec<(String, String)> {
     let root = root();
@@ -58,7 +62,7 @@ pub(crate) fn commands() -> Vec<(String, String)> {
 }
 
 /// What a command says of itself.
-fn help(command: &str, flag: &str) -> String {
+pub(crate) fn help(command: &str, flag: &str) -> String {
     let args: Vec<&str> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
     let mut unwrapped = super::common::swapwire(&args);
     String::from_utf8(unwrapped.env("COLUMNS", "1000").output().unwrap().stdout).unwrap()
