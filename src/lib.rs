@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod defaults;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod prelude;
 
 pub use defaults::{Error, connect, connect_with, default_handlers, default_registry, serve, server};

@@ -8,6 +8,7 @@ mod files;
 mod folders;
 mod limits;
 mod names;
+mod packages;
 mod source;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

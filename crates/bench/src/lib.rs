@@ -11,6 +11,7 @@
 //! runs from handing the request over to having its whole reply. In an open loop requests have intended times, from a
 //! schedule that does not wait for replies, and a latency runs from the *intended* time: a server that stalls shows all the
 //! waiting it caused (no coordinated omission).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod analysis;
 mod load;

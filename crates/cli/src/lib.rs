@@ -8,6 +8,7 @@
 //! The interface for users and scripts: results on the standard output, everything else on the standard error, one line for
 //! each error, and the exit codes 0 (success), 1 (failure), 2 (wrong usage) and 3 (`serve`: cut at the drain deadline;
 //! `bench`: an objective was missed; `compare`: a regression).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bench;
 mod cli;

@@ -22,6 +22,7 @@
 //!
 //! * `serde` (off by default): `Serialize` and `Deserialize` for [`Endpoint`], as its text, and for [`SessionConfig`], as a map of
 //!   its [`Settings`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[macro_use]
 mod debug_as_text;

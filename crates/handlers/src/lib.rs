@@ -16,6 +16,7 @@
 //! two.
 //!
 //! Each has a `NAME`, under which an operator selects it, and a one-line `DESCRIPTION`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod chargen;
 mod chat;

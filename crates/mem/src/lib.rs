@@ -34,6 +34,7 @@
 //!
 //! It spawns nothing, reads no clock and needs no runtime of its own: any executor will do. It is the reference
 //! implementation, written against the public API of `swapwire-core` alone.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod names;
 

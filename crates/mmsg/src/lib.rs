@@ -41,7 +41,7 @@
 //! # #[cfg(not(any(target_os = "linux", target_os = "android")))]
 //! # fn main() {}
 //! ```
-
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
 mod again;

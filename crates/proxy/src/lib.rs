@@ -43,6 +43,7 @@
 //! The header is taken from the first read, with a bound, and what was read behind it is given to the layer above first. A
 //! connection whose header arrives in one piece has one more read than without, and none of its messages costs a system call
 //! more.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod encode;

@@ -29,6 +29,7 @@
 //!
 //! The crate knows no transport by name, installs no signal handler and no logger, and leaves no task behind: dropping
 //! the future of [`Server::run_until`] closes everything.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod context;
 mod service;

@@ -10,6 +10,7 @@
 //! * [`set_v6_only`], [`set_ttl`], [`set_reuse_port`], [`bind_source`], [`reachable_from`]: options of
 //!   sockets of IPv4 and IPv6.
 //! * [`Buffers`], [`tell_backlog`]: the size that the system set, of one that was asked for.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod addresses;
 #[cfg(unix)]

@@ -18,6 +18,7 @@
 //! ```
 //!
 //! The server's deadline for handshakes is its own (`Limits::handshake_timeout`); clients have the option `handshake_timeout`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod listener;
 mod prefixed;

@@ -29,6 +29,7 @@
 //!
 //! [`OPTIONS`] lists them. `SO_REUSEADDR` is set on listeners of Unix systems, so that a restart does not wait for old
 //! connections in `TIME_WAIT`; it does not allow a second listener on a port that is listened on (`socket(7)`).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod listener;
 mod options;

@@ -11,6 +11,7 @@
 //!
 //! The suite needs a tokio runtime with a running clock (not a paused one) and uses nothing of a transport but
 //! `swapwire-core`'s public traits. It is a development dependency: nothing here belongs in a server.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cancel;
 mod client;

@@ -35,6 +35,7 @@
 //! # Features
 //! `ring` (default) or `aws-lc` does the cryptography; `self-signed` (default) makes certificates; `platform-roots` (default)
 //! knows whom the system trusts.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod der;

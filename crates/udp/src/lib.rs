@@ -49,6 +49,7 @@
 //! # Options
 //!
 //! [`OPTIONS`] lists them.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
 mod bound;

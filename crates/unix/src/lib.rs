@@ -121,7 +121,7 @@
 //! # Runtime
 //!
 //! Needs a tokio runtime with I/O, and with time when a listener's queue is full.
-
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg(unix)]
 
 mod address;

@@ -41,6 +41,7 @@
 //! # Bounds
 //! A head of HTTP has at most 8 KiB and 64 headers; it has to come within the server's `handshake_timeout`, in whatever pieces. For
 //! what is kept of a connection see [`WsFrames`] and [`WsInfo`]: while it waits, less than 256 bytes more than TCP.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod codec;
 mod error;
