@@ -42,6 +42,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         ("swapwire", "swapwire-testkit" | "swapwire-bench") => dev,
         ("swapwire", "swapwire-adv" | "swapwire-cli" | "swapwire-limit") => false,
         ("swapwire", _) => true,
+        // What users copy is written as they write it.
+        ("swapwire-template", to) => to == "swapwire" && kind == "normal",
         // The command depends on the facade and the load generator alone.
         ("swapwire-cli", to) => matches!(to, "swapwire" | "swapwire-bench"),
         // The adversary knows endpoints, and nothing else of ours: it must not share our mistakes.
