@@ -1,18 +1,23 @@
-//! Pages of the repository's `docs` folder for those who use the library.
+#![doc = include_str!("guide/links.md")]
+#![doc = include_str!("../docs/guide/README.md")]
 
-/// A page. Its links to files of the repository lead to other pages here, or to the sources: the first definition of a link holds.
+/// A page of the repository. Of two definitions of a link the first holds: here, links between pages lead to modules.
 macro_rules! page {
     ($name:ident, $file:literal) => {
-        /// [docs/faults.md]: https://docs.rs/crate/swapwire/latest/source/docs/faults.md
-        /// [docs/limits.md]: crate::guide::limits
-        /// [faults.md]: https://docs.rs/crate/swapwire/latest/source/docs/faults.md
-        /// [handshakes]: crate::guide::limits#handshakes
-        ///
+        #[doc = include_str!("guide/links.md")]
         #[doc = include_str!($file)]
         pub mod $name {}
     };
 }
 
+page!(coming_from, "../docs/guide/coming-from.md");
+page!(framing, "../docs/guide/framing.md");
 page!(limits, "../docs/limits.md");
 page!(options, "../docs/options.md");
+page!(production, "../docs/guide/production.md");
 page!(security, "../SECURITY.md");
+page!(service, "../docs/guide/service.md");
+page!(testing, "../docs/guide/testing.md");
+page!(transport, "../docs/guide/transport.md");
+page!(udp, "../docs/guide/udp.md");
+page!(which, "../docs/guide/which.md");

@@ -42,8 +42,9 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
         ("swapwire", "swapwire-testkit" | "swapwire-bench") => dev,
         ("swapwire", "swapwire-adv" | "swapwire-cli" | "swapwire-limit") => false,
         ("swapwire", _) => true,
-        // What users copy is written as they write it.
+        // What users copy is written as they write it, and what users read is tested as they have it.
         ("swapwire-template", to) => to == "swapwire" && kind == "normal",
+        ("swapwire-guide", to) => dev && matches!(to, "swapwire" | "swapwire-testkit"),
         // The command depends on the facade and the load generator alone.
         ("swapwire-cli", to) => matches!(to, "swapwire" | "swapwire-bench"),
         // The adversary knows endpoints, and nothing else of ours: it must not share our mistakes.

@@ -48,7 +48,8 @@ fn every_decision_has_its_four_parts_and_its_place_in_the_index() {
 
 /// The Markdown files of the root and of `docs`: folder, path, text.
 fn documents() -> Vec<(PathBuf, PathBuf, String)> {
-    let folders = ["", "docs", "docs/decisions", "docs/results"].map(|folder| Path::new(ROOT).join(folder));
+    let folders =
+        ["", "docs", "docs/decisions", "docs/guide", "docs/results"].map(|folder| Path::new(ROOT).join(folder));
     let paths = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     let pages = paths.filter(|path| path.extension().is_some_and(|end| end == "md"));
     pages.map(|path| (path.parent().unwrap().to_owned(), path.clone(), fs::read_to_string(path).unwrap())).collect()
@@ -59,7 +60,8 @@ fn every_link_between_documents_leads_somewhere() {
     let mut found = 0;
     let mut dead = Vec::new();
     for (folder, path, text) in documents() {
-        for target in links(&text).into_iter().filter(|target| !target.contains("://") && !target.contains(' ')) {
+        let targets = links(&text).into_iter().map(|(_, target)| target);
+        for target in targets.filter(|target| !target.contains("://") && !target.contains(' ')) {
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
             let to = if file.is_empty() { path.clone() } else { folder.join(file) };
             found += 1;
@@ -72,11 +74,11 @@ fn every_link_between_documents_leads_somewhere() {
     assert!(found > 60 && dead.is_empty(), "{found} links, of which lead nowhere: {dead:#?}");
 }
 
-/// The links of a page: what stands in parentheses behind a text, or behind the colon of a definition.
-pub(crate) fn links(page: &str) -> Vec<&str> {
-    let inline = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-    let defined = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ").map(|(_, target)| target));
-    inline.chain(defined).collect()
+/// The links of a page: what stands in parentheses behind a text, or behind the colon of a definition, which has a name.
+pub(crate) fn links(page: &str) -> Vec<(Option<&str>, &str)> {
+    let inline = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| (None, target));
+    let defined = page.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+    inline.chain(defined.map(|(name, target)| (Some(name), target))).collect()
 }
 
 /// `a/{b,c}.rs` as `a/b.rs` and `a/c.rs`.

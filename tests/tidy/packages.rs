@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::ROOT;
-use crate::documents::links;
+use crate::documents::{document, links};
 
 /// The packages that are published: all but those whose manifest says otherwise.
 fn published() -> Vec<Value> {
@@ -87,7 +87,7 @@ fn the_links_of_every_readme_lead_somewhere_without_the_repository() {
         let folder = Path::new(text(&package, "manifest_path")).parent().unwrap();
         let page = fs::read_to_string(folder.join("README.md")).unwrap();
         assert!(name == "swapwire" || page.contains("(https://docs.rs/swapwire)"), "{name}: does not name the facade");
-        for link in links(&page) {
+        for (_, link) in links(&page) {
             found += 1;
             assert!(
                 link.starts_with("https://") || link.starts_with('#'),
@@ -98,7 +98,8 @@ fn the_links_of_every_readme_lead_somewhere_without_the_repository() {
                 assert!(is_packed, "{name}: {link}: the package has no such file");
             } else if let Some(page) = link.strip_prefix("https://docs.rs/swapwire/latest/swapwire/guide/") {
                 let module = page.split('/').next().unwrap();
-                assert!(guide.contains(&format!("page!({module}, ")), "{name}: {link}: src/guide.rs has no such page");
+                let is_there = module.is_empty() || guide.contains(&format!("page!({module}, "));
+                assert!(is_there, "{name}: {link}: src/guide.rs has no such page");
             } else if let Some(package) = link.strip_prefix("https://docs.rs/swapwire") {
                 let known = names.contains(format!("swapwire{package}").trim_end_matches('/'));
                 assert!(known, "{name}: {link}: no such package");
@@ -106,6 +107,27 @@ fn the_links_of_every_readme_lead_somewhere_without_the_repository() {
         }
     }
     assert!(found > 40, "only {found} links");
+}
+
+/// On docs.rs a link between pages leads to a module, by its name.
+#[test]
+fn the_links_between_pages_of_the_guide_lead_to_modules() {
+    let (guide, names) = (document("src/guide.rs"), document("src/guide/links.md"));
+    let names: Vec<_> = links(&names).into_iter().filter_map(|(name, _)| name).collect();
+    let pages: Vec<_> = guide.split("include_str!(\"../").chain(guide.split(", \"../")).collect();
+    let paths = pages.iter().filter_map(|rest| rest.split('"').next()).filter(|path| path.ends_with(".md"));
+    let mut found = 0;
+    for path in paths {
+        found += 1;
+        for (name, target) in links(&document(path)) {
+            let leads = target.starts_with("https://") || target.starts_with('#');
+            assert!(
+                leads || name.is_some_and(|name| names.contains(&name)),
+                "{path}: {target}: see src/guide/links.md"
+            );
+        }
+    }
+    assert!(found >= 12, "only {found} pages");
 }
 
 /// A source that includes what lies outside its package cannot be built from the package.
@@ -117,7 +139,7 @@ fn no_source_of_a_package_includes_a_file_of_another() {
         let parts: Vec<_> = below.iter().map(|part| part.to_str().unwrap()).collect();
         let inside = match parts[..] {
             ["src", ..] => parts.len() - 1,
-            ["crates", of, "src", ..] if of != "adv" => parts.len() - 3,
+            ["crates", of, "src", ..] if !["adv", "guide"].contains(&of) => parts.len() - 3,
             _ => continue,
         };
         for included in text.split("include_").skip(1).filter_map(|rest| rest.split_once("!(\"")?.1.split('"').next()) {
@@ -135,5 +157,5 @@ fn the_rules_for_packages_find_what_is_wrong() {
         |kind: Option<&str>, req: &str| serde_json::json!({ "name": "swapwire-x", "kind": kind, "req": req });
     assert!(fault(&dependency(Some("dev"), "^0.1.0")).is_some() && fault(&dependency(None, "*")).is_some());
     assert!(fault(&dependency(Some("dev"), "*")).is_none() && fault(&dependency(None, "^0.1.0")).is_none());
-    assert_eq!(links("[a](b) [c]\n\n[c]: d\n"), ["b", "d"]);
+    assert_eq!(links("[a](b) [c]\n\n[c]: d\n"), [(None, "b"), (Some("c"), "d")]);
 }
