@@ -3,20 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::ROOT;
+use crate::crates::packages;
 use crate::documents::{document, links};
 
 /// The packages that are published: all but those whose manifest says otherwise.
 fn published() -> Vec<Value> {
-    let args = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
-    let output = Command::new(env!("CARGO")).args(args).current_dir(ROOT).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let mut packages = metadata["packages"].as_array().unwrap().clone();
+    let mut packages = packages();
     packages.retain(|package| package["publish"].is_null());
     assert!(packages.len() >= 18, "only {} packages are published", packages.len());
     packages
@@ -80,7 +76,7 @@ fn every_package_says_what_registries_ask_for() {
 #[test]
 fn the_links_of_every_readme_lead_somewhere_without_the_repository() {
     let names: BTreeSet<_> = published().iter().map(|package| text(package, "name").to_owned()).collect();
-    let guide = fs::read_to_string(Path::new(ROOT).join("src/guide.rs")).unwrap();
+    let guide = document("src/guide.rs");
     let mut found = 0;
     for package in published() {
         let name = text(&package, "name");
