@@ -1,18 +1,11 @@
 //! A server that says how it is, each second, as CSV: `cargo run --example counters [-- ENDPOINT…]`.
 //!
 //! What a server counts is a value that anything can read at any time, here for a table on the standard output. `Snapshot::iter`
-//! lists all counters with their names, units and helps, for a page of metrics.
+//! lists all counters with their names, units and helps, and `prometheus` is the text for Prometheus.
 
 use std::time::{Duration, Instant};
 
 use swapwire::handlers::UppercaseEcho;
-use swapwire::{SessionEnd, Snapshot};
-
-/// Sessions that have begun and not yet ended.
-fn open(seen: &Snapshot) -> u64 {
-    let ended: u64 = SessionEnd::ALL.iter().map(|end| seen.ended(*end)).sum();
-    seen.sessions.saturating_sub(ended)
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let failed = seen.accept_errors + seen.dropped_requests + seen.dropped_replies + seen.failed_replies;
                 let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
                 let seconds = begun.elapsed().as_secs();
-                println!("{seconds},{},{},{},{failed},{tasks}", open(&seen), seen.sessions, seen.messages);
+                println!("{seconds},{},{},{},{failed},{tasks}", seen.open(), seen.sessions, seen.messages);
             }
             stop = tokio::signal::ctrl_c() => {
                 stop?;

@@ -13,6 +13,7 @@ macro_rules! page {
 page!(coming_from, "../docs/guide/coming-from.md");
 page!(framing, "../docs/guide/framing.md");
 page!(limits, "../docs/limits.md");
+page!(metrics, "../docs/metrics.md");
 page!(options, "../docs/options.md");
 page!(production, "../docs/guide/production.md");
 page!(security, "../SECURITY.md");

@@ -28,8 +28,9 @@ pub use swapwire_mem as mem;
 pub use swapwire_proxy as proxy;
 pub use swapwire_server::{
     BuildError, BuildProblem, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, Listen,
-    ListenerInfo, MessageKind, PerMessage, PerSession, Running, ServeContext, Server, ServerBuilder, ServerHandle,
-    Service, ServiceKind, SessionEnd, SessionKind, Snapshot, Split, StatefulKind, UnknownHandler, WhenFull,
+    ListenerInfo, MessageKind, PerMessage, PerSession, PrometheusText, Running, ServeContext, Server, ServerBuilder,
+    ServerHandle, Service, ServiceKind, SessionEnd, SessionKind, Snapshot, Split, StatefulKind, UnknownHandler,
+    WhenFull,
 };
 pub use swapwire_stack::{Prefixed, StackError, Stacked, WithLayer};
 #[cfg(feature = "tcp")]

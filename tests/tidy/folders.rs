@@ -35,8 +35,8 @@ const CRATES: &[(&str, &[Known])] = &[
         "server",
         &[
             ("sync", &[]),
-            ("metrics", &[]),
             ("limits", &["sync"]),
+            ("metrics", &["limits"]),
             ("time", &["limits", "metrics", "sync"]),
             ("memory", &["limits", "metrics"]),
             ("drain", &["limits", "metrics", "sync", "time"]),

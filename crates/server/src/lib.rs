@@ -54,7 +54,7 @@ mod models;
 pub use compose::{BuildError, BuildProblem, HandlerEntry, HandlerRegistry, Listen, ServerBuilder, UnknownHandler};
 pub use context::ServeContext;
 pub use limits::{Limits, WhenFull};
-pub use metrics::{Counter, DrainReport, ListenerInfo, SessionEnd, Snapshot};
+pub use metrics::{Counter, DrainReport, ListenerInfo, PrometheusText, SessionEnd, Snapshot};
 pub use runtime::{Running, Server, ServerHandle};
 pub use service::{
     IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split, StatefulKind,

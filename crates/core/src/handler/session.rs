@@ -122,7 +122,7 @@ impl SessionCalls {
         }
         result?;
         let closes = self.replies.closes();
-        if !session.push_framed(|queue| self.replies.drain_into(queue)) {
+        if !session.push_framed(self.replies.len(), |queue| self.replies.drain_into(queue)) {
             self.replies.messages().try_for_each(|message| session.push_ended(message))?;
         }
         Ok(closes)

@@ -37,11 +37,15 @@ use crate::{Addr, ConnInfo, Link, Peer, RecvError, SendError, SessionId, TrySend
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes received; an empty message counts 1, and so does a control message of a wire with boundaries
-    /// ([`MessageStream::signs_of_life`](crate::MessageStream::signs_of_life)).
+    /// Bytes received.
     pub received: u64,
     /// Messages received.
     pub messages: u64,
+    /// Control messages received, of a wire with boundaries that tells
+    /// ([`MessageStream::signs_of_life`](crate::MessageStream::signs_of_life)).
+    pub signs: u64,
+    /// Messages sent: of a wire with boundaries those that it took, of a byte stream those that were queued.
+    pub messages_sent: u64,
     /// Bytes written to the wire.
     pub sent: u64,
     /// What is queued and not yet written, in bytes with overhead.

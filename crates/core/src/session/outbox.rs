@@ -94,14 +94,6 @@ impl Counters {
         }
     }
 
-    fn note_signs(&self, signs: u64) {
-        let before = self.signs.load(Relaxed);
-        if signs != before {
-            self.signs.store(signs, Relaxed);
-            self.received.fetch_add(signs.wrapping_sub(before), Relaxed);
-        }
-    }
-
     pub(crate) fn refused(&self) -> u32 {
         self.refused.load(Relaxed)
     }
@@ -138,6 +130,7 @@ impl Inner {
             lengths: VecDeque::new(),
             encoder,
             answer: Vec::new(),
+            messages: 0,
             limit: config.out_queue.max(1),
             max_message,
             closed: false,
@@ -162,13 +155,15 @@ impl Inner {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        let (unsent, queue) = {
+        let (unsent, messages_sent, queue) = {
             let out = lock(&self.out);
-            (out.queued(), out.bytes.capacity() + out.lengths.capacity() * size_of::<usize>())
+            (out.queued(), out.messages, out.bytes.capacity() + out.lengths.capacity() * size_of::<usize>())
         };
         Progress {
             received: self.counters.received.load(Relaxed),
             messages: self.counters.messages.load(Relaxed),
+            signs: self.counters.signs.load(Relaxed),
+            messages_sent,
             sent: self.counters.sent.load(Relaxed),
             unsent,
             partial: self.counters.partial.load(Relaxed),
@@ -255,11 +250,12 @@ impl Inner {
         }
     }
 
-    /// Queues what is framed already, of a byte stream, by `append`; `false` where the wire has boundaries.
-    pub(crate) fn push_framed(&self, append: impl FnOnce(&mut Vec<u8>)) -> bool {
+    /// Queues `count` messages that are framed already, of a byte stream, by `append`; `false` where the wire has boundaries.
+    pub(crate) fn push_framed(&self, count: usize, append: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut out = lock(&self.out);
         if out.encoder.is_some() && !out.closed {
             append(&mut out.bytes);
+            out.messages += count as u64;
         }
         out.encoder.is_some()
     }
@@ -338,9 +334,13 @@ impl Inner {
                         // This message is lost, the wire goes on.
                         Err(error) => {
                             out.failed = Some(error);
+                            out.wrote(len);
+                            continue;
+                        }
+                        Ok(count) => {
+                            out.messages += count as u64;
                             Ok(len)
                         }
-                        Ok(_) => Ok(len),
                     }
                 }
                 Io::Gone => Err(SendError::Closed),
@@ -406,7 +406,7 @@ impl Inner {
                     Received::Bytes(len) => *len,
                     Received::Message(len) => {
                         self.counters.set_partial(None);
-                        len.map_or(0, |len| len.max(1))
+                        len.unwrap_or(0)
                     }
                 };
                 self.counters.received.fetch_add(len as u64, Relaxed);
@@ -415,7 +415,7 @@ impl Inner {
             Poll::Pending => {
                 if let Io::Messages(io) = &wire.io {
                     self.counters.set_partial(io.partial());
-                    self.counters.note_signs(io.signs_of_life());
+                    self.counters.signs.store(io.signs_of_life(), Relaxed);
                 }
                 if !wire.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
                     wire.reader = Some(cx.waker().clone());

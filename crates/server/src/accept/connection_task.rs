@@ -11,7 +11,7 @@ use swapwire_core::{Incoming, Link};
 use super::accept_balancing::CountedConnection;
 use super::admission::{Arrival, dismiss};
 use crate::limits::{ConnectionPermit, ConnectionPermits, HandshakePermit, SourcePermit};
-use crate::metrics::Incident;
+use crate::metrics::{Incident, Stats};
 use crate::time::over;
 use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
@@ -80,15 +80,20 @@ async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<
     let mut waits: Option<(HandshakePermit, Pin<Box<_>>)> = None;
     let established = poll_fn(|task| {
         if let Poll::Ready(established) = established.as_mut().poll(task) {
+            count(&established, &cx.stats);
             return Poll::Ready(Some(established));
         }
         if waits.as_mut().is_some_and(|(permit, _)| !permit.advance(task.waker())) {
             return Poll::Ready(None);
         }
         let (_, late) = waits.get_or_insert_with(|| (permits.handshake(task.waker()), Box::pin(too_late(&cx))));
-        late.as_mut().poll(task).map(|late| Some(Err(late)))
+        late.as_mut().poll(task).map(|late| {
+            Stats::one(&cx.stats.handshakes_timed_out);
+            Some(Err(late))
+        })
     });
     let Some(established) = established.await else {
+        Stats::one(&cx.stats.handshakes_broken);
         cx.incidents.note(Incident::HandshakeEvicted, 1, Some(&peer), "");
         return None;
     };
@@ -108,6 +113,14 @@ async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<
             None
         }
     }
+}
+
+fn count(established: &io::Result<Link>, stats: &Stats) {
+    Stats::one(match established {
+        Ok(_) => &stats.handshakes_done,
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => &stats.handshakes_timed_out,
+        Err(_) => &stats.handshakes_broken,
+    });
 }
 
 /// Ready when a handshake has had its time, or the grace of a drain.

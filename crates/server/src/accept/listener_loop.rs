@@ -176,6 +176,10 @@ impl Acceptor {
 
     async fn refuse(&mut self, admission: &mut Admission, incoming: Incoming, refusal: Refusal) {
         Stats::one(&self.cx.stats.refused);
+        Stats::one(match refusal {
+            Refusal::Source => &self.cx.stats.refused_source,
+            Refusal::Full => &self.cx.stats.refused_full,
+        });
         if admission.member.refusals().is_due() {
             let (peer, refused) = (incoming.peer(), self.cx.stats.snapshot().refused);
             let reason = match refusal {

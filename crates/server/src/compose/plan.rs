@@ -10,7 +10,7 @@ use crate::accept::framed;
 use crate::limits::{OF_THE_SERVER, can_flood};
 use crate::metrics::ListenerStats;
 use crate::runtime::{Route, Served};
-use crate::{BuildProblem, Limits, Service, WhenFull};
+use crate::{BuildProblem, Limits, ListenerInfo, Service, WhenFull};
 
 /// What a listener has that has nothing of its own, and what is not of one listener.
 #[derive(Default)]
@@ -110,8 +110,16 @@ impl Common {
         let Planned { name, endpoint, service, framing, limits, capabilities } = planned;
         let workers = self.workers.unwrap_or(1);
         let groups = self.registry.bind_all(&endpoint, workers).await.map_err(BuildProblem::Bind)?;
-        let bound = groups.iter().filter_map(|members| members.first()).map(Bound::dial).collect();
-        let stats = Arc::new(ListenerStats::new(name, endpoint.scheme(), bound, workers));
+        let info = ListenerInfo {
+            name,
+            transport: endpoint.scheme().to_owned(),
+            endpoints: groups.iter().filter_map(|members| members.first()).map(Bound::dial).collect(),
+            shape: capabilities.shape,
+            limits: Arc::clone(&limits),
+            sockets: groups.iter().map(Vec::len).sum(),
+            is_up: false,
+        };
+        let stats = Arc::new(ListenerStats::new(info, workers));
         let mut served = Vec::new();
         for members in groups {
             let Some(first) = members.first() else { continue };

@@ -34,6 +34,8 @@ pub(crate) struct Work {
     pub(crate) offset: usize,
     pub(crate) out: SendBatch,
     pub(crate) handled: u64,
+    /// Of those that were handled.
+    pub(crate) bytes: u64,
 }
 
 /// One datagram of the work: a part of a slot.
@@ -161,6 +163,7 @@ pub(crate) async fn run<H: Handler>(
         let lent = work.lend.then(|| Arc::clone(&work.batch));
         while let Some(item) = work.claim(&cx, &exchange.filter) {
             work.handled += 1;
+            work.bytes += (item.to - item.from) as u64;
             if item.slot != origin.slot {
                 origin.read(item.slot, &work.batch, own);
             }

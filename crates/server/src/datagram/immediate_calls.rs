@@ -117,6 +117,7 @@ impl ImmediateCalls {
                 }
                 // Before the call: one that panics is not made again.
                 work.handled += 1;
+                work.bytes += message.len() as u64;
                 let most = self.bound.of_call(message.len());
                 let message = if self.lines { self.replies.answer_line(message) } else { message };
                 let mut lent = self.replies.call(most, peer.is_some());

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -116,18 +117,20 @@ impl<H: Handler, F: Fn() -> Runner + Send> SocketLoop for Loop<H, F> {
     #[cold]
     fn cut(&mut self) -> u64 {
         let work = self.work.take();
-        let handled = work.as_ref().map_or(0, |work| work.handled);
+        let (handled, bytes) = work.as_ref().map_or((0, 0), |work| (work.handled, work.bytes));
         let unhandled = work.map_or(0, |work| work.left()) as u64;
-        let unsent = self.socket.sender.unsent();
-        Stats::add(&self.cx.stats.messages, handled);
-        Stats::add(&self.cx.stats.dropped_requests, unhandled);
-        Stats::add(&self.cx.stats.failed_replies, unsent);
-        let waiting = std::mem::take(&mut self.waiting);
+        let (stats, unsent) = (&self.cx.stats, self.socket.sender.unsent());
+        stats.received(handled, bytes);
+        Stats::add(&stats.dropped_requests, unhandled);
+        Stats::add(&stats.dropped_drain, unhandled);
+        Stats::add(&stats.cut_replies, unsent);
+        let waiting = take(&mut self.waiting);
         let cut = waiting.len() as u64 + unhandled + unsent;
         // What they hold may panic when it is dropped.
         for call in waiting {
             if catch(|| drop(call)).is_none() {
-                self.cx.stats.ended(self.cx.incidents.panicked());
+                self.cx.incidents.panicked();
+                Stats::one(&self.cx.stats.panics);
             }
         }
         cut
@@ -163,6 +166,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
                 offset: 0,
                 out: SendBatch::new(),
                 handled: 0,
+                bytes: 0,
             })
         });
         let received = match Arc::get_mut(&mut work.batch) {
@@ -188,7 +192,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
         if let Some(immediate) = &mut self.immediate {
             immediate.handle(&*self.handler, &mut work, &mut self.socket.sender.batch, task, &self.cx);
             if work.is_done() {
-                Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
+                self.cx.stats.received(take(&mut work.handled), take(&mut work.bytes));
                 self.spare = Some(work);
             } else {
                 self.work = Some(work);
@@ -213,7 +217,7 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
             self.work = Some(work);
             return;
         }
-        Stats::add(&self.cx.stats.messages, std::mem::take(&mut work.handled));
+        self.cx.stats.received(take(&mut work.handled), take(&mut work.bytes));
         if Arc::strong_count(&work.batch) > 1 {
             let free = self.lent.iter().position(|batch| Arc::strong_count(batch) == 1);
             let next = match free {

@@ -93,7 +93,11 @@ impl DatagramSender {
             }
             match socket.poll_send(task, &self.batch, self.sent) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(count)) => self.sent += count.max(1),
+                Poll::Ready(Ok(count)) => {
+                    let (count, before) = (count.max(1), self.batch.bytes_before(self.sent));
+                    self.sent += count;
+                    cx.stats.sent(count as u64, (self.batch.bytes_before(self.sent) - before) as u64);
+                }
                 Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => self.set_aside(cx),
                 Poll::Ready(Err(error)) => {
                     let len = entry.message.len();
@@ -169,7 +173,10 @@ impl DatagramSender {
                 one.clear();
                 one.push(&waiting.message, *to, waiting.local);
                 let sent = match socket.poll_send(task, &one, 0) {
-                    Poll::Ready(Ok(_)) => Sent::Done,
+                    Poll::Ready(Ok(_)) => {
+                        cx.stats.sent(1, waiting.message.len() as u64);
+                        Sent::Done
+                    }
                     Poll::Ready(Err(error)) if socket.classify(&error) == ErrorClass::Retryable => Sent::PeerFull,
                     Poll::Ready(Err(error)) => {
                         let len = waiting.message.len();

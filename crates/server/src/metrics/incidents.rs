@@ -92,22 +92,22 @@ impl Incident {
         if error.kind() == io::ErrorKind::ConnectionAborted { Self::Silent } else { Self::Handshake }
     }
 
-    /// What counts it; `None` for what is counted when a session ends.
+    /// What counts it, beside the sum of its kind; `None` for what is counted when a session ends.
     fn counter(self, stats: &Stats) -> Option<&AtomicU64> {
         Some(match self {
             Self::Withheld => &stats.withheld_replies,
-            Self::TooLong
-            | Self::Unanswerable
-            | Self::Nameless
-            | Self::QueueFull
-            | Self::TableFull
-            | Self::Draining => &stats.dropped_requests,
+            Self::TooLong => &stats.dropped_too_large,
+            Self::Unanswerable => &stats.dropped_unanswerable,
+            Self::Nameless => &stats.dropped_nameless,
+            Self::QueueFull => &stats.dropped_queue,
+            Self::TableFull => &stats.dropped_table,
+            Self::Draining => &stats.dropped_drain,
             Self::Truncated => &stats.truncated,
             Self::Descriptors => &stats.with_descriptors,
             Self::Throttled => &stats.throttled,
             Self::Overflow => &stats.overflows,
             Self::Evicted => &stats.evicted,
-            Self::Refused => &stats.refused,
+            Self::Refused => &stats.refused_source,
             Self::HandshakeEvicted => &stats.handshakes_evicted,
             Self::PeerFull => &stats.dropped_replies,
             Self::NotSent | Self::NoAddress => &stats.failed_replies,
@@ -122,6 +122,20 @@ impl Incident {
             | Self::WriteTimeout => return None,
         })
     }
+
+    /// The sum that it is a part of, if there is one.
+    fn sum(self, stats: &Stats) -> Option<&AtomicU64> {
+        match self {
+            Self::TooLong
+            | Self::Unanswerable
+            | Self::Nameless
+            | Self::QueueFull
+            | Self::TableFull
+            | Self::Draining => Some(&stats.dropped_requests),
+            Self::Refused => Some(&stats.refused),
+            _ => None,
+        }
+    }
 }
 
 impl IncidentLog {
@@ -135,7 +149,7 @@ impl IncidentLog {
         if count == 0 {
             return;
         }
-        if let Some(counter) = incident.counter(&self.stats) {
+        for counter in incident.counter(&self.stats).into_iter().chain(incident.sum(&self.stats)) {
             Stats::add(counter, count);
         }
         self.tell(incident, peer, detail);

@@ -11,6 +11,6 @@ pub(crate) use accept_health::AcceptHealth;
 pub(crate) use incidents::{Incident, IncidentLog, Logged};
 pub(crate) use log_limiter::LogLimiter;
 pub(crate) use numbers::{Behind, ListenerStats, Stats, WorkerLoad};
-pub use numbers::{Counter, ListenerInfo, SessionEnd, Snapshot};
+pub use numbers::{Counter, ListenerInfo, PrometheusText, SessionEnd, Snapshot};
 pub use report::DrainReport;
 pub(crate) use upkeep::UpkeepTimer;

@@ -48,6 +48,7 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
         budget: QueueBudget::new(cx.limits.peer_bytes),
         sessions: JoinSet::new(),
+        going: 0,
         outgoing_sender,
         outgoing,
         closing: false,
@@ -70,6 +71,8 @@ struct Loop<H> {
     budget: Arc<QueueBudget>,
     /// At most `max_peers` and [`GOING`].
     sessions: JoinSet<(Addr, u64, SessionEnd)>,
+    /// Those of them that were ended to make room.
+    going: usize,
     outgoing_sender: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
     /// The drain has begun and what was waiting in the system has been received: no new sessions.
@@ -114,10 +117,11 @@ impl<H: SessionHandler> SocketLoop for Loop<H> {
     /// Counts what is dropped at the deadline: sessions, and replies that were not sent.
     #[cold]
     fn cut(&mut self) -> u64 {
-        let sessions = self.sessions.len() as u64;
+        // Those that were ended to make room are counted.
+        let sessions = self.sessions.len().saturating_sub(self.going) as u64;
         let unsent = self.socket.sender.unsent() + self.outgoing.len() as u64;
         Stats::add(&self.cx.stats.cut, sessions);
-        Stats::add(&self.cx.stats.failed_replies, unsent);
+        Stats::add(&self.cx.stats.cut_replies, unsent);
         sessions + unsent
     }
 }
@@ -129,12 +133,14 @@ impl<H: SessionHandler> Loop<H> {
                 self.cx.stats.ended(end);
                 self.peers.leave(addr, number);
             }
-            // One that was evicted has been counted, and has left the table; unless it panicked when it was dropped.
+            // One that was evicted has been counted, and has left the table; it may have panicked when it was dropped.
             Err(Ok(payload)) => {
+                self.going = self.going.saturating_sub(1);
                 let_go(payload);
-                self.cx.stats.ended(self.cx.incidents.panicked());
+                self.cx.incidents.panicked();
+                Stats::one(&self.cx.stats.panics);
             }
-            Err(Err(_)) => {}
+            Err(Err(_)) => self.going = self.going.saturating_sub(1),
         }
     }
 
@@ -193,7 +199,10 @@ impl<H: SessionHandler> Loop<H> {
 
     fn begin(&mut self, peer: Addr, local: Option<IpAddr>, message: Bytes) -> Result<(), Incident> {
         let cx = &self.cx;
-        let slot = self.peers.slot(&peer, |evicted| cx.incidents.note(Incident::Evicted, 1, Some(evicted), ""));
+        let slot = self.peers.slot(&peer, |evicted| {
+            self.going += 1;
+            cx.incidents.note(Incident::Evicted, 1, Some(evicted), "");
+        });
         let slot = slot.ok_or(Incident::TableFull)?;
         let number = slot.number;
         let (queue, incoming) = mpsc::channel(self.cx.limits.peer_queue);

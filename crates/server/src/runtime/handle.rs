@@ -7,7 +7,7 @@ use swapwire_core::Endpoint;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::ReloadRequests;
-use crate::metrics::{ListenerInfo, ListenerStats, Snapshot, Stats, WorkerLoad};
+use crate::metrics::{ListenerInfo, ListenerStats, PrometheusText, Snapshot, Stats, WorkerLoad};
 
 /// Watches and stops a server from anywhere: [`Server::handle`](crate::Server::handle).
 ///
@@ -86,7 +86,27 @@ impl ServerHandle {
     /// # }
     /// ```
     pub fn snapshots(&self) -> Vec<(ListenerInfo, Snapshot)> {
-        self.0.listeners.iter().map(|listener| (listener.info().clone(), listener.snapshot())).collect()
+        self.0.listeners.iter().map(|listener| (listener.info(), listener.snapshot())).collect()
+    }
+
+    /// The numbers of this server and its process now, as text for Prometheus: `docs/metrics.md` lists them. Listeners that
+    /// are called the same are one there.
+    ///
+    /// It waits for no worker. It reads `proc(5)`, which may block its thread for a millisecond, with very many descriptors
+    /// for longer: better not that of a worker.
+    ///
+    /// ```
+    /// # fn show(handle: &swapwire_server::ServerHandle) {
+    /// let mut text = handle.prometheus();
+    /// text.counter("orders_total", "Orders taken.", 3);
+    /// println!("{text}");
+    /// # }
+    /// ```
+    pub fn prometheus(&self) -> PrometheusText {
+        let mut text = PrometheusText::default();
+        text.server(self.snapshots(), self.is_draining());
+        text.process();
+        text
     }
 
     /// The counters of each worker now, in their order; of one, where there are no

@@ -138,8 +138,9 @@ impl Assignment {
                 memory_budget: shared.memory_budget.clone(),
                 ours: Arc::clone(&self.ours),
             });
-            let shared = shared.clone();
+            let (shared, serving) = (shared.clone(), stats.serving());
             loops.spawn(async move {
+                let _serving = serving;
                 let local = part.route.local.clone();
                 // A transport of a third party may panic: then this endpoint has failed, and the report says so.
                 let served = AssertUnwindSafe(part.serve(cx, shared)).catch_unwind().await.map_err(let_go);

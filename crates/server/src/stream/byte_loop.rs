@@ -11,7 +11,7 @@ use super::connection::{Connection, OwnParts};
 use super::reading::Reading;
 use crate::context::PanicContext;
 use crate::memory::WorkerBuffers;
-use crate::metrics::{Incident, Stats};
+use crate::metrics::Incident;
 use crate::{ServeContext, SessionEnd};
 
 /// Serves one connection to its end.
@@ -44,7 +44,9 @@ pub(crate) fn serve_bytes<H: Handler>(
             if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut reading)).await {
                 break end;
             }
-            let mut messages = 0;
+            of.cx.stats.read(reading.new);
+            // Of one read: what is small costs an idle session nothing.
+            let (mut messages, mut counted, mut replied) = (0_u32, 0_u32, 0_u32);
             let ended = 'read: loop {
                 let owned;
                 let eof = reading.new == 0;
@@ -93,6 +95,9 @@ pub(crate) fn serve_bytes<H: Handler>(
                         match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                             Poll::Ready(result) => Ok(result),
                             Poll::Pending => {
+                                // A call may wait for long.
+                                of.cx.stats.handled(messages - counted, 0);
+                                counted = messages;
                                 let _loan = reading.owner.lend(&of.cx.buffers);
                                 if of.cx.memory_budget.is_none() {
                                     poll_fn(|task| match conn.poll_write_meanwhile(task, out) {
@@ -116,8 +121,13 @@ pub(crate) fn serve_bytes<H: Handler>(
                         }
                     };
                     match result.map(|result| lent.end(result)) {
-                        Ok(Ok(())) if at_once => buffers.replies.keep(),
-                        Ok(Ok(())) => buffers.replies.drain_into(&mut buffers.out),
+                        Ok(Ok(())) => {
+                            replied = replied.wrapping_add(buffers.replies.len() as u32);
+                            match at_once {
+                                true => buffers.replies.keep(),
+                                false => buffers.replies.drain_into(&mut buffers.out),
+                            }
+                        }
                         // A failed call replies nothing.
                         Ok(Err(error)) => {
                             of.cx.incidents.tell(Incident::HandlerError, Some(of.peer.addr()), error);
@@ -142,7 +152,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     break Some(end);
                 }
             };
-            Stats::add(&of.cx.stats.messages, messages);
+            of.cx.stats.handled(messages - counted, replied);
             conn.keep(&mut reading, messages > 0);
             // What could not be written is not tried again.
             if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {

@@ -355,6 +355,7 @@ impl<'a> Connection<'a> {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(SessionEnd::Broken)),
                 Poll::Ready(Ok(len)) => {
                     self.written += len;
+                    self.cx.stats.wrote(len);
                     self.deadlines.taken();
                 }
                 Poll::Pending => return self.deadlines.poll_room(task, self.cx).map(Err),

@@ -3,6 +3,7 @@
 mod connection;
 
 use std::future::{Future as _, poll_fn};
+use std::mem::take;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -11,7 +12,7 @@ use swapwire_core::{ConnInfo, Handler, MessageStream, Request};
 use self::connection::{Connection, Held};
 use crate::context::PanicContext;
 use crate::memory::MessageBuffers;
-use crate::metrics::{Incident, Stats};
+use crate::metrics::Incident;
 use crate::{ServeContext, SessionEnd};
 
 /// Serves one connection to its end.
@@ -36,7 +37,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         if let Err(end) = poll_fn(|task| conn.poll_recv(task, &mut held)).await {
             break end;
         }
-        let mut messages = 0;
+        let (mut messages, mut bytes) = (0, 0);
         let ended = loop {
             let buffers = conn.resume(&mut held);
             // Decided before the first poll: what a call that waits has borrowed cannot be moved.
@@ -47,6 +48,7 @@ pub(crate) async fn serve_messages<H: Handler>(
             let MessageBuffers { inbox, replies, out, .. } = &mut **buffers;
             let Some(message) = inbox.message() else { break None };
             messages += 1;
+            bytes += message.len() as u64;
             let asked = if lines { replies.answer_line(message) } else { message };
             let mut lent = replies.call(limits.max_reply, true);
             let result = {
@@ -54,6 +56,8 @@ pub(crate) async fn serve_messages<H: Handler>(
                 match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                     Poll::Ready(result) => Ok(result),
                     Poll::Pending => {
+                        // A call may wait for long.
+                        cx.stats.received(take(&mut messages), take(&mut bytes));
                         let _loan = (!own).then(|| cx.buffers.lend());
                         // Those of calls that are ready at once are not in the queue yet.
                         conn.wait_for(call, (!at_once).then_some(&mut *out), beside).await
@@ -95,7 +99,7 @@ pub(crate) async fn serve_messages<H: Handler>(
                 }
             }
         };
-        Stats::add(&cx.stats.messages, messages);
+        cx.stats.received(messages, bytes);
         // What could not be sent is not tried again.
         if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
             break end;

@@ -27,7 +27,6 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
     let guard = session.guard();
     let mut memory = HeldMemory::default();
     let (mut end, active_at) = run(handler, session, &guard, &mut memory, cx).await;
-    Stats::add(&cx.stats.messages, guard.progress().messages);
     Stats::add(&cx.stats.replies_not_text, guard.take_changed());
     if !matches!(end, SessionEnd::WriteTimeout | SessionEnd::OverBudget) {
         // Writing may take as long as it makes progress; the reading behind it only a little.
@@ -70,6 +69,7 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
             watch.poll_write(task, now, &mut begun).map(|()| Some(SessionEnd::WriteTimeout))
         })
         .await;
+        watch.observe(guard.progress(), cx.timers.now());
         if let (Some(worse), SessionEnd::Done | SessionEnd::Drained) = (worse, end) {
             end = worse;
         }
@@ -187,8 +187,15 @@ impl<'a> ProgressWatch<'a> {
         if progress == self.last {
             return;
         }
-        if (progress.received, progress.sent) != (self.last.received, self.last.sent) {
+        let Progress { received, messages, signs, messages_sent, sent, .. } = self.last;
+        if (progress.received, progress.messages, progress.signs, progress.sent) != (received, messages, signs, sent) {
             self.active_at = Since::at(now);
+        }
+        let stats = &self.cx.stats;
+        stats.received(progress.messages - messages, progress.received - received);
+        // What a datagram session sends is counted by the loop of its socket.
+        if self.cx.capabilities.shape != Shape::Datagram {
+            stats.sent(progress.messages_sent - messages_sent, progress.sent - sent);
         }
         if !progress.partial || progress.messages != self.last.messages {
             self.frame_at = Since::NEVER;

@@ -273,6 +273,7 @@ async fn what_a_stuck_socket_has_not_sent_at_the_deadline_is_cut_and_counted() {
         let report = server.stop().await;
         assert!(!report.is_clean(), "{report}");
         let stats = report.stats;
-        assert_eq!((report.cut, stats.failed_replies, stats.dropped_requests, stats.cut), counted, "{report}");
+        assert_eq!((report.cut, stats.cut_replies, stats.dropped_requests, stats.cut), counted, "{report}");
+        assert_eq!((stats.failed_replies, stats.dropped_drain), (0, counted.2), "{report}");
     }
 }

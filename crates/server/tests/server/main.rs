@@ -8,6 +8,7 @@ mod accept;
 mod budget;
 mod composition;
 mod connection_permits;
+mod counted;
 mod datagrams;
 mod deadlines;
 mod drain_turns;

@@ -62,7 +62,8 @@ fn one(plan: &Plan, state: &State, log: &ClientLog, wire: &Wire, report: Option<
         && report.is_some_and(|report| {
             let stats = &report.stats;
             report.cut == 0
-                && stats.dropped_requests + stats.dropped_replies + stats.failed_replies + stats.idle_timeouts == 0
+                && stats.dropped_requests + stats.dropped_replies + stats.failed_replies + stats.cut_replies == 0
+                && stats.idle_timeouts == 0
                 && stats.panics + stats.handler_errors + stats.done == 0
         });
     if nothing_is_lost && !plan.can_lose() && log.end == Ending::Served && !log.met_drain {
@@ -92,7 +93,7 @@ fn accounts(plan: &Plan, state: &State, report: &DrainReport) -> Result<(), Stri
         if used != state.received as u64 {
             return Err(format!("{} datagrams received, {used} handled or dropped: {stats:?}", state.received));
         }
-        let gone = sent as u64 + stats.dropped_replies + stats.failed_replies;
+        let gone = sent as u64 + stats.dropped_replies + stats.failed_replies + stats.cut_replies;
         if gone > state.replies as u64 || report.cut == 0 && gone != state.replies as u64 {
             return Err(format!("{} replies made, {gone} sent or dropped: {stats:?}", state.replies));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use swapwire_core::{Endpoint, Registry, Session, SessionConfig};
 use swapwire_mem::MemNetwork;
-use swapwire_server::{DrainReport, Running, Server, ServerBuilder, Snapshot};
+use swapwire_server::{DrainReport, Running, Server, ServerBuilder, SessionEnd, Snapshot};
 use swapwire_stack::WithLayer as _;
 use swapwire_testkit::{FaultSwitch, Faulty};
 use tokio::runtime::{Builder, Handle};
@@ -299,19 +299,5 @@ impl World {
 
 /// Sessions whose end was counted.
 pub(crate) fn sessions_ended(stats: &Snapshot) -> u64 {
-    [
-        stats.done,
-        stats.drained,
-        stats.idle_timeouts,
-        stats.frame_timeouts,
-        stats.write_timeouts,
-        stats.handshakes_failed,
-        stats.broken,
-        stats.bad_frames,
-        stats.handler_errors,
-        stats.panics,
-        stats.cut,
-    ]
-    .into_iter()
-    .sum()
+    SessionEnd::ALL.iter().map(|end| stats.ended(*end)).sum()
 }

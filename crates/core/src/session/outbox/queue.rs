@@ -31,6 +31,8 @@ pub(super) struct Out {
     pub(super) encoder: Option<FrameEncoder>,
     /// The last answer of the wire's protocol that found too much before it.
     pub(super) answer: Vec<u8>,
+    /// Messages sent: those that a wire with boundaries took, or that were queued for a byte stream.
+    pub(super) messages: u64,
     pub(super) limit: usize,
     pub(super) max_message: usize,
     pub(super) closed: bool,
@@ -138,7 +140,9 @@ impl Out {
                 encoder.finish(&mut self.bytes, start).map_err(|error| match error {
                     FrameError::TooLarge { max, .. } => SendError::TooLarge { len: message.len(), max },
                     error => SendError::Frame(error),
-                })
+                })?;
+                self.messages += 1;
+                Ok(())
             }
             None => {
                 self.bytes.extend_from_slice(message);

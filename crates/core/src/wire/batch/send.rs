@@ -136,6 +136,12 @@ impl SendBatch {
         self.bytes.len()
     }
 
+    /// The bytes of the datagrams before `index`.
+    #[inline]
+    pub fn bytes_before(&self, index: usize) -> usize {
+        index.checked_sub(1).and_then(|last| self.entries.get(last)).map_or(0, |last| last.end)
+    }
+
     /// What it takes in memory, in bytes.
     pub fn memory(&self) -> usize {
         let (entries, ways) = (self.entries.capacity(), self.ways.capacity());
@@ -178,7 +184,7 @@ impl SendBatch {
     #[inline]
     pub fn trains(&self, index: usize, limits: TrainLimits) -> impl Iterator<Item = Train<'_>> {
         Trains {
-            start: index.checked_sub(1).and_then(|before| self.entries.get(before)).map_or(0, |stored| stored.end),
+            start: self.bytes_before(index),
             rest: self.entries.get(index..).unwrap_or_default(),
             bytes: &self.bytes,
             ways: &self.ways,

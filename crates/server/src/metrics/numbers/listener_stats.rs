@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use swapwire_core::Endpoint;
+use swapwire_core::{Endpoint, Shape};
 
 use super::counters::{Snapshot, Stats};
+use crate::Limits;
 
 /// What a listener is, beside its numbers: of [`ServerHandle::snapshots`](crate::ServerHandle::snapshots).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenerInfo {
     /// [What it is called](crate::Listen::named). Listeners without a name may be called the same, as two of
@@ -18,6 +19,15 @@ pub struct ListenerInfo {
     /// What was really bound, as [`local_endpoints`](crate::ServerHandle::local_endpoints): several of a host name with
     /// several addresses.
     pub endpoints: Vec<Endpoint>,
+    /// The shape of its wires.
+    pub shape: Shape,
+    /// Its bounds and deadlines.
+    pub limits: Arc<Limits>,
+    /// How many sockets it has: each endpoint one for each worker that serves it.
+    pub sockets: usize,
+    /// Whether newcomers reach it: each of its sockets is served, and none is
+    /// [unhealthy](crate::ServerHandle::unhealthy). Not before the server runs.
+    pub is_up: bool,
 }
 
 /// One listener, and what each worker has counted of it.
@@ -29,13 +39,14 @@ pub(crate) struct ListenerStats {
 }
 
 impl ListenerStats {
-    pub(crate) fn new(name: String, transport: &str, endpoints: Vec<Endpoint>, workers: usize) -> Self {
-        let info = ListenerInfo { name, transport: transport.to_owned(), endpoints };
+    pub(crate) fn new(info: ListenerInfo, workers: usize) -> Self {
         Self { info, workers: (0..workers).map(|_| Arc::default()).collect() }
     }
 
-    pub(crate) fn info(&self) -> &ListenerInfo {
-        &self.info
+    /// What it is now.
+    pub(crate) fn info(&self) -> ListenerInfo {
+        let serving: usize = self.workers.iter().map(|stats| stats.healthy_loops()).sum();
+        ListenerInfo { is_up: serving == self.info.sockets, ..self.info.clone() }
     }
 
     /// What one worker counts.

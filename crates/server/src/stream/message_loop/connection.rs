@@ -274,7 +274,11 @@ impl<'a> Connection<'a> {
                 Poll::Ready(Ok(0) | Err(SendError::Io(_) | SendError::Closed)) => {
                     return Poll::Ready(Err(SessionEnd::Broken));
                 }
-                Poll::Ready(Ok(count)) => self.sent += count,
+                Poll::Ready(Ok(count)) => {
+                    let before = queue.bytes_before(self.sent);
+                    self.sent += count;
+                    self.cx.stats.sent(count as u64, (queue.bytes_before(self.sent) - before) as u64);
+                }
                 // It is about the first one alone.
                 Poll::Ready(Err(error)) => {
                     self.lost = true;
