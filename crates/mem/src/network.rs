@@ -92,6 +92,11 @@ impl Transport for MemNetwork {
         if scheme == DATAGRAM { &[] } else { OPTIONS }
     }
 
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        Name::of(endpoint).map_err(|reason| BindError::invalid(endpoint, reason))?;
+        self.backlog(endpoint).map(drop).map_err(|source| BindError::option(endpoint, source))
+    }
+
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
         let name = Name::of(endpoint).map_err(|reason| BindError::invalid(endpoint, reason))?;
         let backlog = self.backlog(endpoint).map_err(|source| BindError::option(endpoint, source))?;

@@ -166,6 +166,11 @@ impl Transport for Stacked {
         self.wire(scheme).map_or(&[], |wire| &wire.options)
     }
 
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        let (_, below) = self.to_bind(endpoint).await?;
+        self.base.check(&below).await.map_err(|error| error.at(endpoint))
+    }
+
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
         let (halves, below) = self.to_bind(endpoint).await?;
         let bound = self.base.bind(&below).await.map_err(|error| error.at(endpoint))?;

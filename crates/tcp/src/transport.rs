@@ -86,6 +86,10 @@ impl Transport for Tcp {
         OPTIONS
     }
 
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        Binder::<Options>::read(endpoint).await.map(drop)
+    }
+
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
         bind(endpoint).await.map(bound)
     }

@@ -99,6 +99,10 @@ impl Transport for Tapped {
         self.transport.options(scheme)
     }
 
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        self.transport.check(endpoint).await
+    }
+
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
         Ok(self.wrap(self.transport.bind(endpoint).await?))
     }

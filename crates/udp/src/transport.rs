@@ -74,6 +74,10 @@ impl Transport for Udp {
         OPTIONS
     }
 
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        Binder::<Options>::read(endpoint).await.map(drop)
+    }
+
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
         let binder = Binder::<Options>::read(endpoint).await?;
         server(endpoint, binder.first()?, &binder.options)

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
-use swapwire_core::{BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Transport};
+use swapwire_core::{BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Side, Transport};
 
+use crate::address::resolve;
 use crate::datagram::MAX_MESSAGE;
 use crate::failure::Failure;
 use crate::kind::Kind;
-use crate::options::DATAGRAM_OPTIONS;
+use crate::options::{DATAGRAM_OPTIONS, Options};
 use crate::{client, connect, datagram, listener};
 
 const STREAM: &str = "unix";
@@ -51,6 +52,12 @@ impl Unix {
     }
 }
 
+/// Whether what an endpoint says can be bound.
+fn check(endpoint: &Endpoint, options: &[OptionDoc]) -> Result<(), Failure> {
+    Options::read(endpoint, options, Side::Bind)?;
+    resolve(endpoint).map(drop)
+}
+
 fn foreign(scheme: &str) -> Failure {
     if scheme == SEQ {
         return Failure::Invalid(format!("{SEQ} exists on Linux only; write {STREAM} or {DATAGRAM}"));
@@ -90,6 +97,14 @@ impl Transport for Unix {
 
     fn options(&self, scheme: &str) -> &[OptionDoc] {
         if scheme == DATAGRAM { DATAGRAM_OPTIONS } else { kind(scheme).unwrap_or(Kind::Bytes).options() }
+    }
+
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        let checked = match (endpoint.scheme(), kind(endpoint.scheme())) {
+            (DATAGRAM, _) | (_, Some(_)) => check(endpoint, self.options(endpoint.scheme())),
+            (scheme, None) => Err(foreign(scheme)),
+        };
+        checked.map_err(|failure| failure.into_bind(endpoint))
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {

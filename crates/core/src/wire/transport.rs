@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc, WireLayers};
+use crate::{
+    BindError, Capabilities, ConnectError, DatagramSocket, Endpoint, Link, Listener, OptionDoc, Side, WireLayers,
+};
 
 /// Knows how to bind and connect the endpoints of its schemes.
 ///
@@ -40,6 +42,19 @@ pub trait Transport: Send + Sync + 'static {
     fn options(&self, scheme: &str) -> &[OptionDoc] {
         let _ = scheme;
         &[]
+    }
+
+    /// Whether `endpoint` could be bound, as far as that shows without binding: its place and its options, names and files that it
+    /// names. What is in use is not found. The default checks the names of the options alone.
+    ///
+    /// # Errors
+    /// As of [`Transport::bind`].
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing behind.
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        let checked = endpoint.read_options().check(self.options(endpoint.scheme()), Side::Bind);
+        checked.map_err(|error| BindError::option(endpoint, error))
     }
 
     /// Binds an endpoint.
@@ -131,6 +146,10 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     fn options(&self, scheme: &str) -> &[OptionDoc] {
         (**self).options(scheme)
+    }
+
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        (**self).check(endpoint).await
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use swapwire_core::{Framing, Registry, Transport};
 
 use super::listen::Listen;
-use super::plan::Common;
+use super::plan::{Common, Planned};
 use crate::runtime::MOST_WORKERS;
 use crate::{BuildError, BuildProblem, IntoService, Limits, Server};
 
@@ -90,6 +90,35 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether [`bind`](Self::bind) would bind, as far as that shows without binding: what endpoints name is looked up and read
+    /// ([`Transport::check`]). What is in use is not found.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the composition at once; then every endpoint that could not be bound.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing behind.
+    pub async fn check(&self) -> Result<(), BuildError> {
+        let mut problems = Vec::new();
+        for one in self.plan()? {
+            problems.extend(self.common.check(&one).await.err());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(BuildError::new(problems)) }
+    }
+
+    fn plan(&self) -> Result<Vec<Planned>, BuildError> {
+        let limits = self.common.limits.problems().into_iter();
+        let mut problems: Vec<_> = limits.map(|(name, reason)| BuildProblem::Limit { name, reason }).collect();
+        if let Some(workers) = self.common.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
+            problems.push(BuildProblem::Workers { workers });
+        }
+        let planned = self.common.plan(self.listens.clone()).unwrap_or_else(|found| {
+            problems.extend(found);
+            Vec::new()
+        });
+        if problems.is_empty() { Ok(planned) } else { Err(BuildError::new(problems)) }
+    }
+
     /// Binds every endpoint. Nothing is served yet; connections wait in the system's queues.
     ///
     /// # Errors
@@ -99,18 +128,9 @@ impl ServerBuilder {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(self) -> Result<Server, BuildError> {
-        let limits = self.common.limits.problems().into_iter();
-        let mut problems: Vec<_> = limits.map(|(name, reason)| BuildProblem::Limit { name, reason }).collect();
-        if let Some(workers) = self.common.workers.filter(|workers| !(1..=MOST_WORKERS).contains(workers)) {
-            problems.push(BuildProblem::Workers { workers });
-        }
-        let planned = self.common.plan(self.listens).unwrap_or_else(|found| {
-            problems.extend(found);
-            Vec::new()
-        });
-        let mut served = Vec::new();
+        let (mut served, mut problems) = (Vec::new(), Vec::new());
         // All that cannot be bound is told together.
-        for one in planned.into_iter().filter(|_| problems.is_empty()).collect::<Vec<_>>() {
+        for one in self.plan()? {
             match self.common.bind(one).await {
                 Ok(groups) => served.extend(groups),
                 Err(problem) => problems.push(problem),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use swapwire_core::{Endpoint, EndpointError, Framing};
+use swapwire_core::{Endpoint, EndpointError, Framing, Registry};
 
 use crate::{IntoService, Limits, Service};
 
@@ -28,6 +28,7 @@ use crate::{IntoService, Limits, Service};
 pub struct Listen {
     pub(super) endpoint: Result<Endpoint, EndpointError>,
     pub(super) name: Option<String>,
+    pub(super) registry: Option<Registry>,
     pub(super) service: Option<Arc<dyn Service>>,
     pub(super) framing: Option<Framing>,
     pub(super) limits: Option<Arc<Adjust>>,
@@ -42,13 +43,20 @@ impl Listen {
     /// ([`Transport::bind_all`](swapwire_core::Transport::bind_all)).
     pub fn on<E: TryInto<Endpoint, Error: Into<EndpointError>>>(endpoint: E) -> Self {
         let endpoint = endpoint.try_into().map_err(Into::into);
-        Self { endpoint, name: None, service: None, framing: None, limits: None }
+        Self { endpoint, name: None, registry: None, service: None, framing: None, limits: None }
     }
 
     /// What it is called where listeners are told apart, as in numbers; no other listener has the same. At most 255 bytes, without
     /// control characters. Default: the endpoint as it was written, without its options.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// Chooses its transport from this registry, instead of [the server's](crate::ServerBuilder::registry): for a layer with
+    /// settings of its own, as a page.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
         self
     }
 

@@ -1,13 +1,16 @@
 //! What all listeners of a server have in common, and what becomes of one of them: checked, then bound.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use swapwire_core::{BindError, Bound, Capabilities, Endpoint, Framing, Registry, Settings as _, Shape};
+use swapwire_core::{
+    Addr, BindError, Bound, Capabilities, Endpoint, Framing, Place, Registry, Settings as _, Shape, Transport,
+};
 
 use super::listen::Listen;
 use crate::accept::framed;
-use crate::limits::{OF_THE_SERVER, can_flood};
+use crate::limits::can_flood;
 use crate::metrics::ListenerStats;
 use crate::runtime::{Route, Served};
 use crate::{BuildProblem, Limits, ListenerInfo, Service, WhenFull};
@@ -27,6 +30,7 @@ pub(crate) struct Common {
 pub(crate) struct Planned {
     name: String,
     endpoint: Endpoint,
+    transport: Arc<dyn Transport>,
     service: Arc<dyn Service>,
     framing: Framing,
     limits: Arc<Limits>,
@@ -59,7 +63,8 @@ impl Common {
     }
 
     fn plan_one(&self, listen: Listen) -> Result<Planned, Vec<BuildProblem>> {
-        let endpoint = listen.endpoint.map_err(|error| vec![BuildProblem::Endpoint(self.registry.explain(error))])?;
+        let registry = listen.registry.as_ref().unwrap_or(&self.registry);
+        let endpoint = listen.endpoint.map_err(|error| vec![BuildProblem::Endpoint(registry.explain(error))])?;
         let limits = match &listen.limits {
             Some(adjust) => self.adjusted(adjust(Limits::clone(&self.limits)), &endpoint)?,
             None => Arc::clone(&self.limits),
@@ -68,10 +73,11 @@ impl Common {
         let Some(service) = listen.service.or_else(|| self.service.clone()) else {
             return Err(vec![BuildProblem::NoHandler { endpoint }]);
         };
-        let capabilities = match self.registry.transport(&endpoint) {
-            Ok(transport) => transport.capabilities(endpoint.scheme()),
+        let transport = match registry.transport(&endpoint) {
+            Ok(transport) => transport,
             Err(source) => return Err(vec![BuildProblem::Bind(BindError::Registry { endpoint, source })]),
         };
+        let capabilities = transport.capabilities(endpoint.scheme());
         let is_stream = capabilities.shape == Shape::ByteStream;
         if is_stream
             && let WhenFull::Refuse(farewell) = &limits.when_full
@@ -82,7 +88,7 @@ impl Common {
         match service.check(&capabilities, &framing) {
             Ok(()) => {
                 let name = listen.name.unwrap_or_else(|| endpoint.clone().without_options().to_string());
-                Ok(Planned { name, endpoint, service, framing, limits, capabilities })
+                Ok(Planned { name, endpoint, transport, service, framing, limits, capabilities })
             }
             Err(reason) if is_stream && !framing.boundaries() => {
                 Err(vec![BuildProblem::NoFraming { endpoint, reason }])
@@ -93,7 +99,7 @@ impl Common {
 
     /// The limits of one listener, if they make sense and those of the whole server are as they were.
     fn adjusted(&self, limits: Limits, endpoint: &Endpoint) -> Result<Arc<Limits>, Vec<BuildProblem>> {
-        let shared = OF_THE_SERVER.iter().filter(|name| limits.get(name) != self.limits.get(name));
+        let shared = Limits::OF_THE_SERVER.iter().filter(|name| limits.get(name) != self.limits.get(name));
         let shared = shared.map(|name| (*name, "is for the whole server, not for one listener".to_owned()));
         let found = limits.problems().into_iter().chain(shared);
         let found =
@@ -102,14 +108,36 @@ impl Common {
         if found.is_empty() { Ok(Arc::new(limits)) } else { Err(found) }
     }
 
+    /// Checks one listener further than [`plan`](Self::plan): what its endpoint names.
+    ///
+    /// # Errors
+    /// It could not be bound, or must not be served there.
+    pub(crate) async fn check(&self, planned: &Planned) -> Result<(), BuildProblem> {
+        let Planned { endpoint, transport, service, capabilities, .. } = planned;
+        transport.check(endpoint).await.map_err(BuildProblem::Bind)?;
+        let addr = match endpoint.place() {
+            Place::Host { host, port } => host.parse().ok().map(|ip: IpAddr| Addr::Inet((ip, *port).into())),
+            _ => None,
+        };
+        if self.forbids(&**service, capabilities, addr) && addr.is_some() {
+            return Err(BuildProblem::Amplification { endpoint: endpoint.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether this service must not be served at `addr`.
+    fn forbids(&self, service: &dyn Service, capabilities: &Capabilities, addr: Option<Addr>) -> bool {
+        service.amplifies() && !self.amplification && can_flood(capabilities, addr)
+    }
+
     /// Binds one listener: one group for each place that it names, at least one.
     ///
     /// # Errors
     /// It cannot be bound, or must not be served there; nothing stays bound.
     pub(crate) async fn bind(&self, planned: Planned) -> Result<Vec<Served>, BuildProblem> {
-        let Planned { name, endpoint, service, framing, limits, capabilities } = planned;
+        let Planned { name, endpoint, transport, service, framing, limits, capabilities } = planned;
         let workers = self.workers.unwrap_or(1);
-        let groups = self.registry.bind_all(&endpoint, workers).await.map_err(BuildProblem::Bind)?;
+        let groups = transport.bind_all(&endpoint, workers).await.map_err(BuildProblem::Bind)?;
         let info = ListenerInfo {
             name,
             transport: endpoint.scheme().to_owned(),
@@ -124,9 +152,7 @@ impl Common {
         for members in groups {
             let Some(first) = members.first() else { continue };
             if let Bound::Socket(socket) = first
-                && service.amplifies()
-                && !self.amplification
-                && can_flood(&capabilities, socket.local_addr())
+                && self.forbids(&*service, &capabilities, socket.local_addr())
             {
                 return Err(BuildProblem::Amplification { endpoint });
             }

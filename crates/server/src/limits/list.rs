@@ -29,8 +29,9 @@ macro_rules! limits {
         impl Limits {
             $(limits!(@setter $name $kind $(<$of>)?);)*
 
-            /// The limits that contradict themselves, each with what would be right; empty if none does.
-            pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
+            /// The limits that make no sense, each with what would be right; empty if all do. A server with one that does not is
+            /// refused.
+            pub fn problems(&self) -> Vec<(&'static str, String)> {
                 let mut problems = Vec::new();
                 $($(problems.extend($check(&self.$name).map(|reason| (stringify!($name), reason)));)*)*
                 problems
@@ -160,8 +161,11 @@ limits! {
     }
 }
 
-/// Those that one listener has no own of.
-pub(crate) const OF_THE_SERVER: [&str; 4] = ["max_connections", "max_handshakes", "memory_budget", "drain_timeout"];
+impl Limits {
+    /// Those that are for the whole server: [one listener](crate::Listen::limits) has none of its own.
+    pub const OF_THE_SERVER: &'static [&'static str] =
+        &["max_connections", "max_handshakes", "memory_budget", "drain_timeout"];
+}
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for Limits {

@@ -15,7 +15,6 @@ pub(crate) use amplification::{AmplificationBound, can_flood, earned};
 pub(crate) use connection_permits::{ConnectionPermit, ConnectionPermits, Refusal};
 pub(crate) use handshakes::{HandshakePermit, Handshakes};
 pub use list::Limits;
-pub(crate) use list::OF_THE_SERVER;
 pub(crate) use rate_limiter::RateLimiter;
 pub(crate) use source_quota::{Source, SourcePermit, SourceQuota};
 

@@ -186,3 +186,33 @@ async fn what_is_of_the_whole_server_is_no_limit_of_a_listener() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_check_finds_what_can_be_known_before_a_bind() {
+    let net = Net::new();
+    let echo = || handler_fn(|request, reply| Ok(reply.send(request.message())?)).any_slicing();
+    let bound = net.server().listen("mem:a").handler(echo()).bind().await.unwrap();
+    let again = net.server().listen("mem:a").handler(echo());
+    again.check().await.unwrap();
+    assert!(matches!(again.bind().await.unwrap_err().problems(), [BuildProblem::Bind(_)]));
+    drop(bound);
+    let server = net.server().listen("mem:b?backlog=no").listen("mem:c?backlgo=1").handler(echo());
+    let problems: Vec<_> = server.check().await.unwrap_err().problems().iter().map(ToString::to_string).collect();
+    assert!(problems[0].starts_with("bind mem:b?backlog=no: option backlog=no: "), "{problems:?}");
+    assert!(problems[1].contains("did you mean \"backlog\"?") && problems.len() == 2, "{problems:?}");
+    // What needs no transport comes first, and alone.
+    let server = net.server().listen("mem:b?backlog=no").listen(Listen::on("mem:c").named("")).handler(echo());
+    assert!(matches!(server.check().await.unwrap_err().problems(), [BuildProblem::Name { .. }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_has_transports_of_its_own() {
+    let (net, other) = (Net::new(), Net::new());
+    let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
+    let there = Listen::on("mem-seq:a").named("there").registry(other.registry.clone());
+    let server = net.server().listen("mem-seq:a").listen(there).handler(echo).bind().await.unwrap().start();
+    for net in [&net, &other] {
+        assert_eq!(ask(&mut net.connect("mem-seq:a").await, "hello").await, "hello");
+    }
+    assert!(server.stop().await.is_clean());
+}

@@ -103,6 +103,10 @@ impl<T: Transport> Transport for Faulty<T> {
         self.io.options(scheme)
     }
 
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        self.io.check(endpoint).await
+    }
+
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {
         Ok(self.wrap(self.io.bind(endpoint).await?))
     }

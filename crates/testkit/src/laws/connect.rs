@@ -111,7 +111,8 @@ fn names(error: &ConnectError, endpoint: &Endpoint) -> Outcome {
     Ok(())
 }
 
-/// An option that the transport does not document is an error that lists those it does, for `bind` and for `connect`.
+/// An option that the transport does not document is an error that lists those it does, for `check`, `bind` and `connect`; `check`
+/// has nothing against an endpoint that can be bound.
 ///
 /// # Errors
 /// The law is broken.
@@ -119,6 +120,17 @@ pub async fn unknown_option(ctx: &Context) -> Outcome {
     const OPTION: &str = "no-such-option";
     let fresh = ctx.fresh();
     let asked = fresh.clone().with_option(OPTION, 1);
+    let transport = ctx.transport(&asked)?;
+    match transport.check(&asked).await {
+        Err(BindError::Option { source, endpoint }) => {
+            ensure!(endpoint == asked, "the error of check is about {endpoint}, not about {asked}");
+            lists(ctx, &asked, &source, Side::Bind)?;
+        }
+        checked => return Err(Stop::broken(format!("check of an unknown option gave {checked:?}"))),
+    }
+    if let Err(error) = transport.check(&fresh).await {
+        return Err(Stop::broken(format!("check refuses what can be bound: {error}")));
+    }
     match ctx.registry().bind(&asked).await {
         Err(BindError::Option { source, endpoint }) => {
             ensure!(endpoint == asked, "the error of bind is about {endpoint}, not about {asked}");
