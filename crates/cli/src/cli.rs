@@ -3,14 +3,14 @@
 //! Endpoints, framings and handlers stay texts here: they are parsed later, so that their errors read the same wherever
 //! they come from, and all of them are reported at once.
 
-#[cfg(feature = "ws")]
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::help;
-use crate::values::{Deadline, count, patience, size};
+use crate::log::Format;
+use crate::values::{Deadline, count, patience, size, switch};
 use crate::ws_headers::HeaderArgs;
 
 /// Groups of the flags of `serve`.
@@ -73,6 +73,21 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
+    /// Configuration file, in TOML; its keys are in docs/config.md
+    ///
+    /// Flags win over the environment, which wins over the file. A flag about listeners, as --handler, wins over that of every
+    /// listener. The file has the listeners: there are no endpoints beside it.
+    #[arg(long, value_name = "FILE", conflicts_with = "endpoints")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print the configuration file that says the same as this command, and end without serving
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) print_config: bool,
+
+    /// Print the JSON schema of configuration files, for editors, and end without serving
+    #[arg(long)]
+    pub(crate) print_schema: bool,
+
     /// Endpoints to listen on, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one
     ///
     /// Default: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR, the temporary directory or /tmp,
@@ -80,9 +95,9 @@ pub(crate) struct ServeArgs {
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 
-    /// Handler that answers; `swapwire handlers` lists them
-    #[arg(long, value_name = "NAME", default_value = "uppercase-echo")]
-    pub(crate) handler: String,
+    /// Handler that answers; `swapwire handlers` lists them. Default: uppercase-echo
+    #[arg(long, value_name = "NAME")]
+    pub(crate) handler: Option<String>,
 
     /// Framing that cuts byte streams into messages: chunks, lines, length, length:2, length:3le, varint, delimiter:TEXT or
     /// fixed:N
@@ -98,7 +113,7 @@ pub(crate) struct ServeArgs {
     /// most 1 MiB. What it loads from elsewhere is not served.
     #[cfg(feature = "ws")]
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    pub(crate) page: Option<Option<PathBuf>>,
+    pub(crate) page: Option<Option<String>>,
 
     /// Threads that serve. Default: one for each processor that this process may use
     ///
@@ -108,12 +123,18 @@ pub(crate) struct ServeArgs {
     pub(crate) workers: Option<usize>,
 
     /// Bind every endpoint, report every mistake, and end without serving
+    ///
+    /// With --config, nothing is bound: the server that the file is for may be serving.
     #[arg(long)]
     pub(crate) check: bool,
 
-    /// Filter of the log on the standard error, as `info` or `swapwire_server=debug`
-    #[arg(long, value_name = "FILTER", env = "SWAPWIRE_LOG", hide_env_values = true, default_value = "warn")]
-    pub(crate) log: String,
+    /// Filter of the log on the standard error, as `info` or `swapwire_server=debug`. Default: warn
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+
+    /// How the log and everything else on the standard error is written. Default: text
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<Format>,
 
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
@@ -127,14 +148,16 @@ pub(crate) struct ServeArgs {
     /// Serve a handler whose replies are larger than its requests to other hosts over UDP
     ///
     /// Senders of datagrams can be forged: an attacker can use such a server to flood a third host.
-    #[arg(long, help_heading = LIMITS)]
-    pub(crate) allow_amplification: bool,
+    #[arg(long, help_heading = LIMITS, value_name = "BOOL", value_parser = switch, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    pub(crate) allow_amplification: Option<bool>,
 
     /// Also stop, as by a signal, when the standard input ends
     ///
     /// A program that starts a server and holds the other end of the pipe then ends the server with itself.
-    #[arg(long, help_heading = TIMES)]
-    pub(crate) until_eof: bool,
+    #[arg(long, help_heading = TIMES, value_name = "BOOL", value_parser = switch, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true")]
+    pub(crate) until_eof: Option<bool>,
 }
 
 #[derive(Args, Debug)]
@@ -172,14 +195,35 @@ pub(crate) struct ConnectArgs {
     pub(crate) headers: HeaderArgs,
 }
 
+/// How the variables of the environment begin that stand for flags of `serve`.
+pub(crate) const VARIABLES: &str = "SWAPWIRE_";
+
+/// The variable of the environment that stands for a flag of `serve`.
+pub(crate) fn variable(flag: &str) -> String {
+    format!("{VARIABLES}{}", flag.replace('-', "_").to_uppercase())
+}
+
+/// The command line, where each flag of `serve` can be given by the environment as well, but for those that say what is to be
+/// done.
+pub(crate) fn command() -> clap::Command {
+    const ACTIONS: [&str; 3] = ["check", "print-config", "print-schema"];
+    Cli::command().mut_subcommand("serve", |serve| {
+        serve.mut_args(|arg| match arg.get_long().filter(|flag| !ACTIONS.contains(flag)) {
+            Some(flag) => {
+                let variable = variable(flag);
+                arg.env(variable).hide_env(true)
+            }
+            None => arg,
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

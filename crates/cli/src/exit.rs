@@ -1,12 +1,14 @@
 //! How the command ends: exit codes, and errors as single lines.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write as _};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::notices;
+use crate::log::{self, Severity};
 use crate::stdio::Output;
+use crate::{cli, notices};
 
 /// Success.
 pub(crate) const OK: u8 = 0;
@@ -45,7 +47,7 @@ impl Failure {
     /// Prints the problems and gives the exit code.
     pub(crate) fn report(self) -> u8 {
         for line in self.lines {
-            complain_last(line);
+            notices::tell_last(log::line(Severity::Error, line));
         }
         self.code
     }
@@ -53,12 +55,12 @@ impl Failure {
 
 /// One line on the standard error. Nothing waits for it: see [`notices`].
 pub(crate) fn complain(line: impl fmt::Display) {
-    notices::tell(format!("swapwire: {line}\n"));
+    notices::tell(log::line(Severity::Info, line));
 }
 
 /// One line on the standard error that says how the command ends.
 pub(crate) fn complain_last(line: impl fmt::Display) {
-    notices::tell_last(format!("swapwire: {line}\n"));
+    notices::tell_last(log::line(Severity::Info, line));
 }
 
 /// Writes a result. A reader that has seen enough (`| head -1`) is no error.
@@ -103,7 +105,7 @@ pub(crate) fn cause(error: &io::Error) -> String {
 }
 
 /// What clap says, on one line; help and version as they are.
-pub(crate) fn misuse(error: &clap::Error) -> u8 {
+pub(crate) fn misuse(error: &clap::Error, args: &[OsString]) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let text = error.render();
@@ -115,7 +117,21 @@ pub(crate) fn misuse(error: &clap::Error) -> u8 {
             }
             print(&text(is_colored(&io::stdout()))).map_or_else(Failure::report, |_| code)
         }
-        _ => Failure::usage(one_line(&error.to_string())).report(),
+        _ => Failure::usage(one_line(&error.to_string()) + &variable_of(error, args)).report(),
+    }
+}
+
+/// The variable of the environment that is at fault, if the flag is that has it and that is not among the arguments.
+fn variable_of(error: &clap::Error, args: &[OsString]) -> String {
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(flag)) => flag.split([' ', '=', '[']).next().unwrap_or_default(),
+        _ => return String::new(),
+    };
+    let is_flag = |arg: &OsString| arg.to_string_lossy().split('=').next() == Some(flag);
+    let variable = cli::variable(flag.trim_start_matches('-'));
+    match std::env::var_os(&variable) {
+        Some(_) if flag.starts_with("--") && !args.iter().any(is_flag) => format!(" ({variable} of the environment)"),
+        _ => String::new(),
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod bench;
 mod cli;
+mod config;
 mod connect;
 mod cpus;
 mod descriptors;
@@ -19,6 +20,7 @@ mod directories;
 mod exit;
 mod help;
 mod list;
+mod log;
 mod notices;
 mod outputs;
 mod runs;
@@ -31,19 +33,22 @@ mod ws_headers;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::FromArgMatches as _;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Failure;
+use crate::log::Severity;
 
 /// Runs the command with these arguments, the first of which is the program's name, and gives its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     tell_panics();
     // Also when this thread panics.
     let _told = notices::settling();
-    let code = match Cli::try_parse_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let parsed = cli::command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let code = match parsed {
         Ok(cli) => dispatch(cli.command).unwrap_or_else(|failure| failure.report()),
-        Err(error) => exit::misuse(&error),
+        Err(error) => exit::misuse(&error, &args),
     };
     ExitCode::from(code)
 }
@@ -56,7 +61,7 @@ fn tell_panics() {
             std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
             _ => String::new(),
         };
-        notices::tell_panic(format!("swapwire: {panic}{trace}\n"));
+        notices::tell_panic(log::line(Severity::Error, format_args!("{panic}{trace}")));
     }));
 }
 
@@ -71,7 +76,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Transports { options } => exit::print(&list::transports(&swapwire::default_registry(), options)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "swapwire", &mut script);
+            clap_complete::generate(shell, &mut cli::command(), "swapwire", &mut script);
             exit::print(&String::from_utf8_lossy(&script))
         }
     }

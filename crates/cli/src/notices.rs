@@ -7,6 +7,7 @@ use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError}
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::log::{self, Severity};
 use crate::stdio::Output;
 
 /// Bytes that may wait to be written. A line counts its length, and [`LINE`] more.
@@ -208,7 +209,8 @@ impl State {
     fn told_dropped(&mut self) -> Vec<u8> {
         let count = std::mem::take(&mut self.dropped);
         let lines = if count == 1 { "line was" } else { "lines were" };
-        format!("swapwire: {count} {lines} dropped here: the standard error was not read fast enough\n").into()
+        let told = format_args!("{count} {lines} dropped here: the standard error was not read fast enough");
+        log::line(Severity::Warn, told).into()
     }
 }
 

@@ -1,66 +1,79 @@
 //! `swapwire serve`.
 
-use std::io;
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use swapwire::{DrainReport, Endpoint, Server};
-use tracing_subscriber::EnvFilter;
+use clap::ValueEnum as _;
+use swapwire::{DrainReport, Server};
 
 use crate::cli::ServeArgs;
+use crate::config::{self, Config, Log, Value};
 use crate::descriptors;
 use crate::exit::{self, Failure, complain, complain_last};
-use crate::notices;
+use crate::log::{self, Format};
 use crate::signals::Signals;
 use crate::stdio::{Output, Stdin};
 
 mod compose;
 #[cfg(feature = "ws")]
 mod page;
+mod plan;
 
-use compose::compose;
+use compose::{Composed, compose, lines};
+
+/// What the log tells where no level is given.
+const LEVEL: &str = "warn";
 
 /// Serves until told to stop.
 pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
-    log_to_stderr(&args.log)?;
     descriptors::raise_limit();
+    if args.print_schema {
+        return exit::print(&config::schema());
+    }
+    if let Some(format) = args.log_format {
+        // Also for what is wrong with the file.
+        format.set();
+    }
+    let config = Config::gather(&args).map_err(|lines| Failure::several(exit::USAGE, lines))?;
+    begin_log(&config.log)?;
     // For the signals and the input; what is served is served here too if there is one worker.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("serve: start the runtime: {error}")))?;
-    let code = runtime.block_on(serve(args));
+    let code = runtime.block_on(serve(&args, config));
     runtime.shutdown_background();
     code
 }
 
-async fn serve(args: ServeArgs) -> Result<u8, Failure> {
-    let (drain_timeout, until_eof, check) = (args.limits.limits().drain_timeout, args.until_eof, args.check);
+async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     // A name may take a while to be found.
-    let Some(server) = signals.unless(compose(args)).await else {
+    let Some(composed) = signals.unless(compose(args, config)).await else {
         let told = "serve: stopped by a signal before it listened";
-        if check {
+        if args.check || args.print_config {
             return Err(Failure::failed(told));
         }
         complain_last(told);
         return Ok(exit::OK);
     };
-    let server = server?;
-    if check {
-        return exit::print(&lines("ok", &server.local_endpoints()));
-    }
+    let (server, plan) = match composed? {
+        Composed::Told(text) => return exit::print(&text),
+        Composed::Bound(bound) => *bound,
+    };
+    #[cfg(feature = "ws")]
+    page::urls(&plan.places, &server.local_endpoints()).for_each(|url| complain(format_args!("the page is {url}")));
     let handle = server.handle();
     if signals.reload_instead(handle.clone()) {
         let reloads: Vec<_> = handle.reloads().iter().map(ToString::to_string).collect();
         complain(format_args!("SIGHUP reloads {}; SIGTERM or SIGINT stops", reloads.join(", ")));
     }
-    let ended = end_of_input(until_eof);
+    let ended = end_of_input(plan.until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
-    let code = serve_until_told(server, &mut signals, ended, drain_timeout).await;
+    let code = serve_until_told(server, &mut signals, ended, plan.limits.drain_timeout).await;
     // A reader that has not read by then where it listened has no use for it.
     let _ = announced.recv_timeout(Duration::from_secs(1));
     Ok(code)
@@ -116,10 +129,6 @@ async fn end_of_input(watched: bool) {
     }
 }
 
-fn lines(word: &str, endpoints: &[Endpoint]) -> String {
-    endpoints.iter().map(|endpoint| format!("{word} {endpoint}\n")).collect()
-}
-
 /// Says where it listens. A standard output that is never read does not stop the server. The end of what this gives tells
 /// that it was said.
 fn announce(text: String) -> Receiver<()> {
@@ -148,15 +157,14 @@ fn conclude(report: &DrainReport) -> u8 {
     }
 }
 
-fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Failure::usage(format_args!("log filter {filter:?}: {error}; write for example info")))?;
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| notices::Log)
-        .with_ansi(exit::is_colored(&io::stderr()))
-        // Those are written without the notices.
-        .log_internal_errors(false)
-        .try_init();
-    Ok(())
+/// Begins the log, as flags, the environment and the file say.
+fn begin_log(log: &Log) -> Result<(), Failure> {
+    if let Some(format) = log.format.as_ref().and_then(|format| Format::from_str(&format.text, false).ok()) {
+        format.set();
+    }
+    let level = log.level.clone().unwrap_or_else(|| Value::given(LEVEL));
+    log::begin(&level.text).map_err(|error| {
+        let problem = format!("log filter {:?}: {error}; write for example info", level.text);
+        Failure::usage(level.problem(problem))
+    })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use swapwire::core::{OptionValue, parse_number};
+use swapwire::{SettingUnit, SettingValue};
 
 /// A deadline; none is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,16 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
 /// A time.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     Duration::parse_option(text).map_err(|problem| problem.to_string())
+}
+
+/// Whether something is on.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    bool::parse_option(text).map_err(|problem| problem.to_string())
+}
+
+/// A count, of which 0 is told where it is used: `64`, `10k` (10,000), `1.5M`.
+pub(crate) fn whole_number(text: &str) -> Result<usize, String> {
+    SettingValue::read(text, SettingUnit::Count)
 }
 
 /// A count, at least 1: `64`, `10k` (10,000), `1.5M`.

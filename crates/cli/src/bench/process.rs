@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use swapwire::Endpoint;
 
 use super::servers::Spec;
+use crate::cli::VARIABLES;
 use crate::cpus;
 use crate::exit::{self, Failure};
 
@@ -51,6 +52,10 @@ impl Process {
             .stderr(Stdio::piped());
         if let Some(max) = spec.max_connections {
             command.args(["--max-connections", &max.to_string()]);
+        }
+        // What the environment says of `serve` is for other servers.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(VARIABLES)) {
+            command.env_remove(name);
         }
         // Ctrl-C at the terminal is for this process, which then ends its servers.
         #[cfg(unix)]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use swapwire::Limits;
+use swapwire::{Limits, Settings as _};
 
 use super::{LIMITS, TIMES};
-use crate::values::{Deadline, count, deadline, drain, size};
+use crate::values::{Deadline, count, deadline, drain, size, whole_number};
 
 /// Defines the flags. Each has the name of its field of [`Limits`], and sets it.
 macro_rules! limit_flags {
@@ -17,13 +17,11 @@ macro_rules! limit_flags {
         }
 
         impl LimitFlags {
-            /// The default limits, but for those that were given.
-            pub(crate) fn limits(&self) -> Limits {
-                let mut limits = Limits::default();
-                $(if let Some(value) = self.$name {
-                    limits = limits.$name(value);
-                })*
-                limits
+            /// Those that were given, by name and text.
+            pub(crate) fn given(&self) -> impl Iterator<Item = (&'static str, String)> {
+                let given = [$((stringify!($name), self.$name.map(|value| Limits::default().$name(value))),)*];
+                // A limit that a flag has can be written.
+                given.into_iter().filter_map(|(name, limits)| Some((name, limits?.get(name)?)))
             }
         }
     };
@@ -33,7 +31,7 @@ limit_flags! {
     /// Open connections of all workers together. Default: 0.8 × the limit on descriptors
     ///
     /// More connections wait in the system's queue; --refuse closes them.
-    #[arg(long, value_name = "N", help_heading = LIMITS)]
+    #[arg(long, value_name = "N", value_parser = whole_number, help_heading = LIMITS)]
     max_connections: usize;
 
     /// Handshakes that wait for their peer, of all workers together. Default: 2048

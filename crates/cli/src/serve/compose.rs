@@ -3,72 +3,63 @@
 use std::thread::available_parallelism;
 
 use swapwire::core::{EndpointError, Place};
-use swapwire::{Endpoint, ErrorClass, Framing, Server, WhenFull};
+use swapwire::{BuildError, Endpoint, ErrorClass, Server};
 
+use super::plan::{self, Plan, Planner};
 use crate::cli::ServeArgs;
+use crate::config::{Config, Listen};
 use crate::directories;
 use crate::exit::{self, Failure, complain};
-#[cfg(feature = "ws")]
-use crate::serve::page;
 
 /// As many workers as there are processors, but no more than this: the server takes no more (`ServerBuilder::workers`).
 const MOST_BY_DEFAULT: usize = 1024;
 
-/// Binds everything, or tells every mistake.
-pub(crate) async fn compose(args: ServeArgs) -> Result<Server, Failure> {
-    let mut problems = Vec::new();
-    let handlers = swapwire::default_handlers();
-    let entry = handlers.get(&args.handler).map_err(|error| problems.push(error.to_string())).ok();
-    let framing = args.framing.map(|text| text.parse::<Framing>()).transpose();
-    let framing = framing.map_err(|error| problems.push(error.to_string())).ok().flatten();
-    let mut endpoints = Vec::new();
-    for text in &args.endpoints {
-        match text.parse() {
-            Ok(endpoint) => endpoints.push(endpoint),
-            Err(error) => problems.push(swapwire::default_registry().explain(error).to_string()),
-        }
+/// What a command asks for.
+pub(crate) enum Composed {
+    /// To be told something.
+    Told(String),
+    /// To be served: the server, and what was planned.
+    Bound(Box<(Server, Plan)>),
+}
+
+/// Binds everything, or tells every mistake. With `--print-config`, or with `--check` and a file, nothing is bound.
+pub(crate) async fn compose(args: &ServeArgs, mut config: Config) -> Result<Composed, Failure> {
+    if config.listen.is_empty() && args.config.is_none() {
+        config.listen = default_endpoints().await?.iter().map(Listen::on).collect();
+        config.listen.iter_mut().for_each(|listen| listen.override_by(args));
     }
-    let (Some(entry), true) = (entry, problems.is_empty()) else {
-        return Err(Failure::several(exit::USAGE, problems));
-    };
-    if endpoints.is_empty() {
-        endpoints = default_endpoints().await?;
-    }
-    let registry = swapwire::default_registry();
+    let usage = |lines| Failure::several(exit::USAGE, lines);
+    let mut planner = Planner::new();
+    let plan = planner.plan(&config).map_err(usage)?;
     #[cfg(feature = "ws")]
-    let registry = page::add(registry, args.page.as_ref(), &args.handler, &endpoints).map_err(Failure::usage)?;
-
-    let mut limits = args.limits.limits();
-    if let Some(message) = args.refuse {
-        limits.when_full = WhenFull::refuse(message);
+    if args.page.is_some() && !plan.places.iter().any(|(_, has_page)| *has_page) {
+        return Err(Failure::usage("--page: no endpoint has ws; write one as ws://127.0.0.1:8080"));
     }
-    // An echo of the largest message must fit into a reply.
-    limits.max_reply = limits.max_reply.max(limits.max_message);
-
-    let workers = args.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT));
-    let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);
-    let mut builder = swapwire::server()
-        .registry(registry)
-        .handler(entry.make())
-        .framing(framing)
-        .limits(limits)
-        .allow_amplification(args.allow_amplification);
+    let mut builder = planner.builder(&plan);
+    let workers = plan.workers.unwrap_or_else(|| available_parallelism().map_or(1, usize::from).min(MOST_BY_DEFAULT));
     // One serves on this thread: in a process of one thread the C library does less around each system call.
     if workers != 1 {
         builder = builder.workers(workers);
     }
-    for endpoint in &endpoints {
-        builder = builder.listen(endpoint);
-    }
-    let server = builder.bind().await.map_err(|error| {
+    let explain = |error: BuildError| {
         let code = if error.class() == ErrorClass::Configuration { exit::USAGE } else { exit::FAILURE };
-        Failure::several(code, error.problems().iter().map(ToString::to_string).collect())
-    })?;
-    #[cfg(feature = "ws")]
-    if args.page.is_some() && !args.check {
-        page::urls(&server.local_endpoints()).for_each(|url| complain(format_args!("the page is {url}")));
+        Failure::several(code, plan::explain(&error, &config))
+    };
+    if args.print_config || args.check && args.config.is_some() {
+        builder.check().await.map_err(explain)?;
+        let endpoints: Vec<_> = plan.places.into_iter().map(|(endpoint, _)| endpoint).collect();
+        return Ok(Composed::Told(if args.check { lines("ok", &endpoints) } else { config.to_string() }));
     }
-    Ok(server)
+    let server = builder.bind().await.map_err(explain)?;
+    if args.check {
+        return Ok(Composed::Told(lines("ok", &server.local_endpoints())));
+    }
+    Ok(Composed::Bound(Box::new((server, plan))))
+}
+
+/// A line for each endpoint, behind a word.
+pub(crate) fn lines(word: &str, endpoints: &[Endpoint]) -> String {
+    endpoints.iter().map(|endpoint| format!("{word} {endpoint}\n")).collect()
 }
 
 /// Loopback and a socket of this user's alone: nothing that another host could reach.

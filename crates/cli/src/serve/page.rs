@@ -1,12 +1,14 @@
-//! `--page`: what a browser gets that opens the address of a `ws` endpoint.
+//! The page of a listener: what a browser gets that opens the address of a `ws` endpoint.
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use swapwire::Endpoint;
+use swapwire::core::Printable;
 use swapwire::handlers::Chat;
-use swapwire::ws::Ws;
-use swapwire::{Endpoint, Registry, WithLayer as _};
+
+use crate::config::Value;
 
 /// The page that is the chat: it has its script and its style within, and loads nothing.
 const CHAT: &[u8] = include_bytes!("chat.html");
@@ -14,26 +16,30 @@ const CHAT: &[u8] = include_bytes!("chat.html");
 /// Bytes of a page at most: it is kept in memory.
 const LARGEST: u64 = 1 << 20;
 
-/// The same registry, whose `ws` shows the page that was asked for, if one was.
-pub(crate) fn add(
-    registry: Registry,
-    asked: Option<&Option<PathBuf>>,
-    handler: &str,
-    endpoints: &[Endpoint],
-) -> Result<Registry, String> {
-    let Some(file) = asked else { return Ok(registry) };
-    if !endpoints.iter().any(is_ws) {
-        return Err("--page: no endpoint has ws; write one as ws://127.0.0.1:8080".to_owned());
-    }
-    let page = match file {
-        Some(file) => read(file).map_err(|error| format!("--page={}: {error}", file.display()))?,
-        None if handler == Chat::NAME => CHAT.to_owned(),
-        None => {
-            let chat = Chat::NAME;
-            return Err(format!("--page: without a file it is for --handler {chat}, not {handler}; write --page=FILE"));
-        }
+/// The page that was asked for, on an endpoint that `handler` serves.
+///
+/// # Errors
+/// There is none, or it cannot be shown there.
+pub(crate) fn of(asked: &Value, handler: &str, endpoint: &Endpoint) -> Result<Vec<u8>, String> {
+    let file = Printable::new(&asked.text).to_string();
+    let label = match asked.is_written() {
+        true => "page".to_owned(),
+        false if file.is_empty() => "--page".to_owned(),
+        false => format!("--page={file}"),
     };
-    Ok(registry.with_layer(Ws::new().with_page(page)))
+    let wrong = |problem: String| asked.problem(format_args!("{label}: {problem}"));
+    if !is_ws(endpoint) {
+        return Err(wrong(format!("{endpoint} has no ws; write it as ws://127.0.0.1:8080")));
+    }
+    match &*asked.text {
+        "" if handler == Chat::NAME => Ok(CHAT.to_owned()),
+        "" => {
+            let (chat, right) = (Chat::NAME, if asked.is_written() { "page = \"FILE\"" } else { "--page=FILE" });
+            Err(wrong(format!("without a file it is for the handler {chat}, not {handler}; write {right}")))
+        }
+        path if asked.is_written() => read(Path::new(path)).map_err(|error| wrong(format!("{file}: {error}"))),
+        path => read(Path::new(path)).map_err(|error| wrong(error.to_string())),
+    }
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
@@ -45,15 +51,21 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Where browsers find it. Unix sockets have no such address.
-pub(crate) fn urls(endpoints: &[Endpoint]) -> impl Iterator<Item = String> {
-    endpoints.iter().filter(|endpoint| is_ws(endpoint)).filter_map(|endpoint| {
-        let text = endpoint.to_string();
-        let (scheme, place) = text.split_once("://")?;
-        let http = if scheme.split('+').any(|part| matches!(part, "tls" | "wss")) { "https" } else { "http" };
-        let place = place.split('?').next()?;
-        Some(format!("{http}://{place}{}", if place.contains('/') { "" } else { "/" }))
-    })
+/// Where browsers find the pages of what was planned and is bound. Of several addresses of one name, only where there is a page
+/// at all endpoints that have ws. Unix sockets have no such address.
+pub(crate) fn urls(planned: &[(Endpoint, bool)], bound: &[Endpoint]) -> impl Iterator<Item = String> {
+    let everywhere = planned.iter().all(|(endpoint, has_page)| *has_page || !is_ws(endpoint));
+    let one_each = planned.len() == bound.len();
+    let has_page = move |at: usize| everywhere || one_each && planned[at].1;
+    bound.iter().enumerate().filter(move |(at, endpoint)| is_ws(endpoint) && has_page(*at)).filter_map(
+        |(_, endpoint)| {
+            let text = endpoint.to_string();
+            let (scheme, place) = text.split_once("://")?;
+            let http = if scheme.split('+').any(|part| matches!(part, "tls" | "wss")) { "https" } else { "http" };
+            let place = place.split('?').next()?;
+            Some(format!("{http}://{place}{}", if place.contains('/') { "" } else { "/" }))
+        },
+    )
 }
 
 fn is_ws(endpoint: &Endpoint) -> bool {

@@ -146,7 +146,7 @@ fn pages_that_cannot_be_shown() {
     let problem = "swapwire: --page: no endpoint has ws; write one as ws://127.0.0.1:8080";
     expect(&["serve", "tcp://127.0.0.1:0", "--page"], 2, problem);
     let ws = |page: &str, start: &str| expect_start(&["serve", "ws://127.0.0.1:0", page], 2, start);
-    ws("--page", "swapwire: --page: without a file it is for --handler chat, not uppercase-echo; write --page=FILE");
+    ws("--page", "swapwire: --page: without a file it is for the handler chat, not uppercase-echo; write --page=FILE");
     ws("--page=/nowhere/x.html", "swapwire: --page=/nowhere/x.html: No such file or directory");
     ws("--page=/dev/zero", "swapwire: --page=/dev/zero: longer than 1048576 bytes, the most of a page");
     ws("--page=/", "swapwire: --page=/: Is a directory");

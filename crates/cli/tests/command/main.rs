@@ -13,6 +13,7 @@ mod bench_flags;
 mod bench_places;
 mod bench_ports;
 mod bench_terminal;
+mod config;
 mod connect;
 mod full;
 mod lists;

@@ -26,16 +26,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The command under test, with nothing of the developer's environment that changes it.
 pub(crate) fn swapwire(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swapwire"));
-    let theirs = [
-        "CLICOLOR",
-        "CLICOLOR_FORCE",
-        "NO_COLOR",
-        "RUST_BACKTRACE",
-        "SWAPWIRE_LOG",
-        "XDG_RUNTIME_DIR",
-        "XDG_STATE_HOME",
-    ];
+    let theirs = ["CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR", "RUST_BACKTRACE", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"];
     for name in theirs {
+        command.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SWAPWIRE_")) {
         command.env_remove(name);
     }
     command.args(args);

@@ -101,7 +101,10 @@ impl Common {
     fn adjusted(&self, limits: Limits, endpoint: &Endpoint) -> Result<Arc<Limits>, Vec<BuildProblem>> {
         let shared = Limits::OF_THE_SERVER.iter().filter(|name| limits.get(name) != self.limits.get(name));
         let shared = shared.map(|name| (*name, "is for the whole server, not for one listener".to_owned()));
-        let found = limits.problems().into_iter().chain(shared);
+        // What is wrong with the server's is told there.
+        let of_the_server = self.limits.problems();
+        let own = limits.problems().into_iter().filter(|problem| !of_the_server.contains(problem));
+        let found = own.chain(shared);
         let found =
             found.map(|(name, reason)| BuildProblem::ListenerLimit { endpoint: endpoint.clone(), name, reason });
         let found: Vec<_> = found.collect();

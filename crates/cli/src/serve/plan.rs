@@ -1,0 +1,171 @@
+//! From a configuration to what a server is composed of. Nothing is bound here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use swapwire::{
+    BuildError, BuildProblem, Endpoint, Framing, HandlerRegistry, Limits, Listen, Registry, ServerBuilder, Service,
+    SettingError, Settings as _, WhenFull,
+};
+
+use crate::config::{self, ALLOW_AMPLIFICATION, Config, LimitTable, REFUSE, Table as _, Value};
+use crate::values::{count, switch};
+
+/// The handler where none is named.
+const HANDLER: &str = "uppercase-echo";
+
+/// Plans servers of configurations, one after another: a handler lives as long as this, so that listeners of an earlier plan
+/// and of a later one have the same.
+pub(crate) struct Planner {
+    registry: Registry,
+    handlers: HandlerRegistry,
+    made: BTreeMap<String, Arc<dyn Service>>,
+}
+
+/// What a server is composed of.
+pub(crate) struct Plan {
+    pub(crate) listens: Vec<Listen>,
+    /// Where they listen, as it was written, and whether there is a page.
+    pub(crate) places: Vec<(Endpoint, bool)>,
+    pub(crate) limits: Limits,
+    pub(crate) workers: Option<usize>,
+    pub(crate) until_eof: bool,
+    allow_amplification: bool,
+}
+
+impl Planner {
+    pub(crate) fn new() -> Self {
+        let (registry, handlers) = (swapwire::default_registry(), swapwire::default_handlers());
+        Self { registry, handlers, made: BTreeMap::new() }
+    }
+
+    /// Plans the server that `config` describes. Files of pages are read.
+    ///
+    /// # Errors
+    /// All that is wrong and is known before anything is bound, but for what the composition finds ([`Planner::builder`]): a line
+    /// each.
+    pub(crate) fn plan(&mut self, config: &Config) -> Result<Plan, Vec<String>> {
+        let mut problems = Problems(Vec::new());
+        let mut limits = Limits::default();
+        problems.of(set_limits(&mut limits, &config.limits));
+        if let Some(time) = &config.server.drain_timeout {
+            problems.of(limits.set("drain_timeout", &time.text).map_err(|error| time.problem(error)));
+        }
+        let workers = problems.read(config.server.workers.as_ref(), count).flatten();
+        let until_eof = problems.read(config.server.until_eof.as_ref(), switch).flatten().unwrap_or(false);
+        let allowed = config.limits.get(ALLOW_AMPLIFICATION);
+        let allow_amplification = problems.read(allowed, switch).flatten().unwrap_or(false);
+        let (mut listens, mut places) = (Vec::new(), Vec::new());
+        for listen in &config.listen {
+            let Some((listen, endpoint, has_page)) = self.listen(listen, &mut problems) else { continue };
+            listens.push(listen);
+            places.push((endpoint, has_page));
+        }
+        let plan = Plan { listens, places, limits, workers, until_eof, allow_amplification };
+        if problems.0.is_empty() { Ok(plan) } else { Err(problems.0) }
+    }
+
+    /// The composition, but for the workers.
+    pub(crate) fn builder(&self, plan: &Plan) -> ServerBuilder {
+        let builder = swapwire::server().registry(self.registry.clone()).limits(plan.limits.clone());
+        let builder = builder.allow_amplification(plan.allow_amplification);
+        plan.listens.iter().cloned().fold(builder, ServerBuilder::listen)
+    }
+
+    fn listen(&mut self, config: &config::Listen, problems: &mut Problems) -> Option<(Listen, Endpoint, bool)> {
+        let handler = config.handler.as_ref().map_or(HANDLER, |handler| &handler.text);
+        let entry = self.handlers.get(handler).map_err(|error| problem_of(config.handler.as_ref(), error));
+        let entry = problems.of(entry).cloned();
+        let framing = problems.read(config.framing.as_ref(), str::parse::<Framing>);
+        let explain = |error| self.registry.explain(error);
+        let endpoint = problems.read(config.endpoint.as_ref(), |text| text.parse::<Endpoint>().map_err(explain));
+        let (endpoint, entry, framing) = (endpoint.flatten()?, entry?, framing?);
+        let mut listen = Listen::on(endpoint.clone());
+        #[cfg(feature = "ws")]
+        let has_page = if let Some(page) = &config.page {
+            use swapwire::WithLayer as _;
+            let page = problems.of(super::page::of(page, handler, &endpoint))?;
+            listen = listen.registry(self.registry.clone().with_layer(swapwire::ws::Ws::new().with_page(page)));
+            true
+        } else {
+            false
+        };
+        #[cfg(not(feature = "ws"))]
+        let has_page = false;
+        if let Some(name) = &config.name {
+            listen = listen.named(&*name.text);
+        }
+        let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);
+        let service = self.made.entry(handler.to_owned()).or_insert_with(|| entry.make());
+        listen = listen.handler(Arc::clone(service)).framing(framing);
+        if config.limits != LimitTable::default() {
+            let own = config.limits.clone();
+            listen = listen.limits(move |mut limits| {
+                // They were checked where they were written.
+                let _ = set_limits(&mut limits, &own);
+                limits
+            });
+        }
+        Some((listen, endpoint, has_page))
+    }
+}
+
+/// Sets what is in the table. An echo of the largest message fits into a reply, unless that has a limit of its own.
+fn set_limits(limits: &mut Limits, table: &LimitTable) -> Result<(), String> {
+    for (name, value) in table.values() {
+        match name {
+            ALLOW_AMPLIFICATION => {}
+            REFUSE => limits.when_full = WhenFull::refuse(value.text.clone()),
+            _ => limits.set(name, &value.text).map_err(|error: SettingError| value.problem(error))?,
+        }
+    }
+    if table.get("max_reply").is_none() {
+        limits.max_reply = limits.max_reply.max(limits.max_message);
+    }
+    Ok(())
+}
+
+/// What is wrong with a composition, a line each, at the place of the file that is at fault.
+pub(crate) fn explain(error: &BuildError, config: &Config) -> Vec<String> {
+    let at = |problem: &BuildProblem| match problem {
+        BuildProblem::Workers { .. } => config.server.workers.as_ref(),
+        BuildProblem::Limit { name, .. } => config.limits.get(name),
+        BuildProblem::Name { name } => {
+            let mut named = config.listen.iter().filter_map(|listen| listen.name.as_ref());
+            named.rfind(|value| value.text == *name)
+        }
+        _ => {
+            let mut endpoints = config.listen.iter().filter_map(|listen| listen.endpoint.as_ref());
+            endpoints.find(|value| value.text.parse().ok().as_ref() == problem.endpoint())
+        }
+    };
+    error.problems().iter().map(|problem| problem_of(at(problem), problem)).collect()
+}
+
+fn problem_of(value: Option<&Value>, problem: impl ToString) -> String {
+    value.map_or_else(|| problem.to_string(), |value| value.problem(problem.to_string()))
+}
+
+/// Each is told once, though several listeners may have it.
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn of<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        let tell = |problem| {
+            if !self.0.contains(&problem) {
+                self.0.push(problem);
+            }
+        };
+        result.map_err(tell).ok()
+    }
+
+    /// Reads a value, if there is one; nothing, if it is malformed.
+    fn read<T, E: ToString>(
+        &mut self,
+        value: Option<&Value>,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        let read = |value: &Value| read(&value.text).map_err(|error| value.problem(error.to_string()));
+        self.of(value.map(read).transpose())
+    }
+}
