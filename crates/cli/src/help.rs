@@ -35,6 +35,9 @@ that can be read again, as certificates, SIGHUP does that and stops nothing; a l
 signal that was ignored when the command began, as under nohup, stays ignored. The server does not wait for the reader of its \
 log: lines that do not fit are dropped and counted.
 
+Each flag but --check, --print-config and --print-schema can be given by the environment: --max-message by SWAPWIRE_MAX_MESSAGE. \
+Flags win over the environment, and that over a file (--config). Beside --config, --check binds nothing.
+
 Examples:
   swapwire serve
   swapwire serve 'tcp://127.0.0.1:8888?backlog=3' --handler uppercase-echo
@@ -47,12 +50,15 @@ Examples:
   swapwire serve tcp://0.0.0.0:8888 udp://0.0.0.0:8888 --max-per-source 64 --source-rate 200 --refuse=full
   swapwire serve tcp://0.0.0.0:8888 --max-connections 10000 --memory-budget 256MiB
   swapwire serve 'unix:/run/user/1000/echo.sock?mode=660' --check
+  swapwire serve --config swapwire.toml
+  swapwire serve --config swapwire.toml --check
+  swapwire serve tcp://127.0.0.1:8888 --handler echo --print-config
   sleep 60 | swapwire serve tcp://127.0.0.1:8888 --until-eof
 
 Exit codes:
   0  drained after a signal (or the end of the input), nothing was cut
   1  an endpoint could not be bound, a worker could not be started, or an endpoint failed while serving
-  2  wrong usage
+  2  wrong usage, or a mistake in the file of --config
   3  sessions were cut: at the drain deadline, or by a second signal";
 
 pub(crate) const CONNECT: &str = "\

@@ -142,6 +142,7 @@ impl Here {
             ("TLS", layers.endpoints[1].clone()),
             ("PROXY", layers.endpoints[2].clone()),
         ];
+        fs::write(folder.path().join("swapwire.toml"), "[[listen]]\nendpoint = \"tcp://127.0.0.1:0\"\n").unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_swapwire"), folder.path().join("bin/swapwire")).unwrap();
         let run_of = |name: &str| {

@@ -8,6 +8,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod config;
 mod here;
 mod limits;
 mod others;
@@ -53,7 +54,7 @@ fn measure(here: &Here, line: &str) -> common::Said {
 }
 
 fn serves_until_told(line: &str) -> bool {
-    line.starts_with("swapwire serve") && !line.contains("--check")
+    line.starts_with("swapwire serve") && !["--check", "--print-"].iter().any(|flag| line.contains(flag))
 }
 
 /// Runs a server until it listens everywhere, then ends it as an operator would.
@@ -61,6 +62,7 @@ fn serve(here: &Here, line: &str) -> common::Said {
     let mut child = here.spawn(&format!("exec {line}"));
     let told = lines(child.stdout.take().unwrap());
     let places = line.split(' ').filter(|word| word.trim_start_matches('\'').contains(':')).count();
+    let places = if line.contains("--config") { 1 } else { places };
     for _ in 0..if places == 0 { 3 } else { places } {
         let Ok(line) = told.recv_timeout(common::PATIENCE) else { return finish(child) };
         assert!(line.starts_with("listening "), "{line}");

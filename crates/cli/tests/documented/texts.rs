@@ -62,6 +62,16 @@ pub(crate) fn commands() -> Vec<(String, String)> {
     found
 }
 
+/// All blocks of TOML that are configurations of `serve`, and where they stand.
+pub(crate) fn configurations() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (source, text) in documents() {
+        let blocks = blocks(&text).into_iter().filter(|(kind, _)| *kind == "toml").map(|(_, lines)| lines.join("\n"));
+        found.extend(blocks.filter(|text| text.contains("[[listen]]")).map(|text| (source.clone(), text)));
+    }
+    found
+}
+
 /// What a command says of itself.
 pub(crate) fn help(command: &str, flag: &str) -> String {
     let args: Vec<&str> = [command, flag].into_iter().filter(|word| !word.is_empty()).collect();
