@@ -20,6 +20,8 @@ pub use swapwire_core::{
     Shape, Stateful, StatefulFn, StatefulHandler, TextItems, Transport, TrySendError, UnixAddr, Upgrade, UpgradeClient,
     UpgradeError, UpgradeServer, async_trait, handler_fn, handler_fn_async, stateful_fn, testing,
 };
+#[cfg(unix)]
+pub use swapwire_core::{PassedSocket, SocketSource};
 pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;
 #[cfg(feature = "mem")]

@@ -10,6 +10,7 @@ mod endpoints;
 mod interop;
 mod junk;
 mod lines;
+mod passed;
 mod replies;
 mod seqpacket;
 mod sessions;

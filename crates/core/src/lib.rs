@@ -64,6 +64,8 @@ pub use name::{
     Place, Printable, PrintableBytes, SessionId, Side, UnixAddr, did_you_mean, needs_escape,
 };
 pub use registry::{Compose, Registry};
+#[cfg(unix)]
+pub use registry::{PassedSocket, SocketSource};
 pub use reply::{Reply, ReplyBuf, ReplyError, server};
 pub use session::{
     DrainToken, Permit, Progress, RawStream, Session, SessionConfig, SessionFault, SessionGuard, SessionReader,

@@ -9,6 +9,7 @@
 //! * [`resolve`], [`reach`]: the IP addresses of a name.
 //! * [`set_v6_only`], [`set_ttl`], [`set_reuse_port`], [`bind_source`], [`reachable_from`]: options of
 //!   sockets of IPv4 and IPv6.
+//! * `kind_of`, `refuse_options_of_opening`: sockets that another program opened.
 //! * [`Buffers`], [`tell_backlog`]: the size that the system set, of one that was asked for.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -18,6 +19,8 @@ mod descriptor;
 mod families;
 mod host;
 mod listening;
+#[cfg(unix)]
+mod passed;
 mod pause;
 mod sizes;
 mod stream;
@@ -28,6 +31,8 @@ pub use descriptor::Descriptor;
 pub use families::{bind_source, reachable_from, set_reuse_port, set_ttl, set_v6_only};
 pub use host::{Binder, HostOptions, read_to_dial};
 pub use listening::{Listening, Watch};
+#[cfg(unix)]
+pub use passed::{kind_of, refuse_options_of_opening};
 pub use pause::{Pauses, Way, may_pass};
 pub use sizes::{Buffers, Wanted, tell_backlog};
 pub use stream::{Registered, Stream};

@@ -235,6 +235,17 @@ impl Transport for Stacked {
         }
         Ok(link)
     }
+
+    /// Layers are stacked on the transport of a socket, and do not serve one themselves.
+    #[cfg(unix)]
+    fn adopts(&self, _: std::os::fd::BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        None
+    }
+
+    #[cfg(unix)]
+    fn adopt(&self, endpoint: &Endpoint, _: std::os::fd::OwnedFd, _: usize) -> Result<Vec<Bound>, BindError> {
+        Err(BindError::not_adopted(endpoint))
+    }
 }
 
 /// Why `layer` cannot go on: what is below is not what it said.

@@ -58,7 +58,6 @@ impl Acceptor {
     }
 
     /// So many acceptors of this one's socket, this one included.
-    #[cfg(any(test, not(target_os = "linux")))]
     pub(crate) fn share(mut self, members: usize) -> io::Result<Vec<Self>> {
         let mut all = Vec::with_capacity(members);
         for _ in 1..members {

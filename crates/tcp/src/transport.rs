@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use async_trait::async_trait;
 #[cfg(target_os = "linux")]
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::SockRef;
+#[cfg(unix)]
+use socket2::{Domain, Protocol, Type};
 use swapwire_core::{
     Addr, BindError, Bound, Capabilities, ConnectError, Endpoint, Link, Listener, OptionDoc, OptionError, Peer, Side,
     Transport,
@@ -16,6 +20,8 @@ use swapwire_socket::{
     Binder, HostOptions, Reach, bind_source, reach, reachable_from, read_to_dial, resolve, set_reuse_port, set_v6_only,
     tell_backlog,
 };
+#[cfg(unix)]
+use swapwire_socket::{kind_of, refuse_options_of_opening};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,6 +31,10 @@ use crate::options::{Options, StreamOptions};
 
 /// The scheme of TCP endpoints.
 pub const SCHEME: &str = "tcp";
+
+/// Options that hold from the opening of a listener on.
+#[cfg(unix)]
+const OPENING: &[&str] = &["backlog", "reuse_port", "v6_only"];
 
 /// How often a connection that was connected to itself is tried again.
 const SELF_CONNECTS: usize = 3;
@@ -110,6 +120,33 @@ impl Transport for Tcp {
         let (peer, local) = ends().map_err(|error| ConnectError::from_io(endpoint, error))?;
         Ok(link(stream, Peer::new(Addr::inet(peer)), local))
     }
+
+    #[cfg(unix)]
+    fn adopts(&self, socket: BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        let (domain, kind, protocol) = kind_of(socket)?;
+        let is_tcp = protocol.is_none_or(|protocol| protocol == Protocol::TCP);
+        (matches!(domain, Domain::IPV4 | Domain::IPV6) && kind == Type::STREAM && is_tcp).then_some(SCHEME.into())
+    }
+
+    /// The members share one queue.
+    #[cfg(unix)]
+    fn adopt(&self, endpoint: &Endpoint, socket: OwnedFd, members: usize) -> Result<Vec<Bound>, BindError> {
+        refuse_options_of_opening(endpoint, OPENING)?;
+        let options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
+        let adopted = adopt(socket.into(), &options, members).map_err(|error| BindError::from_io(endpoint, error))?;
+        if let Some(first) = adopted.first() {
+            options.buffers.tell_bound(endpoint, &first.socket());
+        }
+        Ok(adopted.into_iter().map(bound).collect())
+    }
+}
+
+#[cfg(unix)]
+fn adopt(listener: std::net::TcpListener, options: &Options, members: usize) -> io::Result<Vec<Acceptor>> {
+    listener.set_nonblocking(true)?;
+    // Accepted connections inherit them.
+    options.buffers.apply(&SockRef::from(&listener))?;
+    Acceptor::new(listener, options.stream)?.share(members)
 }
 
 pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Acceptor, BindError> {

@@ -22,6 +22,7 @@ pub struct Context {
     fresh: Box<dyn Fn() -> Endpoint + Send + Sync>,
     dial: Rewrite,
     capabilities: Capabilities,
+    passed: bool,
     step: Mutex<String>,
     background: Mutex<JoinSet<()>>,
     complaint: Arc<Complaint>,
@@ -44,6 +45,7 @@ impl Context {
             fresh: Box::new(fresh),
             dial: Arc::new(|dial| dial),
             capabilities,
+            passed: false,
             step: Mutex::default(),
             background: Mutex::default(),
             complaint: Arc::default(),
@@ -66,6 +68,24 @@ impl Context {
     pub fn dial_with(mut self, dial: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
         self.dial = Arc::new(dial);
         self
+    }
+
+    /// The same context, whose endpoints name sockets that another program opened; see
+    /// [`Suite::passed_sockets`](crate::Suite::passed_sockets).
+    #[must_use]
+    pub const fn passed_sockets(mut self, passed: bool) -> Self {
+        self.passed = passed;
+        self
+    }
+
+    /// Whether endpoints name sockets that another program opened.
+    pub(crate) const fn is_passed(&self) -> bool {
+        self.passed
+    }
+
+    /// Skips the law unless the socket is opened by the bind.
+    pub(crate) fn needs_own_socket(&self, reason: &str) -> Result<(), Stop> {
+        self.needs(!self.passed, &format!("another program holds the socket: {reason}"))
     }
 
     /// What a client dials to reach `bound`.

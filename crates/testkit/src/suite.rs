@@ -28,6 +28,7 @@ pub struct Suite {
     registry: Registry,
     fresh: Arc<dyn Fn() -> Endpoint + Send + Sync>,
     dial: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
+    passed: bool,
     case_timeout: Duration,
     skips: Vec<(String, String)>,
     only: Vec<String>,
@@ -44,6 +45,7 @@ impl Suite {
             registry,
             fresh: Arc::new(fresh),
             dial: Arc::new(|dial| dial),
+            passed: false,
             case_timeout,
             skips: Vec::new(),
             only: Vec::new(),
@@ -54,6 +56,13 @@ impl Suite {
     /// option that a server cannot know, as a file of trusted certificates.
     pub fn dial_with(mut self, dial: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
         self.dial = Arc::new(dial);
+        self
+    }
+
+    /// The endpoints name sockets that another program opened and holds, of a `SocketSource` of the core. Laws that need a socket
+    /// of one's own are left out, and say so.
+    pub const fn passed_sockets(mut self) -> Self {
+        self.passed = true;
         self
     }
 
@@ -130,7 +139,7 @@ impl Suite {
     async fn judge(&self, law: &Law) -> Verdict {
         let (fresh, dial) = (Arc::clone(&self.fresh), Arc::clone(&self.dial));
         let ctx = match Context::new(self.registry.clone(), move || fresh()) {
-            Ok(ctx) => ctx.dial_with(move |endpoint| dial(endpoint)),
+            Ok(ctx) => ctx.dial_with(move |endpoint| dial(endpoint)).passed_sockets(self.passed),
             Err(error) => return Verdict::Broken(error.to_string()),
         };
         let run = AssertUnwindSafe(law.run(&ctx)).catch_unwind();
@@ -152,6 +161,7 @@ impl fmt::Debug for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Suite")
             .field("registry", &self.registry)
+            .field("passed", &self.passed)
             .field("case_timeout", &self.case_timeout)
             .field("skips", &self.skips)
             .field("only", &self.only)

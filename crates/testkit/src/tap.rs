@@ -135,6 +135,22 @@ impl Transport for Tapped {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         Ok((self.tap)(Side::Connect, self.transport.connect(endpoint).await?))
     }
+
+    #[cfg(unix)]
+    fn adopts(&self, socket: std::os::fd::BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        self.transport.adopts(socket)
+    }
+
+    #[cfg(unix)]
+    fn adopt(
+        &self,
+        endpoint: &Endpoint,
+        socket: std::os::fd::OwnedFd,
+        members: usize,
+    ) -> Result<Vec<Bound>, BindError> {
+        let group = self.transport.adopt(endpoint, socket, members)?;
+        Ok(group.into_iter().map(|bound| self.wrap(bound)).collect())
+    }
 }
 
 struct TappedListener {

@@ -1,6 +1,8 @@
 //! The options of UDP endpoints.
 
 use std::io;
+#[cfg(unix)]
+use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -109,13 +111,7 @@ impl Options {
     pub(crate) fn socket(&self, addr: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
-        self.buffers.apply(&SockRef::from(&socket))?;
-        if let Some(ttl) = self.ttl {
-            set_ttl(&socket, addr, ttl)?;
-        }
-        if self.broadcast {
-            socket.set_broadcast(true)?;
-        }
+        self.apply(&SockRef::from(&socket), addr)?;
         #[cfg(target_os = "linux")]
         if let Some(name) = &self.interface {
             let named = |error: io::Error| io::Error::new(error.kind(), format!("interface {name}: {error}"));
@@ -123,16 +119,36 @@ impl Options {
         }
         Ok(socket)
     }
+
+    /// Sets what can be set of a socket at any time.
+    fn apply(&self, socket: &SockRef<'_>, addr: SocketAddr) -> io::Result<()> {
+        self.buffers.apply(socket)?;
+        if let Some(ttl) = self.ttl {
+            set_ttl(socket, addr, ttl)?;
+        }
+        if self.broadcast {
+            socket.set_broadcast(true)?;
+        }
+        Ok(())
+    }
+
+    /// Prepares a bound socket that another program opened: what that has set stays as it is, but for what these ask.
+    #[cfg(unix)]
+    pub(crate) fn adopt(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.buffers.recv = self.buffers.recv.filter(|wanted| matches!(wanted, Wanted::Asked(_)));
+        socket.set_nonblocking(true)?;
+        self.apply(&SockRef::from(socket), socket.local_addr()?)
+    }
 }
 
-fn set_ttl(socket: &Socket, addr: SocketAddr, ttl: u32) -> io::Result<()> {
+fn set_ttl(socket: &SockRef<'_>, addr: SocketAddr, ttl: u32) -> io::Result<()> {
     // What goes to groups has a limit of its own (`ip(7)`, `IP_MULTICAST_TTL`), which is 1.
     if addr.is_ipv4() {
         socket.set_multicast_ttl_v4(ttl)?;
     } else {
         socket.set_multicast_hops_v6(ttl)?;
     }
-    swapwire_socket::set_ttl(&SockRef::from(socket), addr, ttl)
+    swapwire_socket::set_ttl(socket, addr, ttl)
 }
 
 /// Why an option that was asked for cannot be had.

@@ -2,12 +2,18 @@
 
 use std::borrow::Cow;
 use std::net::UdpSocket;
+#[cfg(unix)]
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use async_trait::async_trait;
+#[cfg(unix)]
+use socket2::{Domain, Protocol, SockRef, Type};
 use swapwire_core::{
-    Addr, BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, Peer, Transport,
+    Addr, BindError, Bound, Capabilities, ConnInfo, ConnectError, Endpoint, Link, OptionDoc, Peer, Side, Transport,
 };
 use swapwire_socket::Binder;
+#[cfg(unix)]
+use swapwire_socket::{kind_of, refuse_options_of_opening};
 
 use crate::dial::{Dialled, dial};
 use crate::link::Connected;
@@ -23,6 +29,11 @@ type Engine = crate::plain::Plain;
 
 /// The scheme of UDP endpoints.
 pub const SCHEME: &str = "udp";
+
+/// Options that hold from the opening of a socket on.
+#[cfg(unix)]
+const OPENING: &[&str] =
+    if cfg!(target_os = "linux") { &["reuse_port", "v6_only", "interface"] } else { &["reuse_port", "v6_only"] };
 
 /// The transport of `udp://host:port`. A value without state: all of them are equal.
 ///
@@ -107,6 +118,24 @@ impl Transport for Udp {
         } else {
             Link::messages(Open::new(socket, to).map_err(failed)?, info)
         })
+    }
+
+    #[cfg(unix)]
+    fn adopts(&self, socket: BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        let (domain, kind, protocol) = kind_of(socket)?;
+        let is_udp = protocol.is_none_or(|protocol| protocol == Protocol::UDP);
+        (matches!(domain, Domain::IPV4 | Domain::IPV6) && kind == Type::DGRAM && is_udp).then_some(SCHEME.into())
+    }
+
+    /// One member. The size of its receive buffer stays as it is, unless the option says otherwise.
+    #[cfg(unix)]
+    fn adopt(&self, endpoint: &Endpoint, socket: OwnedFd, _members: usize) -> Result<Vec<Bound>, BindError> {
+        refuse_options_of_opening(endpoint, OPENING)?;
+        let mut options = Options::read(endpoint, Side::Bind).map_err(|error| BindError::option(endpoint, error))?;
+        let socket = UdpSocket::from(socket);
+        options.adopt(&socket).map_err(|error| BindError::from_io(endpoint, error))?;
+        options.buffers.tell_bound(endpoint, &SockRef::from(&socket));
+        Ok(vec![server(endpoint, socket, &options)?])
     }
 }
 

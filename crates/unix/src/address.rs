@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use socket2::SockAddr;
+use socket2::{SockAddr, Socket};
 use swapwire_core::{Addr, Endpoint, InlineName, Place, UnixAddr};
 use tokio::net::unix::SocketAddr;
 
@@ -55,6 +55,17 @@ fn resolve_path(path: &Path) -> Result<UnixAddr, String> {
         return Err(too_long());
     }
     UnixAddr::from_path(&path).ok_or_else(too_long)
+}
+
+/// Where a socket is bound that another program opened. A relative path is one of that program's directory, which is not known:
+/// it is taken as one of this one's.
+pub(crate) fn bound_to(socket: &Socket) -> Result<UnixAddr, Failure> {
+    let bound = socket.local_addr()?;
+    if let Some(path) = bound.as_pathname() {
+        return resolve_path(path).map_err(Failure::Invalid);
+    }
+    let name = bound.as_abstract_namespace().and_then(UnixAddr::from_abstract);
+    name.ok_or_else(|| Failure::Invalid("the socket has no address, so nobody can reach it".to_owned()))
 }
 
 /// What the system's calls take. Does not allocate.

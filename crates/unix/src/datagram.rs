@@ -20,7 +20,7 @@ use swapwire_socket::{Buffers, Descriptor, Wanted};
 use self::batched::Moves;
 #[cfg(not(all(any(target_os = "linux", target_os = "android"), not(swapwire_plain))))]
 use self::plain::Moves;
-use crate::address::{resolve, to_endpoint, to_system};
+use crate::address::{bound_to, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
 use crate::options::{DATAGRAM_OPTIONS, Options};
 use crate::path::BoundPath;
@@ -64,8 +64,27 @@ pub(crate) fn bind(endpoint: &Endpoint) -> Result<Box<dyn DatagramSocket>, Failu
     let usual = Wanted::Usual(SERVER_SEND_BUFFER);
     let buffers = Buffers { send: options.buffers.send.or(Some(usual)), ..options.buffers };
     let (socket, path) = open(&addr, &options, buffers)?;
+    serve(endpoint, &addr, socket, path, buffers)
+}
+
+/// The same of a bound socket that another program opened.
+pub(crate) fn adopt(endpoint: &Endpoint, socket: Socket) -> Result<Box<dyn DatagramSocket>, Failure> {
+    let buffers = Options::read(endpoint, DATAGRAM_OPTIONS, Side::Bind)?.buffers;
+    let addr = bound_to(&socket)?;
+    socket.set_nonblocking(true)?;
+    buffers.apply(&SockRef::from(&socket))?;
+    serve(endpoint, &addr, socket, None, buffers)
+}
+
+fn serve(
+    endpoint: &Endpoint,
+    addr: &UnixAddr,
+    socket: Socket,
+    path: Option<BoundPath>,
+    buffers: Buffers,
+) -> Result<Box<dyn DatagramSocket>, Failure> {
     buffers.tell_bound(endpoint, &SockRef::from(&socket));
-    let endpoint = to_endpoint(&addr, endpoint.scheme())?;
+    let endpoint = to_endpoint(addr, endpoint.scheme())?;
     Ok(Box::new(Server {
         path: path.map(Watched::new),
         socket: unregistered(socket),

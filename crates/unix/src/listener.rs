@@ -15,7 +15,7 @@ use swapwire_core::{Addr, ConnInfo, Credentials, Endpoint, Incoming, Listener, P
 use swapwire_socket::{Buffers, Listening, tell_backlog};
 use tokio::io::unix::AsyncFd;
 
-use crate::address::{from_system, resolve, to_endpoint, to_system};
+use crate::address::{bound_to, from_system, resolve, to_endpoint, to_system};
 use crate::failure::Failure;
 use crate::kind::Kind;
 use crate::options::Options;
@@ -60,39 +60,73 @@ pub(crate) fn bind(kind: Kind, endpoint: &Endpoint, members: usize) -> Result<Ve
     let options = Options::read(endpoint, kind.options(), Side::Bind)?;
     let addr = resolve(endpoint)?;
     let (socket, path) = listen(kind, &addr, &options)?;
-    // Accepted sockets do not inherit these: here they show what those will get.
-    options.buffers.apply(&SockRef::from(&socket))?;
-    options.buffers.tell_bound(endpoint, &SockRef::from(&socket));
     tell_backlog(endpoint, options.backlog);
-    let endpoint = to_endpoint(&addr, endpoint.scheme())?;
-    let socket = UnixListener::from(OwnedFd::from(socket));
-    let place = path.map(|path| GroupPath { path: Watched::new(path), newest: None, generation: 0 });
-    let place = place.map(|place| Arc::new(Mutex::new(place)));
-    let rule = Rule::new(&options.allowed);
-    if addr.as_path().is_none() && !rule.exists() {
-        tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self admits this user alone");
+    Place { kind, endpoint, options: &options, addr }.listeners(socket, path, members)
+}
+
+/// The same of a socket that another program opened and that listens.
+pub(crate) fn adopt(
+    kind: Kind,
+    endpoint: &Endpoint,
+    socket: Socket,
+    members: usize,
+) -> Result<Vec<Box<dyn Listener>>, Failure> {
+    let options = Options::read(endpoint, kind.options(), Side::Bind)?;
+    let addr = bound_to(&socket)?;
+    socket.set_nonblocking(true)?;
+    Place { kind, endpoint, options: &options, addr }.listeners(socket, None, members)
+}
+
+/// What is served, and how.
+struct Place<'a> {
+    kind: Kind,
+    endpoint: &'a Endpoint,
+    options: &'a Options,
+    addr: UnixAddr,
+}
+
+impl Place<'_> {
+    /// Listeners of `socket`, which listens at it.
+    fn listeners(
+        self,
+        socket: Socket,
+        path: Option<BoundPath>,
+        members: usize,
+    ) -> Result<Vec<Box<dyn Listener>>, Failure> {
+        let Self { kind, endpoint, options, addr } = self;
+        // Accepted sockets do not inherit these: here they show what those will get.
+        options.buffers.apply(&SockRef::from(&socket))?;
+        options.buffers.tell_bound(endpoint, &SockRef::from(&socket));
+        let endpoint = to_endpoint(&addr, endpoint.scheme())?;
+        let socket = UnixListener::from(OwnedFd::from(socket));
+        let place = path.map(|path| GroupPath { path: Watched::new(path), newest: None, generation: 0 });
+        let place = place.map(|place| Arc::new(Mutex::new(place)));
+        let rule = Rule::new(&options.allowed);
+        if addr.as_path().is_none() && !rule.exists() {
+            tracing::warn!(%endpoint, "every user of this host can connect to an abstract name: allow_uid=self admits this user alone");
+        }
+        let rule = Arc::new(rule);
+        let refuses = Arc::default();
+        let member = |socket| StreamListener {
+            kind,
+            place: place.clone(),
+            socket: Listening::new(socket),
+            generation: 0,
+            former: None,
+            addr,
+            endpoint: endpoint.clone(),
+            buffers: options.buffers,
+            rule: Arc::clone(&rule),
+            shared: members > 1,
+            refuses: Arc::clone(&refuses),
+        };
+        let mut group: Vec<Box<dyn Listener>> = Vec::with_capacity(members);
+        for _ in 1..members {
+            group.push(Box::new(member(socket.try_clone()?)));
+        }
+        group.push(Box::new(member(socket)));
+        Ok(group)
     }
-    let rule = Arc::new(rule);
-    let refuses = Arc::default();
-    let member = |socket| StreamListener {
-        kind,
-        place: place.clone(),
-        socket: Listening::new(socket),
-        generation: 0,
-        former: None,
-        addr,
-        endpoint: endpoint.clone(),
-        buffers: options.buffers,
-        rule: Arc::clone(&rule),
-        shared: members > 1,
-        refuses: Arc::clone(&refuses),
-    };
-    let mut group: Vec<Box<dyn Listener>> = Vec::with_capacity(members);
-    for _ in 1..members {
-        group.push(Box::new(member(socket.try_clone()?)));
-    }
-    group.push(Box::new(member(socket)));
-    Ok(group)
 }
 
 fn listen(kind: Kind, addr: &UnixAddr, options: &Options) -> Result<(Socket, Option<BoundPath>), Failure> {

@@ -1,9 +1,12 @@
 //! The transport.
 
 use std::borrow::Cow;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use async_trait::async_trait;
+use socket2::{Domain, Type};
 use swapwire_core::{BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Side, Transport};
+use swapwire_socket::{kind_of, refuse_options_of_opening};
 
 use crate::address::resolve;
 use crate::datagram::MAX_MESSAGE;
@@ -19,6 +22,9 @@ const SEQ: &str = "unix-seq";
 /// Those that this system has.
 const SCHEMES: &[&str] =
     if cfg!(any(target_os = "linux", target_os = "android")) { &[STREAM, DATAGRAM, SEQ] } else { &[STREAM, DATAGRAM] };
+
+/// Options that hold from the opening of a socket on.
+const OPENING: &[&str] = &["backlog", "mode", "group"];
 
 /// Serves the schemes `unix` (byte streams), `unix-dgram` (datagrams of at most [`MAX_MESSAGE`] bytes) and, on Linux, `unix-seq`
 /// (messages over a connection).
@@ -130,5 +136,28 @@ impl Transport for Unix {
             (scheme, None) => Err(foreign(scheme)),
         };
         link.map_err(|failure| failure.into_connect(endpoint))
+    }
+
+    fn adopts(&self, socket: BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        let (domain, kind, _) = kind_of(socket)?;
+        let scheme = match kind {
+            Type::STREAM => STREAM,
+            Type::DGRAM => DATAGRAM,
+            Type::SEQPACKET => SEQ,
+            _ => return None,
+        };
+        (domain == Domain::UNIX && SCHEMES.contains(&scheme)).then_some(scheme.into())
+    }
+
+    fn adopt(&self, endpoint: &Endpoint, socket: OwnedFd, members: usize) -> Result<Vec<Bound>, BindError> {
+        refuse_options_of_opening(endpoint, OPENING)?;
+        let (scheme, socket) = (endpoint.scheme(), socket.into());
+        let bound = match kind(scheme) {
+            Some(kind) => listener::adopt(kind, endpoint, socket, members)
+                .map(|group| group.into_iter().map(Bound::Listener).collect()),
+            None if scheme == DATAGRAM => datagram::adopt(endpoint, socket).map(|socket| vec![Bound::Socket(socket)]),
+            None => Err(foreign(scheme)),
+        };
+        bound.map_err(|failure| failure.into_bind(endpoint))
     }
 }

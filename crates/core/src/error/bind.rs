@@ -81,6 +81,11 @@ impl BindError {
         Self::Invalid { endpoint: endpoint.clone(), reason: reason.into() }
     }
 
+    /// An [`BindError::Invalid`] of a transport that serves no sockets which another program opened, or none of such a kind.
+    pub fn not_adopted(endpoint: &Endpoint) -> Self {
+        Self::invalid(endpoint, "this transport serves only sockets that it opened itself")
+    }
+
     /// An [`BindError::Option`].
     pub fn option(endpoint: &Endpoint, source: OptionError) -> Self {
         Self::Option { endpoint: endpoint.clone(), source }

@@ -16,6 +16,14 @@ pub enum RegistryError {
         /// The registered schemes, with commas, or `none`.
         known: String,
     },
+    /// The sockets that the endpoint names, which another program opened, are not there or cannot be served.
+    #[error("{reason}")]
+    Socket {
+        /// The scheme, without layers.
+        scheme: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
     /// The scheme names layers that cannot stand on one another, or on this wire.
     #[error("scheme {scheme:?}: {reason}")]
     Stack {

@@ -1,6 +1,12 @@
-//! The registry of transports, and of layers that stand on them.
+//! The registry of transports, of layers that stand on them, and of sources of sockets that they serve.
 
+#[cfg(unix)]
+mod passed;
+#[cfg(unix)]
+mod source;
 mod stack;
+#[cfg(unix)]
+mod taken;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,9 +14,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::name::suggestion::listed;
-use crate::{BindError, Bound, ConnectError, Endpoint, EndpointError, Link, RegistryError, Transport, Upgrade};
+use crate::{BindError, Bound, ConnectError, Endpoint, EndpointError, Link, Place, RegistryError, Transport, Upgrade};
 
+#[cfg(unix)]
+pub use source::{PassedSocket, SocketSource};
 pub use stack::Compose;
+
+/// A transport without layers, and the scheme of it that is meant.
+type Base = (String, Arc<dyn Transport>);
 
 /// Maps schemes to transports. An ordinary value: there is no global one.
 ///
@@ -24,6 +35,8 @@ pub struct Registry {
     /// Of a part of a scheme, what it stands for.
     aliases: BTreeMap<&'static str, &'static str>,
     compose: Option<Compose>,
+    #[cfg(unix)]
+    sources: BTreeMap<Cow<'static, str>, Arc<dyn SocketSource>>,
 }
 
 impl Registry {
@@ -54,6 +67,24 @@ impl Registry {
         self.compose = Some(compose);
     }
 
+    /// The same registry with sockets of other programs under each scheme of `source`. A transport of the same scheme comes first,
+    /// a later source replaces an earlier one.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn with_socket_source(mut self, source: impl SocketSource) -> Self {
+        let source: Arc<dyn SocketSource> = Arc::new(source);
+        for scheme in source.schemes() {
+            self.sources.insert(scheme, Arc::clone(&source));
+        }
+        self
+    }
+
+    /// The schemes of sockets that other programs opened, in alphabetical order.
+    #[cfg(unix)]
+    pub fn socket_sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(|scheme| &**scheme)
+    }
+
     /// The same registry in which `name`, as a part of a scheme, stands for `layers`: `wss` for `ws+tls`. What is bound or
     /// connected has the whole name.
     #[must_use]
@@ -72,15 +103,39 @@ impl Registry {
         self.layers.values().map(AsRef::as_ref)
     }
 
-    /// The transport of `endpoint`'s scheme, which is made of its layers if it is a stack.
+    /// The transport of `endpoint`'s scheme, which is made of its layers if it is a stack. Where the endpoint names sockets of
+    /// another program, it is the first transport, in alphabetical order of schemes, that serves such.
     ///
     /// # Errors
-    /// An unknown scheme or layer, with the list of the known ones; layers that cannot stand on one another.
+    /// An unknown scheme or layer, with the list of the known ones; layers that cannot stand on one another; sockets that are not
+    /// there, or that nothing serves.
     pub fn transport(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, RegistryError> {
-        match self.transports.get(endpoint.scheme()) {
-            Some(transport) => Ok(Arc::clone(transport)),
+        match self.base(endpoint.scheme(), endpoint.place())? {
+            Some((_, transport)) => Ok(transport),
             None => self.stack(endpoint.scheme(), endpoint.place()),
         }
+    }
+
+    /// The transport of a scheme without layers, if it is known.
+    fn base(&self, scheme: &str, place: &Place) -> Result<Option<Base>, RegistryError> {
+        if let Some(transport) = self.transports.get(scheme) {
+            return Ok(Some((scheme.to_owned(), Arc::clone(transport))));
+        }
+        #[cfg(unix)]
+        if let Some(source) = self.sources.get(scheme) {
+            return self.passed(&**source, scheme, place).map(Some);
+        }
+        #[cfg(not(unix))]
+        let _ = place;
+        Ok(None)
+    }
+
+    /// The schemes without layers.
+    fn bases(&self) -> impl Iterator<Item = &str> {
+        let transports = self.transports.keys().map(|scheme| &**scheme);
+        #[cfg(unix)]
+        let transports = transports.chain(self.socket_sources());
+        transports
     }
 
     /// The same error about a text that is not an endpoint, or, if its scheme is none of ours, that one: what is wrong behind
@@ -102,13 +157,13 @@ impl Registry {
     /// Why `scheme` is none of ours: the first part of it that is unknown.
     fn unknown(&self, scheme: &str) -> Option<RegistryError> {
         let scheme = &*self.whole(scheme);
-        let is_known = |part: &str| self.layers.contains_key(part) || self.transports.contains_key(part);
+        let is_known = |part: &str| self.layers.contains_key(part) || self.bases().any(|scheme| scheme == part);
         if is_known(scheme) {
             return None;
         }
         // Without layers, "+" is a character like others.
         let part = if self.layers.is_empty() { scheme } else { scheme.split('+').find(|part| !is_known(part))? };
-        let known = self.transports.keys().map(|scheme| &**scheme).chain(self.layers.keys().copied());
+        let known = self.bases().chain(self.layers.keys().copied());
         let aliases = self.aliases.iter().filter(|(_, layers)| layers.split('+').all(is_known));
         let known = known.chain(aliases.map(|(name, _)| *name));
         Some(RegistryError::UnknownScheme { scheme: part.to_owned(), known: listed(known) })
@@ -175,7 +230,7 @@ impl Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.transports.keys()).entries(self.layers.keys()).finish()
+        f.debug_set().entries(self.bases()).entries(self.layers.keys()).finish()
     }
 }
 

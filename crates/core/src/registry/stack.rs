@@ -33,13 +33,12 @@ impl Registry {
             })?;
             layers.push(Arc::clone(layer));
         }
-        let transport = self
-            .transports
-            .get(base)
+        let (base, transport) = self
+            .base(base, place)?
             .ok_or_else(|| impossible(format!("it stands on {base} here, which this program does not have")))?;
         // Who has a layer has what composes it.
         let compose = self.compose.ok_or_else(|| impossible("there are no layers".to_owned()))?;
-        compose(layers, base, Arc::clone(transport)).map_err(impossible)
+        compose(layers, &base, transport).map_err(impossible)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Transports: the plugins.
 
 use std::borrow::Cow;
+#[cfg(unix)]
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -67,7 +69,8 @@ pub trait Transport: Send + Sync + 'static {
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError>;
 
     /// Binds one place for several workers, each of which polls one member of the group on a runtime of its own; at least
-    /// one member, at most `members`, which is at least 1. All members have the same [`Bound::local`].
+    /// one member, at most `members`, which is at least 1; of sockets that another program opened, all. All members have the same
+    /// [`Bound::local`].
     ///
     /// The group as a whole is exclusive, as one bind is: it is bound first without sharing, so that a second server is
     /// refused ([`BindError::AddrInUse`]). A member that is dropped may take the connections with it that wait in its
@@ -130,6 +133,31 @@ pub trait Transport: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping it leaves nothing open.
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError>;
+
+    /// The scheme under which it [serves](Self::adopt) a socket that another program opened, if it serves such a one. The socket
+    /// is looked at (`getsockopt(2)`, `SO_DOMAIN`, `SO_TYPE`, `SO_PROTOCOL`), and stays as it is. It is not known whether it
+    /// listens. The default serves none.
+    #[cfg(unix)]
+    fn adopts(&self, socket: BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        let _ = socket;
+        None
+    }
+
+    /// Serves a socket that another program opened, bound and, where it has connections, made listen: a group for several
+    /// workers, as [`Transport::bind_group`] gives. `endpoint` has the scheme that [`adopts`](Self::adopts) gave, the place that
+    /// was asked for, which is not where the socket is bound, and options as of a bind. An option of what is done already is an
+    /// error.
+    ///
+    /// The members are at the socket's real address. The other program may hold the socket as well, so the place is not looked
+    /// after, and nothing is unlinked at the end. [`Listener::refuse_arrivals`] is never called of them. The default is an error.
+    ///
+    /// # Errors
+    /// The options do not fit, or the system refuses. `socket` is a duplicate, and is closed.
+    #[cfg(unix)]
+    fn adopt(&self, endpoint: &Endpoint, socket: OwnedFd, members: usize) -> Result<Vec<Bound>, BindError> {
+        let _ = (socket, members);
+        Err(BindError::not_adopted(endpoint))
+    }
 }
 
 /// A transport that several own: a stack stands on the one that a registry has.
@@ -174,6 +202,16 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         (**self).connect(endpoint).await
+    }
+
+    #[cfg(unix)]
+    fn adopts(&self, socket: BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        (**self).adopts(socket)
+    }
+
+    #[cfg(unix)]
+    fn adopt(&self, endpoint: &Endpoint, socket: OwnedFd, members: usize) -> Result<Vec<Bound>, BindError> {
+        (**self).adopt(endpoint, socket, members)
     }
 }
 

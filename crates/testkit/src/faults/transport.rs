@@ -124,6 +124,21 @@ impl<T: Transport> Transport for Faulty<T> {
         let loose = self.io.capabilities(endpoint.scheme()).shape == Shape::Datagram;
         Ok(link(self.io.connect(endpoint).await?, Side::Connect, &self.shared, loose))
     }
+
+    #[cfg(unix)]
+    fn adopts(&self, socket: std::os::fd::BorrowedFd<'_>) -> Option<Cow<'static, str>> {
+        self.io.adopts(socket)
+    }
+
+    #[cfg(unix)]
+    fn adopt(
+        &self,
+        endpoint: &Endpoint,
+        socket: std::os::fd::OwnedFd,
+        members: usize,
+    ) -> Result<Vec<Bound>, BindError> {
+        Ok(self.io.adopt(endpoint, socket, members)?.into_iter().map(|bound| self.wrap(bound)).collect())
+    }
 }
 
 impl<T: Transport> Faulty<T> {

@@ -92,6 +92,7 @@ fn open_descriptors() -> usize {
 /// # Errors
 /// The law is broken.
 pub async fn connect_to_nobody(ctx: &Context) -> Outcome {
+    ctx.needs_own_socket("it listens after its server has gone")?;
     // A port that was just freed can be somebody else's by now; three in a row are not chance.
     for _ in 0..3 {
         let local = ctx.dial(&ctx.bind(&ctx.fresh()).await?);

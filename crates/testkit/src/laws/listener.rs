@@ -102,6 +102,7 @@ async fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<
 /// # Errors
 /// The law is broken.
 pub async fn last_arrivals(ctx: &Context) -> Outcome {
+    ctx.needs_own_socket("those that wait are for the next that serves it")?;
     let mut listener = ctx.listen().await?;
     let dial = ctx.dial_listener(&*listener);
     ctx.step("accept who was connected when arrivals were refused");
