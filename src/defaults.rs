@@ -6,7 +6,7 @@ use swapwire_server::{
     BuildError, DrainReport, HandlerRegistry, IntoService, Listen, PerMessage, PerSession, Server, ServerBuilder, Split,
 };
 
-/// Every transport and every layer that the features switch on. The `mem` network in it is its own: only this value and its
+/// Every transport, every layer and every source of sockets that the features switch on. The `mem` network in it is its own: only this value and its
 /// clones reach it.
 pub fn default_registry() -> Registry {
     let registry = Registry::new();
@@ -18,6 +18,8 @@ pub fn default_registry() -> Registry {
     let registry = registry.with(swapwire_udp::Udp::new());
     #[cfg(all(feature = "unix", unix))]
     let registry = registry.with(swapwire_unix::Unix::new());
+    #[cfg(all(feature = "systemd", target_os = "linux"))]
+    let registry = registry.with_socket_source(swapwire_systemd::PassedSockets::new());
     #[cfg(feature = "proxy")]
     let registry = swapwire_stack::WithLayer::with_layer(registry, swapwire_proxy::Proxy::new());
     #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]

@@ -35,6 +35,8 @@ pub use swapwire_server::{
     WhenFull,
 };
 pub use swapwire_stack::{Prefixed, StackError, Stacked, WithLayer};
+#[cfg(all(feature = "systemd", target_os = "linux"))]
+pub use swapwire_systemd as systemd;
 #[cfg(feature = "tcp")]
 pub use swapwire_tcp as tcp;
 #[cfg(any(feature = "tls", feature = "tls-aws-lc"))]

@@ -75,7 +75,7 @@ fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
         "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket", "stack",
-        "tcp", "testkit", "tls", "udp", "unix", "ws",
+        "systemd", "tcp", "testkit", "tls", "udp", "unix", "ws",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {
@@ -107,6 +107,8 @@ fn the_rules_for_arrows_refuse_what_they_should() {
         ("swapwire-socket", "swapwire-core", "normal", true),
         ("swapwire-socket", "swapwire-mem", "dev", false),
         ("swapwire-server", "swapwire-mmsg", "normal", false),
+        ("swapwire-systemd", "swapwire-core", "normal", true),
+        ("swapwire-systemd", "swapwire-tcp", "dev", false),
         ("swapwire-core", "swapwire-mmsg", "normal", false),
         ("swapwire-server", "swapwire-layers", "normal", false),
         ("swapwire-server", "swapwire", "dev", false),

@@ -24,7 +24,13 @@ pub(crate) fn transports(registry: &Registry, options: bool) -> String {
         let above = layer.capabilities(Capabilities::byte_stream());
         [layer.name().to_owned(), "layer".to_owned(), abilities(&above)]
     });
-    let mut out = table(&rows.chain(layers).collect::<Vec<_>>(), "");
+    let rows = rows.chain(layers);
+    #[cfg(unix)]
+    let rows = rows.chain(registry.socket_sources().map(|scheme| {
+        let like = "serve alone: as the transport of the socket";
+        [scheme.to_owned(), "passed socket".to_owned(), like.to_owned()]
+    }));
+    let mut out = table(&rows.collect::<Vec<_>>(), "");
     if options {
         let transports = registry.schemes().map(|(scheme, transport)| (scheme, transport.options(scheme)));
         for (name, options) in transports.chain(registry.layers().map(|layer| (layer.name(), layer.options()))) {

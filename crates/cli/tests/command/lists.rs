@@ -21,7 +21,7 @@ fn transports_are_listed_with_what_their_wires_can_do() {
     let said = run(&["transports"], "");
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
     let known = swapwire::default_registry();
-    assert_eq!(said.text().lines().count(), known.schemes().count() + known.layers().count());
+    assert_eq!(said.text().lines().count(), known.schemes().count() + known.layers().count() + known.socket_sources().count());
     for (layer, line) in known.layers().zip(said.text().lines().skip(known.schemes().count())) {
         assert!(line.starts_with(&format!("{} ", layer.name())) && line.contains(" layer "), "{line}");
     }
@@ -30,6 +30,9 @@ fn transports_are_listed_with_what_their_wires_can_do() {
         assert!(line.contains(&transport.capabilities(scheme).shape.to_string()), "{line}");
     }
     let line = |scheme: &str| said.text().lines().find(|line| line.starts_with(scheme)).unwrap();
+    for scheme in known.socket_sources() {
+        assert!(line(&format!("{scheme} ")).contains(" passed socket "), "{}", said.text());
+    }
     assert!(line("tcp ").contains("reliable, ordered, half-close"));
     assert!(line("udp ").contains("messages up to 65507 bytes") && !line("udp ").contains("reliable"));
 }

@@ -17,6 +17,7 @@ mod config;
 mod connect;
 mod full;
 mod lists;
+mod passed;
 mod runs;
 mod serve;
 mod signals;

@@ -203,7 +203,11 @@ impl Serving {
     }
 
     pub(crate) fn spawn(count: usize, command: &mut Command) -> Self {
-        let mut child = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        Self::watch(count, start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())))
+    }
+
+    /// Waits until a process, whose outputs are pipes, listens on `count` endpoints.
+    pub(crate) fn watch(count: usize, mut child: Running) -> Self {
         let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         let mut serving = Self { child, endpoints: Vec::new(), stderr, stdout };
         for _ in 0..count {
