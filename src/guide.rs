@@ -18,6 +18,7 @@ page!(options, "../docs/options.md");
 page!(production, "../docs/guide/production.md");
 page!(security, "../SECURITY.md");
 page!(service, "../docs/guide/service.md");
+page!(systemd, "../docs/systemd.md");
 page!(testing, "../docs/guide/testing.md");
 page!(transport, "../docs/guide/transport.md");
 page!(udp, "../docs/guide/udp.md");
