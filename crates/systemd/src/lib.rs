@@ -1,4 +1,7 @@
-//! Service managers: servers on sockets that were passed to the process, as systemd does (`systemd.socket(5)`). Linux only.
+//! Service managers: servers on sockets that were passed to the process, as systemd does (`systemd.socket(5)`), and what it is
+//! told. Linux only.
+//!
+//! [`Notifier`] tells it that the process serves, reloads, drains, and works (`sd_notify(3)`); [`watchdog`] says how often.
 //!
 //! [`PassedSockets`] is a source of sockets for a [`Registry`](swapwire_core::Registry), with two schemes:
 //!
@@ -40,6 +43,8 @@
 mod descriptor;
 mod environment;
 mod kind;
+mod notifier;
 mod sockets;
 
+pub use notifier::{Notifier, State, watchdog};
 pub use sockets::PassedSockets;

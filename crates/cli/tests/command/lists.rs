@@ -21,7 +21,10 @@ fn transports_are_listed_with_what_their_wires_can_do() {
     let said = run(&["transports"], "");
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
     let known = swapwire::default_registry();
-    assert_eq!(said.text().lines().count(), known.schemes().count() + known.layers().count() + known.socket_sources().count());
+    assert_eq!(
+        said.text().lines().count(),
+        known.schemes().count() + known.layers().count() + known.socket_sources().count()
+    );
     for (layer, line) in known.layers().zip(said.text().lines().skip(known.schemes().count())) {
         assert!(line.starts_with(&format!("{} ", layer.name())) && line.contains(" layer "), "{line}");
     }
