@@ -90,7 +90,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let server = server.bind().await?.start();
     for endpoint in server.local_endpoints() {
-        let mut session = connect_with(&registry, endpoint, SessionConfig::framed(Framing::Lines)).await?;
+        let mut session = connect_with(&registry, endpoint.clone(), SessionConfig::framed(Framing::Lines)).await?;
         session.send("hello").await?;
         let answer = session.recv().await?.ok_or("the server has closed")?;
         println!("{endpoint}: hello -> {}", String::from_utf8_lossy(&answer));

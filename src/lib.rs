@@ -29,10 +29,10 @@ pub use swapwire_mem as mem;
 #[cfg(feature = "proxy")]
 pub use swapwire_proxy as proxy;
 pub use swapwire_server::{
-    BuildError, BuildProblem, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits, Listen,
-    ListenerInfo, MessageKind, PerMessage, PerSession, PrometheusText, Running, ServeContext, Server, ServerBuilder,
-    ServerHandle, Service, ServiceKind, SessionEnd, SessionKind, Snapshot, Split, StatefulKind, UnknownHandler,
-    WhenFull,
+    Applied, BuildError, BuildProblem, Counter, DrainReport, HandlerEntry, HandlerRegistry, IntoService, Limits,
+    Listen, ListenerInfo, MessageKind, PerMessage, PerSession, PrometheusText, Running, ServeContext, Server,
+    ServerBuilder, ServerHandle, Service, ServiceKind, SessionEnd, SessionKind, Snapshot, Split, StatefulKind,
+    Succession, UnknownHandler, WhenFull,
 };
 pub use swapwire_stack::{Prefixed, StackError, Stacked, WithLayer};
 #[cfg(all(feature = "systemd", target_os = "linux"))]

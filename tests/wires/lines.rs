@@ -222,7 +222,7 @@ async fn nc_and_nc_u_hear_the_same() {
     for endpoint in server.local_endpoints() {
         let udp = if endpoint.scheme() == "udp" { "-u" } else { "-n" };
         let mut child = std::process::Command::new(&nc)
-            .args(["-n", udp, "127.0.0.1", &crate::common::port(endpoint)])
+            .args(["-n", udp, "127.0.0.1", &crate::common::port(&endpoint)])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()

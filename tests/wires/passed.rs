@@ -215,7 +215,7 @@ async fn sockets_of_one_name_are_endpoints_by_their_addresses_and_of_one_kind() 
     let server = opened.server().listen("opened:web").handler(UppercaseEcho).bind().await.unwrap().start();
     assert_eq!(server.local_endpoints().len(), 2);
     for local in server.local_endpoints() {
-        let mut session = Net::new().connect(local).await;
+        let mut session = Net::new().connect(&local).await;
         assert_eq!(ask(&mut session, "hello").await, "HELLO", "{local}");
     }
     server.stop().await;

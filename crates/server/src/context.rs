@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use swapwire_core::{Addr, Capabilities, Endpoint, Framing, Peer, SessionConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::drain::Drain;
+use crate::drain::{Drain, SocketControlSlot};
 use crate::memory::{BufferPool, MemoryBudget};
 use crate::metrics::{Incident, IncidentLog, LogLimiter, Stats, WorkerLoad};
+use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed};
 use crate::time::TimerWheel;
 use crate::{Limits, SessionEnd};
 
@@ -36,8 +37,40 @@ pub struct ServeContext {
     pub(crate) buffers: BufferPool,
     /// What all connections of the server keep, if that is bounded.
     pub(crate) memory_budget: Option<Arc<MemoryBudget>>,
-    /// The addresses of all datagram sockets of this server.
-    pub(crate) ours: Arc<[SocketAddr]>,
+    pub(crate) ours: Arc<OwnAddresses>,
+    /// For the loop of a datagram socket.
+    pub(crate) control: SocketControlSlot,
+}
+
+/// The addresses of all datagram sockets of a server, which change while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct OwnAddresses {
+    /// A bit for the remainder of each of their ports: a port with none of them is not ours.
+    ports: AtomicU64,
+    all: Mutex<Vec<SocketAddr>>,
+}
+
+impl OwnAddresses {
+    pub(crate) fn set(&self, all: Vec<SocketAddr>) {
+        let ports = all.iter().fold(0, |ports, addr| ports | bit(addr.port()));
+        *self.all.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        self.ports.store(ports, Relaxed);
+    }
+
+    /// Whether one of them may have this port.
+    #[inline(always)]
+    pub(crate) fn may_have(&self, port: u16) -> bool {
+        self.ports.load(Relaxed) & bit(port) != 0
+    }
+
+    /// Whether one of them satisfies `is`.
+    pub(crate) fn any(&self, is: impl FnMut(&SocketAddr) -> bool) -> bool {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().any(is)
+    }
+}
+
+const fn bit(port: u16) -> u64 {
+    1 << (port % 64)
 }
 
 impl ServeContext {
@@ -148,7 +181,8 @@ impl ServeContext {
             drain: Drain::default(),
             abort: CancellationToken::default(),
             memory_budget: None,
-            ours: Arc::from([]),
+            ours: Arc::default(),
+            control: SocketControlSlot::default(),
         }
     }
 }

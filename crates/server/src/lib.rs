@@ -31,6 +31,7 @@
 //! the future of [`Server::run_until`] closes everything.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod builder;
 mod context;
 mod service;
 mod sync;
@@ -51,11 +52,13 @@ mod time;
 #[cfg(all(test, swapwire_loom))]
 mod models;
 
-pub use compose::{BuildError, BuildProblem, HandlerEntry, HandlerRegistry, Listen, ServerBuilder, UnknownHandler};
+pub use builder::ServerBuilder;
+pub use compose::{BuildError, BuildProblem, HandlerEntry, HandlerRegistry, Listen, UnknownHandler};
 pub use context::ServeContext;
+pub use drain::Succession;
 pub use limits::{Limits, WhenFull};
 pub use metrics::{Counter, DrainReport, ListenerInfo, PrometheusText, SessionEnd, Snapshot};
-pub use runtime::{Running, Server, ServerHandle};
+pub use runtime::{Applied, Running, Server, ServerHandle};
 pub use service::{
     IntoService, MessageKind, PerMessage, PerSession, Service, ServiceKind, SessionKind, Split, StatefulKind,
 };

@@ -13,6 +13,7 @@ use swapwire_core::{
 };
 
 use crate::datagram::serve_datagrams;
+use crate::drain::Succession;
 use crate::peers::serve_peers;
 use crate::stream::{serve_bytes, serve_messages, serve_session};
 use crate::{ServeContext, SessionEnd};
@@ -30,6 +31,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// As [`HandlerProperties::amplifies`](swapwire_core::HandlerProperties::amplifies).
     fn amplifies(&self) -> bool;
+
+    /// What it leaves to the service that follows it on a datagram socket. The default, nothing, is for one whose
+    /// [`serve_socket`](Self::serve_socket) is its own: a running server does not give such a socket another handler.
+    fn succession(&self) -> Succession {
+        Succession::None
+    }
 
     /// Serves one connection to its end, and closes it.
     ///
@@ -89,6 +96,10 @@ impl<H: Handler> Service for PerMessage<H> {
         self.0.properties().amplifies
     }
 
+    fn succession(&self) -> Succession {
+        Succession::Calls
+    }
+
     // As `async_trait` writes it, but for the future around the loop, which would double what an idle session keeps.
     fn serve_link<'c>(
         self: Arc<Self>,
@@ -120,6 +131,10 @@ impl<H: SessionHandler> Service for PerSession<H> {
 
     fn amplifies(&self) -> bool {
         self.0.properties().amplifies
+    }
+
+    fn succession(&self) -> Succession {
+        Succession::Sessions
     }
 
     async fn serve_link(self: Arc<Self>, link: Link, cx: Arc<ServeContext>) -> SessionEnd {
@@ -156,6 +171,10 @@ impl Service for Split {
 
     fn amplifies(&self) -> bool {
         self.datagram.amplifies()
+    }
+
+    fn succession(&self) -> Succession {
+        self.datagram.succession()
     }
 
     async fn serve_link(self: Arc<Self>, link: Link, cx: Arc<ServeContext>) -> SessionEnd {

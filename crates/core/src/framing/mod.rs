@@ -23,7 +23,7 @@ pub use text::{FramingParseError, unescape};
 /// ignored where the wire has boundaries of its own, but for the [ends of lines](Self::Lines).
 ///
 /// The text form is `chunks`, `lines`, `length` (also `length:2`, `length:3le`), `varint`, `delimiter:TEXT` and `fixed:N`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Framing {
     /// No messages: bytes as they arrive, in pieces of any size.

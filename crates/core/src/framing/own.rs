@@ -110,6 +110,13 @@ pub enum Goodbye<'a> {
 #[derive(Clone)]
 pub struct CodecFactory(pub(super) Arc<dyn FrameFactory>);
 
+/// Whether they are clones of one another: two that were made apart may do the same, and are not equal.
+impl PartialEq for CodecFactory {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for CodecFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CodecFactory")

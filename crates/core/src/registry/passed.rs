@@ -10,7 +10,7 @@ use super::source::{PassedSocket, SocketSource};
 use super::taken::hold;
 use super::{Base, Registry};
 use crate::{
-    BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Place, RegistryError, Transport,
+    BindError, Bound, Capabilities, ConnectError, Endpoint, Link, OptionDoc, Place, RegistryError, Side, Transport,
     WireLayers,
 };
 
@@ -96,6 +96,11 @@ impl Transport for Passed {
 
     fn options(&self, _: &str) -> &[OptionDoc] {
         self.taker.1.options(&self.taker.0)
+    }
+
+    async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
+        let checked = endpoint.read_options().check(self.options(&self.scheme), Side::Bind);
+        checked.map_err(|error| BindError::option(endpoint, error))
     }
 
     async fn bind(&self, endpoint: &Endpoint) -> Result<Bound, BindError> {

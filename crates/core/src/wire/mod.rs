@@ -6,7 +6,6 @@
 mod batch;
 mod capabilities;
 mod datagram;
-mod layers;
 mod link;
 mod listener;
 mod transport;
@@ -16,9 +15,8 @@ mod upkeep;
 pub use batch::{RecvBatch, SendBatch, SendEntry, Train, TrainLimits};
 pub use capabilities::{Capabilities, Shape};
 pub use datagram::{DatagramSocket, Offload, RecvMeta};
-pub use layers::WireLayers;
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};
-pub use listener::{Incoming, Listener};
+pub use listener::{Incoming, Listener, WireLayers};
 pub use transport::{Bound, Transport};
 pub use upgrade::{Upgrade, UpgradeClient, UpgradeServer};
 pub use upkeep::Upkeep;

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use swapwire_core::{Bound, ErrorClass, Incoming, Listener, Upkeep};
@@ -16,9 +17,9 @@ use super::accept_balancing::{AcceptBalance, CountedConnection};
 use super::admission::{Accepted, Admission, Arrival, turn_away};
 use super::connection_task::ConnectionTask;
 use super::reload::ReloadWatch;
-use crate::drain::{CUT_TIME, MOST_LATE_ARRIVALS, Member, QUIET};
+use crate::drain::{CUT_TIME, Handed, Handover, MOST_LATE_ARRIVALS, Member, QUIET, Successor};
 use crate::limits::{ConnectionPermits, Refusal};
-use crate::metrics::{AcceptHealth, Stats, UpkeepTimer};
+use crate::metrics::{AcceptHealth, Serving, Stats, UpkeepTimer};
 use crate::tasks::SessionSet;
 use crate::time::{over, within};
 use crate::{ServeContext, Service, WhenFull};
@@ -29,12 +30,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// After so many accepts, or failures, in a row, other tasks run.
 const BEFORE_YIELD: u32 = 16;
 
-/// Serves one listener until the drain is over. Returns how many sessions were cut, and the error if the
-/// listener failed for good.
+/// One member of a listener's group.
+pub(crate) struct ListenerMember {
+    pub(crate) listener: Box<dyn Listener>,
+    pub(crate) member: Member,
+    pub(crate) balance: AcceptBalance<Arrival>,
+    pub(crate) handover: Handover,
+    /// Until it is left to another loop.
+    pub(crate) serving: Serving,
+}
+
+/// Serves one listener until the drain is over, or until another service follows and the sessions have ended. Returns how many
+/// sessions were cut, and the error if the listener failed for good.
 pub(crate) async fn serve_listener(
-    listener: Box<dyn Listener>,
-    member: Member,
-    balance: AcceptBalance<Arrival>,
+    listener: ListenerMember,
     service: Arc<dyn Service>,
     cx: Arc<ServeContext>,
     permits: ConnectionPermits,
@@ -56,7 +65,15 @@ pub(crate) async fn serve_listener(
     tokio::select! {
         biased;
         never = cx.drive_clock() => match never {},
-        served = acceptor.serve(listener, member, balance) => served,
+        served = acceptor.serve(listener) => served,
+    }
+}
+
+fn poll_successor(handover: &Handover, task: &Context<'_>) -> Poll<Successor> {
+    handover.watch(task);
+    match handover.is_asked().then(|| handover.taken()).flatten() {
+        Some(successor) => Poll::Ready(successor),
+        None => Poll::Pending,
     }
 }
 
@@ -75,33 +92,62 @@ struct Acceptor {
 impl Acceptor {
     async fn serve(
         &mut self,
-        listener: Box<dyn Listener>,
-        member: Member,
-        balance: AcceptBalance<Arrival>,
+        ListenerMember { listener, member, balance, handover, serving }: ListenerMember,
     ) -> (u64, io::Result<()>) {
         let balances = listener.shares_queue() && balance.has_others();
         let refuses = matches!(self.cx.limits.when_full, WhenFull::Refuse(_));
         let mut admission = Admission { listener, member, balance, balances, refuses, pending: None };
-        let result = self.accept_until_drain(&mut admission).await;
+        let result = self.accept_until_told(&mut admission, &handover).await;
         self.health.forgotten(&self.cx.incidents);
         self.upkeep.forgotten(&self.cx.incidents);
         admission.balance.leave();
-        while let Some((arrival, counted)) = admission.balance.passed_here().await {
+        let Admission { listener, member, mut balance, pending, .. } = admission;
+        drop(serving);
+        let mut left = None;
+        let result = result.map(|successor| match successor {
+            Some(successor) => {
+                successor.give(Handed::Listener(listener));
+                left = pending;
+            }
+            None => member.keep(Bound::Listener(listener)),
+        });
+        while let Some((arrival, counted)) = balance.passed_here().await {
             self.admit(arrival, Some(counted)).await;
         }
-        if result.is_ok() {
-            admission.member.keep(Bound::Listener(admission.listener));
+        if let Some(incoming) = left {
+            self.admit_late(incoming).await;
         }
-        drop(admission.member);
+        drop(member);
         (self.drain().await, result)
     }
 
-    async fn accept_until_drain(&mut self, admission: &mut Admission) -> io::Result<()> {
+    /// Serves a connection that was accepted, once there is a permit for it.
+    #[cold]
+    async fn admit_late(&mut self, incoming: Incoming) {
+        let peer = (!incoming.renames()).then(|| incoming.peer());
+        let permit = tokio::select! {
+            biased;
+            () = self.cx.abort.cancelled() => return,
+            permit = self.permits.wait(peer) => permit,
+        };
+        match permit {
+            Ok(permit) => self.admit(Arrival { incoming, permit }, None).await,
+            Err(_) => Stats::one(&self.cx.stats.refused),
+        }
+    }
+
+    /// Who follows, if that is why it ends.
+    async fn accept_until_told(
+        &mut self,
+        admission: &mut Admission,
+        handover: &Handover,
+    ) -> io::Result<Option<Successor>> {
         let drain = self.cx.drain.token.clone();
         loop {
             tokio::select! {
                 biased;
                 () = drain.cancelled() => break,
+                successor = poll_fn(|task| poll_successor(handover, task)) => return Ok(Some(successor)),
                 () = self.sessions.all_ended(), if self.sessions.len() > 0 => {}
                 // Before the next connection: there may always be one.
                 () = poll_fn(|task| self.upkeep.poll_due(task)) => self.look_after(&mut *admission.listener),
@@ -143,7 +189,8 @@ impl Acceptor {
             }
             self.sessions.tidy_up();
         }
-        Ok(())
+        // One that followed would drain at once.
+        Ok(None)
     }
 
     /// Has the listener's place checked, and what it was bound with read again if that was asked for.

@@ -8,5 +8,5 @@ mod reload;
 
 pub(crate) use accept_balancing::{AcceptBalance, balance};
 pub(crate) use admission::{Arrival, framed};
-pub(crate) use listener_loop::serve_listener;
+pub(crate) use listener_loop::{ListenerMember, serve_listener};
 pub(crate) use reload::ReloadRequests;

@@ -5,7 +5,8 @@ use std::io;
 
 use swapwire_core::{BindError, Endpoint, EndpointError, ErrorClass, FrameError, debug_as_text};
 
-use crate::runtime::MOST_WORKERS;
+/// More workers than this are a mistake.
+pub(crate) const MOST_WORKERS: usize = 1024;
 
 /// Why a server could not be made: every mistake of the composition, or the binds that failed.
 ///
@@ -47,6 +48,17 @@ pub enum BuildProblem {
         /// What it was called.
         name: String,
     },
+    /// A running server cannot take over what is bound for a listener; everything goes on as before.
+    #[error("serve {endpoint}: {reason}: name another place, or start the server anew")]
+    Bound {
+        /// What should be served.
+        endpoint: Endpoint,
+        /// What cannot change.
+        reason: String,
+    },
+    /// The server drains or has ended, so that it takes no other listeners.
+    #[error("the server drains or has ended: it takes no other listeners")]
+    Draining,
     /// There cannot be so many [workers](crate::ServerBuilder::workers).
     #[error("limits: workers must be from 1 to {MOST_WORKERS}")]
     Workers {
@@ -115,11 +127,13 @@ impl BuildProblem {
             | Self::Handler { endpoint, .. }
             | Self::Refusal { endpoint, .. }
             | Self::ListenerLimit { endpoint, .. }
+            | Self::Bound { endpoint, .. }
             | Self::Amplification { endpoint } => Some(endpoint),
             Self::Bind(error) => Some(error.endpoint()),
             Self::NoEndpoint
             | Self::Limit { .. }
             | Self::Name { .. }
+            | Self::Draining
             | Self::Workers { .. }
             | Self::Endpoint(_)
             | Self::Worker(_) => None,
@@ -131,7 +145,7 @@ impl BuildProblem {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Bind(error) => error.class(),
-            Self::Worker(_) => ErrorClass::ListenerFatal,
+            Self::Worker(_) | Self::Draining => ErrorClass::ListenerFatal,
             _ => ErrorClass::Configuration,
         }
     }
@@ -154,7 +168,9 @@ impl BuildProblem {
             Self::Refusal { .. } => ".limits(Limits::default().when_full(WhenFull::refuse(…))) sets another",
             Self::Amplification { .. } => ".allow_amplification(true)",
             Self::Bind(BindError::Registry { .. }) => ".transport(…) adds one, .registry(…) has many",
-            Self::Endpoint(_) | Self::Handler { .. } | Self::Bind(_) => return None,
+            Self::Endpoint(_) | Self::Handler { .. } | Self::Bind(_) | Self::Bound { .. } | Self::Draining => {
+                return None;
+            }
         };
         Some(cure.to_owned())
     }

@@ -26,7 +26,7 @@ use crate::{IntoService, Limits, Service};
 #[derive(Clone)]
 #[must_use = "it does nothing before it is given to `ServerBuilder::listen`"]
 pub struct Listen {
-    pub(super) endpoint: Result<Endpoint, EndpointError>,
+    pub(crate) endpoint: Result<Endpoint, EndpointError>,
     pub(super) name: Option<String>,
     pub(super) registry: Option<Registry>,
     pub(super) service: Option<Arc<dyn Service>>,

@@ -1,40 +1,36 @@
-//! What all listeners of a server have in common, and what becomes of one of them: checked, then bound.
+//! What all listeners of a server have in common, and whether one of them can be bound.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use swapwire_core::{
-    Addr, BindError, Bound, Capabilities, Endpoint, Framing, Place, Registry, Settings as _, Shape, Transport,
-};
+use swapwire_core::{BindError, Capabilities, Endpoint, Framing, Registry, Settings as _, Shape, Transport};
 
 use super::listen::Listen;
 use crate::accept::framed;
-use crate::limits::can_flood;
-use crate::metrics::ListenerStats;
-use crate::runtime::{Route, Served};
 use crate::{BuildProblem, Limits, ListenerInfo, Service, WhenFull};
 
 /// What a listener has that has nothing of its own, and what is not of one listener.
 #[derive(Default)]
 pub(crate) struct Common {
-    pub(super) registry: Registry,
-    pub(super) service: Option<Arc<dyn Service>>,
-    pub(super) framing: Option<Framing>,
-    pub(super) limits: Arc<Limits>,
-    pub(super) amplification: bool,
-    pub(super) workers: Option<usize>,
+    pub(crate) registry: Registry,
+    pub(crate) service: Option<Arc<dyn Service>>,
+    pub(crate) framing: Option<Framing>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) amplification: bool,
+    pub(crate) workers: Option<usize>,
 }
 
 /// A listener that can be bound, as far as is known before.
 pub(crate) struct Planned {
-    name: String,
-    endpoint: Endpoint,
-    transport: Arc<dyn Transport>,
-    service: Arc<dyn Service>,
-    framing: Framing,
-    limits: Arc<Limits>,
-    capabilities: Capabilities,
+    pub(crate) name: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) transport: Arc<dyn Transport>,
+    /// What is bound for it.
+    pub(crate) base: Endpoint,
+    pub(crate) service: Arc<dyn Service>,
+    pub(crate) framing: Framing,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) capabilities: Capabilities,
 }
 
 impl Common {
@@ -88,7 +84,8 @@ impl Common {
         match service.check(&capabilities, &framing) {
             Ok(()) => {
                 let name = listen.name.unwrap_or_else(|| endpoint.clone().without_options().to_string());
-                Ok(Planned { name, endpoint, transport, service, framing, limits, capabilities })
+                let base = transport.base(&endpoint);
+                Ok(Planned { name, endpoint, transport, base, service, framing, limits, capabilities })
             }
             Err(reason) if is_stream && !framing.boundaries() => {
                 Err(vec![BuildProblem::NoFraming { endpoint, reason }])
@@ -110,64 +107,19 @@ impl Common {
         let found: Vec<_> = found.collect();
         if found.is_empty() { Ok(Arc::new(limits)) } else { Err(found) }
     }
+}
 
-    /// Checks one listener further than [`plan`](Self::plan): what its endpoint names.
-    ///
-    /// # Errors
-    /// It could not be bound, or must not be served there.
-    pub(crate) async fn check(&self, planned: &Planned) -> Result<(), BuildProblem> {
-        let Planned { endpoint, transport, service, capabilities, .. } = planned;
-        transport.check(endpoint).await.map_err(BuildProblem::Bind)?;
-        let addr = match endpoint.place() {
-            Place::Host { host, port } => host.parse().ok().map(|ip: IpAddr| Addr::Inet((ip, *port).into())),
-            _ => None,
-        };
-        if self.forbids(&**service, capabilities, addr) && addr.is_some() {
-            return Err(BuildProblem::Amplification { endpoint: endpoint.clone() });
-        }
-        Ok(())
-    }
-
-    /// Whether this service must not be served at `addr`.
-    fn forbids(&self, service: &dyn Service, capabilities: &Capabilities, addr: Option<Addr>) -> bool {
-        service.amplifies() && !self.amplification && can_flood(capabilities, addr)
-    }
-
-    /// Binds one listener: one group for each place that it names, at least one.
-    ///
-    /// # Errors
-    /// It cannot be bound, or must not be served there; nothing stays bound.
-    pub(crate) async fn bind(&self, planned: Planned) -> Result<Vec<Served>, BuildProblem> {
-        let Planned { name, endpoint, transport, service, framing, limits, capabilities } = planned;
-        let workers = self.workers.unwrap_or(1);
-        let groups = transport.bind_all(&endpoint, workers).await.map_err(BuildProblem::Bind)?;
-        let info = ListenerInfo {
-            name,
-            transport: endpoint.scheme().to_owned(),
-            endpoints: groups.iter().filter_map(|members| members.first()).map(Bound::dial).collect(),
-            shape: capabilities.shape,
-            limits: Arc::clone(&limits),
-            sockets: groups.iter().map(Vec::len).sum(),
+impl Planned {
+    /// What it is as a listener with so many sockets at these endpoints.
+    pub(crate) fn info(&self, endpoints: Vec<Endpoint>, sockets: usize) -> ListenerInfo {
+        ListenerInfo {
+            name: self.name.clone(),
+            transport: self.endpoint.scheme().to_owned(),
+            endpoints,
+            shape: self.capabilities.shape,
+            limits: Arc::clone(&self.limits),
+            sockets,
             is_up: false,
-        };
-        let stats = Arc::new(ListenerStats::new(info, workers));
-        let mut served = Vec::new();
-        for members in groups {
-            let Some(first) = members.first() else { continue };
-            if let Bound::Socket(socket) = first
-                && self.forbids(&*service, &capabilities, socket.local_addr())
-            {
-                return Err(BuildProblem::Amplification { endpoint });
-            }
-            let (service, framing) = (Arc::clone(&service), framing.clone());
-            let (limits, stats) = (Arc::clone(&limits), Arc::clone(&stats));
-            let (local, dial) = (first.local(), first.dial());
-            let route = Arc::new(Route { local, dial, service, framing, limits, capabilities, stats });
-            served.push(Served { members, route });
         }
-        if served.is_empty() {
-            return Err(BuildProblem::Bind(BindError::invalid(&endpoint, "its transport bound nothing")));
-        }
-        Ok(served)
     }
 }

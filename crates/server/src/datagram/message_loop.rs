@@ -13,9 +13,11 @@ use swapwire_core::{DatagramSocket, Handler, RecvBatch, SendBatch};
 
 use super::call_runner::{Late, Work, WorkExchange, run};
 use super::immediate_calls::ImmediateCalls;
+use super::sender::DatagramSender;
 use super::served_socket::{ServedSocket, SocketLoop, run_socket};
 use super::source_filter::SourceFilter;
 use crate::ServeContext;
+use crate::drain::Succession;
 use crate::metrics::{Incident, Stats};
 use crate::tasks::catch;
 
@@ -28,7 +30,14 @@ const BATCHES_BEFORE_YIELD: usize = 8;
 
 type Runner = Pin<Box<dyn Future<Output = Late> + Send>>;
 
-/// Serves one socket until the drain. Returns how many calls were cut.
+/// What the loop leaves to the next.
+#[derive(Default)]
+struct Left {
+    sender: DatagramSender,
+    waiting: FuturesUnordered<Runner>,
+}
+
+/// Serves one socket until the drain, or until another handler follows. Returns how many calls were cut.
 pub(crate) async fn serve_datagrams<H: Handler>(
     handler: Arc<H>,
     socket: Box<dyn DatagramSocket>,
@@ -38,6 +47,9 @@ pub(crate) async fn serve_datagrams<H: Handler>(
     let filter = SourceFilter::new(socket.local_addr(), &cx.ours);
     let exchange = Arc::new(WorkExchange::new(filter.clone()));
     let max = socket.max_message();
+    let mut control = cx.control.take();
+    let left = control.as_mut().and_then(|control| control.rest.take()).and_then(|left| left.downcast::<Left>().ok());
+    let Left { sender, waiting } = left.map_or_else(Left::default, |left| *left);
     let fresh = {
         let (handler, exchange, shared) = (Arc::clone(&handler), Arc::clone(&exchange), Arc::clone(&shared));
         move || -> Runner { Box::pin(run(Arc::clone(&handler), Arc::clone(&exchange), Arc::clone(&shared), max)) }
@@ -45,11 +57,11 @@ pub(crate) async fn serve_datagrams<H: Handler>(
     run_socket(Loop {
         immediate: ImmediateCalls::new(&*handler, &filter, max, &shared),
         handler: Arc::clone(&handler),
-        socket: ServedSocket::new(socket, Arc::clone(&shared)),
+        socket: ServedSocket::new(socket, sender, control, Arc::clone(&shared)),
         exchange,
         runner: fresh(),
         fresh,
-        waiting: FuturesUnordered::new(),
+        waiting,
         stalled: false,
         work: None,
         spare: None,
@@ -84,7 +96,14 @@ impl<H: Handler, F: Fn() -> Runner + Send> SocketLoop for Loop<H, F> {
         &mut self.socket
     }
 
+    fn into_socket(self) -> ServedSocket {
+        self.socket
+    }
+
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.socket.is_followed(task, Succession::Calls) {
+            return self.poll_leave(task).map(Ok);
+        }
         for _ in 0..BATCHES_BEFORE_YIELD {
             if self.socket.poll_send(task).is_pending() {
                 return Poll::Pending;
@@ -154,6 +173,21 @@ impl<H: Handler, F: Fn() -> Runner> Loop<H, F> {
             let Poll::Ready(Some(late)) = self.waiting.poll_next_unpin(task) else { break };
             self.socket.sender.batch.append(&late);
         }
+    }
+
+    /// Leaves to the loop that follows, once what was received is handled.
+    #[cold]
+    fn poll_leave(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        while let Some(work) = self.work.take() {
+            if self.socket.poll_send(task).is_pending() {
+                self.work = Some(work);
+                return Poll::Pending;
+            }
+            self.handle(task, work);
+        }
+        let (sender, waiting) = (std::mem::take(&mut self.socket.sender), std::mem::take(&mut self.waiting));
+        self.socket.leave(Left { sender, waiting });
+        Poll::Ready(())
     }
 
     fn receive(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {

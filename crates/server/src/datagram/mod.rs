@@ -10,6 +10,6 @@ mod source_filter;
 
 pub(crate) use call_runner::local_addr;
 pub(crate) use message_loop::{BATCH, LENT, serve_datagrams};
-pub(crate) use sender::WAITING_BYTES;
+pub(crate) use sender::{DatagramSender, WAITING_BYTES};
 pub(crate) use served_socket::{ServedSocket, SocketLoop, run_socket};
 pub(crate) use source_filter::{SourceFilter, fits};

@@ -35,9 +35,10 @@ pub(crate) struct DatagramReceiver {
 }
 
 impl DatagramReceiver {
-    pub(crate) fn new(cx: &ServeContext) -> Self {
+    /// Of a socket whose system had `dropped` so much before.
+    pub(crate) fn new(cx: &ServeContext, dropped: u32) -> Self {
         let limiter = cx.limits.source_rate.map(|rate| Box::new(RateLimiter::new(rate)));
-        Self { errors: 0, pause: None, limiter, full: 0, dropped: 0, upkeep: UpkeepTimer::default() }
+        Self { errors: 0, pause: None, limiter, full: 0, dropped, upkeep: UpkeepTimer::default() }
     }
 
     /// Receives into an empty `batch`. It may still be empty then. Of errors without end, some hundred a second are told.
@@ -104,10 +105,11 @@ impl DatagramReceiver {
         }
     }
 
-    /// Nothing is received any more.
-    pub(crate) fn end(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) {
+    /// Nothing is received any more. What the system has dropped.
+    pub(crate) fn end(&mut self, socket: &dyn DatagramSocket, cx: &ServeContext) -> u32 {
         self.look(socket, cx);
         self.upkeep.forgotten(&cx.incidents);
+        self.dropped
     }
 
     /// Counts what the system dropped since the last look.

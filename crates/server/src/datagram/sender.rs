@@ -51,8 +51,8 @@ enum Sent {
     SocketFull,
 }
 
-impl DatagramSender {
-    pub(crate) fn new() -> Self {
+impl Default for DatagramSender {
+    fn default() -> Self {
         Self {
             batch: SendBatch::new(),
             sent: 0,
@@ -64,7 +64,9 @@ impl DatagramSender {
             check: DeadlineCheck::default(),
         }
     }
+}
 
+impl DatagramSender {
     /// Whether nothing waits to be sent.
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_empty() && self.full.is_empty()

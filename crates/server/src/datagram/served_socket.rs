@@ -1,16 +1,19 @@
 //! A datagram socket that is served: what the loops of both kinds of handler do with it.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use swapwire_core::{DatagramSocket, ErrorClass, RecvBatch};
+use swapwire_core::{Bound, DatagramSocket, ErrorClass, RecvBatch};
 
 use super::receiver::DatagramReceiver;
 use super::sender::DatagramSender;
 use crate::ServeContext;
-use crate::drain::{DrainWatch, MOST_LATE_BATCHES, QuietPeriod};
+use crate::drain::{
+    DrainWatch, Handed, HandedSocket, MOST_LATE_BATCHES, QuietPeriod, SocketControl, Succession, Successor,
+};
 use crate::metrics::Incident;
 
 pub(crate) struct ServedSocket {
@@ -20,6 +23,12 @@ pub(crate) struct ServedSocket {
     drain: DrainWatch,
     quiet_period: QuietPeriod,
     late_batches: usize,
+    /// None, where the service has a loop of its own.
+    control: Option<SocketControl>,
+    /// The control's request for it is watched.
+    watched: bool,
+    /// Who follows, once everything was left to it.
+    successor: Option<Successor>,
     pub(crate) cx: Arc<ServeContext>,
 }
 
@@ -32,6 +41,9 @@ pub(crate) trait SocketLoop {
 
     /// Counts what is dropped at the drain deadline, and returns how much that is.
     fn cut(&mut self) -> u64;
+
+    /// The socket, after the end.
+    fn into_socket(self) -> ServedSocket;
 }
 
 /// Runs a loop until the drain is over. Returns how much was cut.
@@ -42,21 +54,63 @@ pub(crate) async fn run_socket(mut served: impl SocketLoop) -> io::Result<u64> {
         result = poll_fn(|task| served.poll(task)) => result.map(|()| 0),
         () = cx.abort.cancelled() => Ok(served.cut()),
     };
-    let ServedSocket { socket, receiver, .. } = served.socket();
-    receiver.end(&**socket, &cx);
+    served.into_socket().end(ended.is_ok());
     ended
 }
 
 impl ServedSocket {
-    pub(crate) fn new(socket: Box<dyn DatagramSocket>, cx: Arc<ServeContext>) -> Self {
+    pub(crate) fn new(
+        socket: Box<dyn DatagramSocket>,
+        sender: DatagramSender,
+        control: Option<SocketControl>,
+        cx: Arc<ServeContext>,
+    ) -> Self {
         Self {
             socket,
-            receiver: DatagramReceiver::new(&cx),
-            sender: DatagramSender::new(),
+            receiver: DatagramReceiver::new(&cx, control.as_ref().map_or(0, |control| control.dropped)),
+            sender,
+            control,
+            watched: false,
+            successor: None,
             drain: cx.drain.watch(),
             quiet_period: QuietPeriod::default(),
             late_batches: 0,
             cx,
+        }
+    }
+
+    /// Whether a loop that takes over what `own` says is to follow now; if not, the task is woken when it is.
+    #[inline]
+    pub(crate) fn is_followed(&mut self, task: &Context<'_>, own: Succession) -> bool {
+        let Some(control) = &self.control else { return false };
+        if !self.watched {
+            self.watched = true;
+            control.handover.watch(task);
+        }
+        if control.handover.is_asked() && self.successor.is_none() {
+            self.successor = control.handover.taken_if(|takes| takes == own);
+        }
+        self.successor.is_some()
+    }
+
+    /// Leaves what it has beside the socket to the loop that follows.
+    pub(crate) fn leave(&mut self, rest: impl Any + Send) {
+        if let Some(control) = &mut self.control {
+            control.rest = Some(Box::new(rest));
+        }
+    }
+
+    /// Gives the socket to the loop that follows, or, in a drain, to the group. One that failed before a drain is closed and
+    /// gives its peers to the others.
+    fn end(mut self, works: bool) {
+        let dropped = self.receiver.end(&*self.socket, &self.cx);
+        let Some(control) = self.control.filter(|_| works) else { return };
+        match self.successor.or_else(|| control.handover.taken()) {
+            Some(successor) => {
+                successor.give(Handed::Socket(HandedSocket { socket: self.socket, dropped, rest: control.rest }));
+            }
+            None if self.cx.drain.has_begun() => control.member.keep(Bound::Socket(self.socket)),
+            None => {}
         }
     }
 

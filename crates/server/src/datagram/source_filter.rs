@@ -6,6 +6,7 @@ use std::sync::Arc;
 use swapwire_core::{Addr, RecvMeta};
 
 use crate::ServeContext;
+use crate::context::OwnAddresses;
 use crate::metrics::Incident;
 
 /// Refuses datagrams that claim to come from one of our own sockets, which would answer each other for ever, and those that
@@ -13,20 +14,19 @@ use crate::metrics::Incident;
 #[derive(Clone, Debug)]
 pub(crate) struct SourceFilter {
     own: Option<Addr>,
-    /// Of all datagram sockets of this server.
-    ours: Arc<[SocketAddr]>,
-    /// A bit for the remainder of each of their ports: a port with none of them is not ours.
-    ports: u64,
+    /// The port of `own`, or 0, from which nothing is answered.
+    own_port: u16,
+    ours: Arc<OwnAddresses>,
 }
 
 impl SourceFilter {
     /// Of a socket at `own`, one of `ours`.
-    pub(crate) fn new(own: Option<Addr>, ours: &Arc<[SocketAddr]>) -> Self {
-        let mut ports = ours.iter().fold(0, |ports, addr| ports | bit(addr.port()));
-        if let Some(Addr::Inet(own)) = own {
-            ports |= bit(own.port());
-        }
-        Self { own, ours: Arc::clone(ours), ports }
+    pub(crate) fn new(own: Option<Addr>, ours: &Arc<OwnAddresses>) -> Self {
+        let own_port = match own {
+            Some(Addr::Inet(own)) => own.port(),
+            _ => 0,
+        };
+        Self { own, own_port, ours: Arc::clone(ours) }
     }
 
     /// What the socket is bound to.
@@ -50,7 +50,9 @@ impl SourceFilter {
     fn refuses(&self, meta: &RecvMeta) -> bool {
         match &meta.peer {
             Some(Addr::Inet(peer)) => {
-                !can_be_answered(peer) || (self.ports & bit(peer.port()) != 0 && self.is_ours(peer, meta.local))
+                let port = peer.port();
+                !can_be_answered(peer)
+                    || ((port == self.own_port || self.ours.may_have(port)) && self.is_ours(peer, meta.local))
             }
             Some(peer) => Some(peer) == self.own.as_ref(),
             None => false,
@@ -66,11 +68,12 @@ impl SourceFilter {
             _ => None,
         };
         let reached = local.or(own.map(SocketAddr::ip));
-        self.ours.iter().chain(own).any(|ours| {
+        let is = |ours: &SocketAddr| {
             let same = peer.ip() == ours.ip();
             let here = peer.ip().is_loopback() || Some(peer.ip()) == reached;
             peer.port() == ours.port() && (same || (ours.ip().is_unspecified() && here))
-        })
+        };
+        own.is_some_and(is) || self.ours.any(is)
     }
 }
 
@@ -82,10 +85,6 @@ pub(crate) fn fits(len: usize, meta: &RecvMeta, cx: &ServeContext) -> bool {
         cx.too_long(len, meta.peer.as_ref());
     }
     fits
-}
-
-const fn bit(port: u16) -> u64 {
-    1 << (port % 64)
 }
 
 /// Whether a source can be answered at all: not a group, a broadcast address, or port 0.
@@ -106,7 +105,8 @@ mod tests {
     #[test]
     fn none_of_our_sockets_is_answered() {
         let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let ours = Arc::from([addr("192.0.2.1:7"), addr("0.0.0.0:71"), addr("[::1]:9")]);
+        let ours = Arc::<OwnAddresses>::default();
+        ours.set(vec![addr("192.0.2.1:7"), addr("0.0.0.0:71"), addr("[::1]:9")]);
         let filter = SourceFilter::new(Some(Addr::Inet(addr("192.0.2.1:7"))), &ours);
         let refuses = |peer: &str, local: Option<&str>| {
             let mut meta = RecvMeta::new(Some(Addr::inet(addr(peer))), 1);
@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(refuses(peer, local), expected, "{peer} {local:?}");
         }
         let named = Addr::named("mem", "x").unwrap();
-        let filter = SourceFilter::new(Some(named), &Arc::from([]));
+        let filter = SourceFilter::new(Some(named), &Arc::default());
         assert!(filter.refuses(&RecvMeta::new(Some(named), 1)));
         assert!(!filter.refuses(&RecvMeta::new(Addr::named("mem", "y"), 1)));
         assert!(!filter.refuses(&RecvMeta::new(None, 1)));

@@ -20,15 +20,20 @@ use crate::time::{Tick, TimerWheel};
 mod busy_count;
 mod group;
 mod group_socket;
+mod handover;
 mod quiet;
 mod signal;
+mod socket_control;
 
 #[cfg(all(test, swapwire_loom))]
 pub(crate) use busy_count::BusyCount;
 pub(crate) use group::Member;
 pub(crate) use group_socket::GroupSocket;
+pub use handover::Succession;
+pub(crate) use handover::{Handed, HandedSocket, Handover, Successor};
 pub(crate) use quiet::QuietPeriod;
 pub(crate) use signal::{Drain, DrainWatch, StopSignals};
+pub(crate) use socket_control::{SocketControl, SocketControlSlot};
 
 /// How long a session that waits for its peer goes on in a drain, in ticks. A peer that was answered and is quiet for as long
 /// as the check of a deadline takes has sent nothing more; one that has sent no message, or only a part, has the grace.

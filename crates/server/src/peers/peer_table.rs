@@ -61,6 +61,12 @@ impl PeerTable {
         }
     }
 
+    /// From now on it has the bounds of other limits; the peers that it has stay.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.sources = limits.max_per_source.map(SourceQuota::new);
+        (self.most, self.most_unvalidated) = (limits.max_peers, limits.max_unvalidated_peers);
+    }
+
     /// The peer at `addr`, which has just said something.
     #[inline]
     pub(crate) fn heard(&mut self, addr: &Addr) -> Option<&Peer> {

@@ -13,14 +13,16 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::PollSender;
 
+use super::left::{EarlierContexts, Left};
 use super::peer_table::PeerTable;
 use super::peer_wire::{Outgoing, PeerState, PeerWire, QueueBudget};
+use crate::ServeContext;
 use crate::datagram::{BATCH, ServedSocket, SocketLoop, SourceFilter, fits, local_addr, run_socket};
+use crate::drain::Succession;
 use crate::limits::AmplificationBound;
 use crate::metrics::{Behind, Incident, Stats};
 use crate::stream::serve_session;
 use crate::tasks::let_go;
-use crate::{ServeContext, SessionEnd};
 
 /// Messages of all sessions that wait for the writer.
 pub(crate) const OUTGOING: usize = 256;
@@ -36,7 +38,12 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
     cx: &ServeContext,
 ) -> io::Result<u64> {
     let shared = Arc::new(cx.clone());
-    let (outgoing_sender, outgoing) = mpsc::channel(OUTGOING);
+    let mut control = cx.control.take();
+    let left = control.as_mut().and_then(|control| control.rest.take()).and_then(|left| left.downcast::<Left>().ok());
+    let Left { sender, peers, sessions, going, outgoing_sender, outgoing, contexts } = match left {
+        Some(left) => left.followed_by(&shared),
+        None => Left::none(&shared),
+    };
     let own = socket.local_addr();
     run_socket(Loop {
         batch: RecvBatch::new(BATCH, socket.slot_size()),
@@ -45,15 +52,16 @@ pub(crate) async fn serve_peers<H: SessionHandler>(
         own,
         bound: AmplificationBound::new(&cx.capabilities, own, handler.properties().amplifies, cx.limits.max_reply),
         handler,
-        peers: PeerTable::new(&cx.limits, cx.capabilities.spoofable),
+        peers,
         budget: QueueBudget::new(cx.limits.peer_bytes),
-        sessions: JoinSet::new(),
-        going: 0,
+        sessions,
+        going,
         outgoing_sender,
         outgoing,
+        earlier: EarlierContexts::new(contexts, &shared),
         closing: false,
         behind: Behind::new(&cx.load),
-        socket: ServedSocket::new(socket, Arc::clone(&shared)),
+        socket: ServedSocket::new(socket, sender, control, Arc::clone(&shared)),
         cx: shared,
     })
     .await
@@ -70,11 +78,13 @@ struct Loop<H> {
     peers: PeerTable,
     budget: Arc<QueueBudget>,
     /// At most `max_peers` and [`GOING`].
-    sessions: JoinSet<(Addr, u64, SessionEnd)>,
+    sessions: JoinSet<(Addr, u64)>,
     /// Those of them that were ended to make room.
     going: usize,
     outgoing_sender: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
+    /// Of sessions that the loops before began.
+    earlier: EarlierContexts,
     /// The drain has begun and what was waiting in the system has been received: no new sessions.
     closing: bool,
     behind: Behind,
@@ -86,7 +96,15 @@ impl<H: SessionHandler> SocketLoop for Loop<H> {
         &mut self.socket
     }
 
+    fn into_socket(self) -> ServedSocket {
+        self.socket
+    }
+
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.socket.is_followed(task, Succession::Sessions) {
+            self.leave();
+            return Poll::Ready(Ok(()));
+        }
         for _ in 0..BATCHES_BEFORE_YIELD {
             while let Poll::Ready(Some(ended)) = self.sessions.poll_join_next(task) {
                 self.reap(ended);
@@ -127,12 +145,27 @@ impl<H: SessionHandler> SocketLoop for Loop<H> {
 }
 
 impl<H: SessionHandler> Loop<H> {
-    fn reap(&mut self, ended: Result<(Addr, u64, SessionEnd), JoinError>) {
+    /// Leaves the sessions to the loop that follows. They go on with the handler and the limits that they began with.
+    #[cold]
+    fn leave(&mut self) {
+        let (outgoing_sender, none) = mpsc::channel(1);
+        let mut contexts = self.earlier.take();
+        contexts.push(Arc::clone(&self.cx));
+        let left = Left {
+            sender: std::mem::take(&mut self.socket.sender),
+            peers: std::mem::replace(&mut self.peers, PeerTable::new(&self.cx.limits, false)),
+            sessions: std::mem::take(&mut self.sessions),
+            going: self.going,
+            outgoing_sender: std::mem::replace(&mut self.outgoing_sender, outgoing_sender),
+            outgoing: std::mem::replace(&mut self.outgoing, none),
+            contexts,
+        };
+        self.socket.leave(left);
+    }
+
+    fn reap(&mut self, ended: Result<(Addr, u64), JoinError>) {
         match ended.map_err(JoinError::try_into_panic) {
-            Ok((addr, number, end)) => {
-                self.cx.stats.ended(end);
-                self.peers.leave(addr, number);
-            }
+            Ok((addr, number)) => self.peers.leave(addr, number),
             // One that was evicted has been counted, and has left the table; it may have panicked when it was dropped.
             Err(Ok(payload)) => {
                 self.going = self.going.saturating_sub(1);
@@ -228,7 +261,8 @@ impl<H: SessionHandler> Loop<H> {
             let link = Link::messages(wire, info);
             let serve = std::panic::AssertUnwindSafe(serve_session(&*handler, link, &cx));
             let end = serve.catch_unwind().await.map_err(let_go);
-            (peer, number, end.unwrap_or_else(|()| cx.incidents.panicked()))
+            cx.stats.ended(end.unwrap_or_else(|()| cx.incidents.panicked()));
+            (peer, number)
         });
         self.peers.insert(peer, slot, queue, state, task);
         Ok(())

@@ -1,13 +1,17 @@
 //! A running server as others see it.
 
+use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use swapwire_core::Endpoint;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::listeners::{Change, Roster};
 use crate::accept::ReloadRequests;
-use crate::metrics::{ListenerInfo, ListenerStats, PrometheusText, Snapshot, Stats, WorkerLoad};
+use crate::compose::Common;
+use crate::metrics::{ListenerInfo, PrometheusText, Snapshot, WorkerLoad};
 
 /// Watches and stops a server from anywhere: [`Server::handle`](crate::Server::handle).
 ///
@@ -33,44 +37,40 @@ use crate::metrics::{ListenerInfo, ListenerStats, PrometheusText, Snapshot, Stat
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerHandle(Arc<Control>);
 
-#[derive(Debug)]
 struct Control {
-    locals: Vec<Endpoint>,
-    /// In the order of the builder.
-    listeners: Vec<Arc<ListenerStats>>,
+    common: Common,
+    roster: Mutex<Roster>,
     /// Of each worker.
     loads: Vec<Arc<WorkerLoad>>,
     /// The drain is to begin, or has begun.
     stop: CancellationToken,
     /// The drain is over, whatever is left.
     abort: CancellationToken,
-    /// Of these what they were bound with can be read again.
-    reloads: Vec<Endpoint>,
     reload: ReloadRequests,
+    /// Held by the one change that is made.
+    applying: tokio::sync::Mutex<()>,
+    changes: mpsc::Sender<Change>,
 }
 
 impl ServerHandle {
-    pub(super) fn new(
-        locals: Vec<Endpoint>,
-        listeners: Vec<Arc<ListenerStats>>,
-        loads: Vec<Arc<WorkerLoad>>,
-        reloads: Vec<Endpoint>,
-    ) -> Self {
-        let (stop, abort, reload) = Default::default();
-        Self(Arc::new(Control { locals, listeners, loads, stop, abort, reloads, reload }))
+    /// Changes are sent to `changes`: at most one waits.
+    pub(super) fn new(common: Common, roster: Roster, changes: mpsc::Sender<Change>) -> Self {
+        let loads = (0..common.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
+        let (stop, abort, reload, applying) = Default::default();
+        Self(Arc::new(Control { common, roster: Mutex::new(roster), loads, stop, abort, reload, applying, changes }))
     }
 
     /// What was really bound: [`Server::local_endpoints`](crate::Server::local_endpoints).
-    pub fn local_endpoints(&self) -> &[Endpoint] {
-        &self.0.locals
+    pub fn local_endpoints(&self) -> Vec<Endpoint> {
+        self.roster(|roster| roster.dials())
     }
 
     /// The counters now, of all listeners and workers.
     pub fn snapshot(&self) -> Snapshot {
-        Stats::total(self.stats())
+        self.roster(|roster| roster.total())
     }
 
     /// The counters of each listener now, of all workers: one for each [`listen`](crate::ServerBuilder::listen), in their
@@ -86,7 +86,7 @@ impl ServerHandle {
     /// # }
     /// ```
     pub fn snapshots(&self) -> Vec<(ListenerInfo, Snapshot)> {
-        self.0.listeners.iter().map(|listener| (listener.info(), listener.snapshot())).collect()
+        self.roster(|roster| roster.stats().map(|stats| (stats.info(), stats.snapshot())).collect())
     }
 
     /// The numbers of this server and its process now, as text for Prometheus: `docs/metrics.md` lists them. Listeners that
@@ -112,8 +112,7 @@ impl ServerHandle {
     /// The counters of each worker now, in their order; of one, where there are no
     /// [workers](crate::ServerBuilder::workers).
     pub fn worker_snapshots(&self) -> Vec<Snapshot> {
-        let of_worker = |worker| Stats::total(self.0.listeners.iter().map(|listener| listener.of_worker(worker)));
-        (0..self.0.loads.len()).map(of_worker).collect()
+        self.roster(|roster| roster.workers().into_iter().map(|worker| roster.of_worker(worker)).collect())
     }
 
     /// Endpoints that new peers do not reach; each is logged as an error when that begins. Listeners that have failed to
@@ -121,7 +120,7 @@ impl ServerHandle {
     /// has gone and cannot be made again, or another socket's file is there (see [`Upkeep`](swapwire_core::Upkeep)). One that
     /// is well again, or has failed for good (see [`DrainReport::failed`](crate::DrainReport::failed)), is not among them.
     pub fn unhealthy(&self) -> Vec<Endpoint> {
-        Stats::unhealthy(self.stats())
+        self.roster(|roster| roster.unhealthy())
     }
 
     /// Begins the drain, as the `shutdown` of [`Server::run_until`](crate::Server::run_until) does, and does not wait for its
@@ -150,13 +149,45 @@ impl ServerHandle {
     /// drains does not.
     pub fn reload(&self) -> bool {
         self.0.reload.ask();
-        !self.0.reloads.is_empty()
+        !self.reloads().is_empty()
     }
 
     /// Which of the [local endpoints](Self::local_endpoints) were bound with something that [`reload`](Self::reload) reads again
     /// ([`Listener::reloads`](swapwire_core::Listener::reloads)).
-    pub fn reloads(&self) -> &[Endpoint] {
-        &self.0.reloads
+    pub fn reloads(&self) -> Vec<Endpoint> {
+        self.roster(|roster| roster.reloads())
+    }
+
+    /// Ready when every worker that serves has turned since this was first polled: each has let others run, and none is blocked
+    /// by a handler. For a watchdog.
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves nothing behind.
+    pub async fn turned(&self) {
+        for worker in self.roster(|roster| roster.workers()) {
+            self.0.loads[worker].next_heartbeat().await;
+        }
+    }
+
+    /// The load of the worker that has the most to do.
+    pub(super) fn busiest(&self) -> Arc<WorkerLoad> {
+        self.0.loads.iter().max_by_key(|load| load.open()).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn roster<T>(&self, of: impl FnOnce(&mut Roster) -> T) -> T {
+        of(&mut self.0.roster.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn common(&self) -> &Common {
+        &self.0.common
+    }
+
+    pub(super) fn applying(&self) -> &tokio::sync::Mutex<()> {
+        &self.0.applying
+    }
+
+    pub(super) fn changes(&self) -> &mpsc::Sender<Change> {
+        &self.0.changes
     }
 
     pub(super) fn reload_requests(&self) -> &ReloadRequests {
@@ -176,8 +207,10 @@ impl ServerHandle {
     pub(super) fn loads(&self) -> &[Arc<WorkerLoad>] {
         &self.0.loads
     }
+}
 
-    fn stats(&self) -> impl Iterator<Item = &Arc<Stats>> {
-        self.0.listeners.iter().flat_map(|listener| listener.workers())
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerHandle").field(&self.local_endpoints()).finish()
     }
 }

@@ -1,13 +1,14 @@
-//! Running a bound server: its workers, what each of them serves, and its drain.
+//! Running a bound server: its listeners, its workers, what each of them serves, and its drain.
 
 mod handle;
+mod listeners;
+mod loops;
+mod part;
 mod running;
 mod server;
 mod worker;
-mod worker_assignment;
 
 pub use handle::ServerHandle;
+pub use listeners::Applied;
 pub use running::Running;
 pub use server::Server;
-pub(crate) use worker::MOST_WORKERS;
-pub(crate) use worker_assignment::{Route, Served};

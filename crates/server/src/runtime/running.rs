@@ -21,7 +21,7 @@ impl Running {
     }
 
     /// As [`ServerHandle::local_endpoints`].
-    pub fn local_endpoints(&self) -> &[Endpoint] {
+    pub fn local_endpoints(&self) -> Vec<Endpoint> {
         self.handle.local_endpoints()
     }
 

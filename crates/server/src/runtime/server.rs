@@ -7,18 +7,21 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use swapwire_core::Endpoint;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::handle::ServerHandle;
+use super::listeners::{Change, Roster};
+use super::loops::Loops;
+use super::part::{LoopControl, Outcome, Part, Shared};
 use super::running::Running;
-use super::worker::{WorkerRuntime, Workers};
-use super::worker_assignment::{Assignment, Outcome, Served, Shared, assign};
-use crate::drain::{QUIET, REPORT_TIME, StopSignals};
-use crate::limits::ConnectionPermits;
-use crate::memory::MemoryBudget;
-use crate::metrics::ListenerStats;
+use super::worker::WorkerRuntime;
+use crate::compose::{BoundPlace, Common, Planned};
+use crate::drain::{QUIET, REPORT_TIME};
+use crate::metrics::WorkerLoad;
 use crate::time::{HELD_UP, over, within};
 use crate::{DrainReport, Limits};
 
@@ -42,44 +45,30 @@ use crate::{DrainReport, Limits};
 #[must_use = "a server does nothing before it runs"]
 pub struct Server {
     handle: ServerHandle,
-    /// One without workers, on the caller's runtime.
-    assignments: Vec<Assignment>,
-    /// One for each assignment, or none.
-    runtimes: Vec<WorkerRuntime>,
-    limits: Arc<Limits>,
+    parts: Vec<Part>,
+    /// Of the workers that serve, if there are any; otherwise it is for the caller's runtime.
+    runtimes: Vec<(usize, WorkerRuntime)>,
+    changes: mpsc::Receiver<Change>,
 }
 
 impl Server {
-    /// Spreads what is served over `workers`; without any, it is for the caller's runtime.
+    /// Spreads what is bound over the workers.
     ///
     /// # Errors
     /// The runtime of a worker cannot be made.
-    pub(crate) fn new(served: Vec<Served>, limits: Arc<Limits>, workers: Option<usize>) -> io::Result<Self> {
-        let locals = served.iter().map(|served| served.route.dial.clone()).collect();
-        let reloads = served.iter().filter(|served| served.reloads()).map(|served| served.route.dial.clone()).collect();
-        let mut listeners: Vec<Arc<ListenerStats>> = Vec::new();
-        for Served { route, .. } in &served {
-            // The addresses of a host name stand together.
-            if !listeners.last().is_some_and(|last| Arc::ptr_eq(last, &route.stats)) {
-                listeners.push(Arc::clone(&route.stats));
-            }
-        }
-        let assignments = assign(served, workers.unwrap_or(1));
-        let runtime = |number| {
-            let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));
-            WorkerRuntime::new(number).map_err(failed)
-        };
-        let runtimes = if workers.is_some() { assignments.len() } else { 0 };
-        let runtimes = (0..runtimes).map(runtime).collect::<Result<_, _>>()?;
-        let loads = assignments.iter().map(|assignment| Arc::clone(&assignment.load)).collect();
-        let handle = ServerHandle::new(locals, listeners, loads, reloads);
-        Ok(Self { handle, assignments, runtimes, limits })
+    pub(crate) fn new(bound: Vec<(Planned, Vec<BoundPlace>)>, common: Common) -> io::Result<Self> {
+        let (roster, parts) = Roster::new(bound, common.workers.unwrap_or(1));
+        let workers = common.workers.map_or_else(Vec::new, |_| roster.workers());
+        let runtime = |number| WorkerRuntime::new(number).map(|runtime| (number, runtime));
+        let runtimes = workers.into_iter().map(runtime).collect::<Result<_, _>>()?;
+        let (sender, changes) = mpsc::channel(1);
+        Ok(Self { handle: ServerHandle::new(common, roster, sender), parts, runtimes, changes })
     }
 
     /// What was really bound, in the order of the builder: with the real port where 0 was asked for, and an endpoint for
     /// each address of a host name.
     pub fn local_endpoints(&self) -> Vec<Endpoint> {
-        self.handle.local_endpoints().to_vec()
+        self.handle.local_endpoints()
     }
 
     /// A handle to watch and to stop the server with, while [`run_until`](Self::run_until) serves.
@@ -107,82 +96,43 @@ impl Server {
     /// # Cancel safety
     /// As of [`Server::run_until`].
     pub async fn run_until_cut(self, shutdown: impl Future<Output = ()>, cut: impl Future<Output = ()>) -> DrainReport {
-        let handle = self.handle;
+        let Self { handle, parts, runtimes, mut changes } = self;
+        let limits = Arc::clone(&handle.common().limits);
         let mut shutdown = pin!(either(shutdown, handle.stopped()));
         let at_once = poll_fn(|cx| Poll::Ready(shutdown.as_mut().poll(cx).is_ready())).await;
-        let shared = Shared {
-            limits: Arc::clone(&self.limits),
-            permits: ConnectionPermits::new(&self.limits),
-            memory_budget: MemoryBudget::new(&self.limits),
-            reload: handle.reload_requests().clone(),
-        };
-        let signals: Vec<_> = self.assignments.iter().map(|_| StopSignals::default()).collect();
-        let mut loops = match Loops::start(self.assignments, self.runtimes, &shared, &signals) {
-            Ok(loops) => loops,
-            Err(error) => {
-                let again = |endpoint| (endpoint, io::Error::new(error.kind(), error.to_string()));
-                let failed = handle.local_endpoints().iter().cloned().map(again).collect();
-                let stats = handle.snapshot();
-                return DrainReport { stats, cut: 0, cut_at: Vec::new(), drain: Duration::ZERO, failed };
-            }
-        };
-
-        let mut ended = Ended::default();
-        // A future that is over is not polled again.
-        if !at_once {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => {}
-                () = ended.note_all(&mut loops) => {}
-            }
+        let shared = Arc::new(Shared::new(&handle));
+        let mut loops = Loops::new(handle.common().workers.is_some(), handle.loads(), Arc::clone(&shared));
+        if let Err(error) = loops.start(parts, runtimes) {
+            let again = |endpoint| (endpoint, io::Error::new(error.kind(), error.to_string()));
+            let failed = handle.local_endpoints().into_iter().map(again).collect();
+            let stats = handle.snapshot();
+            return DrainReport { stats, cut: 0, cut_at: Vec::new(), drain: Duration::ZERO, failed };
         }
-
-        let (begun, limits) = (Instant::now(), &self.limits);
-        let unused = Arc::default();
-        let busiest = handle.loads().iter().max_by_key(|load| load.open()).unwrap_or(&unused);
-        handle.stop();
-        signals.iter().for_each(|signals| signals.drain.begin());
-        let all = async {
-            let tell_sessions = async {
-                over(QUIET, busiest).await;
-                signals.iter().for_each(|signals| signals.drain.sessions.begin());
-                pending().await
-            };
-            tokio::select! {
-                biased;
-                () = ended.note_all(&mut loops) => {}
-                () = tell_sessions => {}
+        // Workers answer themselves.
+        let here = handle.loads().first().filter(|_| handle.common().workers.is_none());
+        let mut heartbeats = pin!(async {
+            match here {
+                Some(load) => load.answer_heartbeats().await,
+                None => pending().await,
             }
-        };
-        let in_time = async {
-            let mut all = pin!(all);
-            let timeout = async {
-                sleep(limits.drain_timeout).await;
-                // The process was stopped: it knows only now what came meanwhile.
-                let stopped = begun.elapsed() >= limits.drain_timeout.saturating_add(HELD_UP);
-                over(if stopped { limits.drain_grace } else { Duration::ZERO }, busiest).await;
-            };
-            tokio::select! {
-                biased;
-                () = &mut all => true,
-                () = timeout => false,
+        });
+        let mut served = pin!(async {
+            let mut ended = Ended::default();
+            // A future that is over is not polled again.
+            if !at_once {
+                serve(&handle, &mut loops, &mut changes, &shared, &mut ended, shutdown).await;
             }
-        };
-        let late = tokio::select! {
+            drop(changes);
+            drain(&handle, &limits, loops, ended, cut).await
+        });
+        tokio::select! {
             biased;
-            in_time = in_time => !in_time,
-            () = either(cut, handle.aborted()) => true,
-        };
-        if late {
-            signals.iter().for_each(|signals| signals.abort.cancel());
-            let _ = within(REPORT_TIME, busiest, ended.note_all(&mut loops)).await;
-            ended.cut = ended.cut.max(loops.left() as u64);
+            never = &mut heartbeats => match never {},
+            report = &mut served => report,
         }
-        let Ended { cut, cut_at, failed } = ended;
-        DrainReport { stats: handle.snapshot(), cut, cut_at, drain: begun.elapsed(), failed }
     }
 
-    /// Serves in a task of its own and returns a handle; for tests, and for servers inside other programs.
+    /// Serves in a task of its own and reheartbeats a handle; for tests, and for servers inside other programs.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -190,6 +140,102 @@ impl Server {
         let handle = self.handle();
         Running { handle, task: tokio::spawn(self.into_future()) }
     }
+}
+
+/// Until `shutdown` is ready, or all loops have ended; changes listeners meanwhile.
+async fn serve(
+    handle: &ServerHandle,
+    loops: &mut Loops,
+    changes: &mut mpsc::Receiver<Change>,
+    shared: &Shared,
+    ended: &mut Ended,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+) {
+    // Those of listeners that were removed, each for as long as a drain takes.
+    let mut drains = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            Some(change) = changes.recv() => {
+                let controls = change.carry_out(handle, loops, shared);
+                if !controls.is_empty() {
+                    drains.push(drain_loops(controls, &handle.common().limits, handle.busiest()));
+                }
+            }
+            Some(()) = drains.next(), if !drains.is_empty() => {}
+            outcome = loops.next() => match outcome {
+                Some(outcome) => ended.note(outcome),
+                None => return,
+            },
+        }
+    }
+}
+
+/// Drains listeners while others go on.
+async fn drain_loops(controls: Vec<Arc<LoopControl>>, limits: &Limits, load: Arc<WorkerLoad>) {
+    controls.iter().for_each(|control| control.signals.drain.begin());
+    over(QUIET, &load).await;
+    controls.iter().for_each(|control| control.signals.drain.sessions.begin());
+    let all_ended = async {
+        for control in &controls {
+            control.ended.cancelled().await;
+        }
+    };
+    if within(limits.drain_timeout, &load, all_ended).await.is_none() {
+        controls.iter().for_each(|control| control.signals.abort.cancel());
+    }
+}
+
+/// Drains the whole server.
+async fn drain(
+    handle: &ServerHandle,
+    limits: &Limits,
+    mut loops: Loops,
+    mut ended: Ended,
+    cut: impl Future<Output = ()>,
+) -> DrainReport {
+    let (begun, busiest, controls) = (Instant::now(), &handle.busiest(), handle.roster(|roster| roster.controls()));
+    handle.stop();
+    controls.iter().for_each(|control| control.signals.drain.begin());
+    let all = async {
+        let tell_sessions = async {
+            over(QUIET, busiest).await;
+            controls.iter().for_each(|control| control.signals.drain.sessions.begin());
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            () = ended.note_all(&mut loops) => {}
+            () = tell_sessions => {}
+        }
+    };
+    let in_time = async {
+        let mut all = pin!(all);
+        let timeout = async {
+            sleep(limits.drain_timeout).await;
+            // The process was stopped: it knows only now what came meanwhile.
+            let stopped = begun.elapsed() >= limits.drain_timeout.saturating_add(HELD_UP);
+            over(if stopped { limits.drain_grace } else { Duration::ZERO }, busiest).await;
+        };
+        tokio::select! {
+            biased;
+            () = &mut all => true,
+            () = timeout => false,
+        }
+    };
+    let late = tokio::select! {
+        biased;
+        in_time = in_time => !in_time,
+        () = either(cut, handle.aborted()) => true,
+    };
+    if late {
+        controls.iter().for_each(|control| control.signals.abort.cancel());
+        let _ = within(REPORT_TIME, busiest, ended.note_all(&mut loops)).await;
+        ended.cut = ended.cut.max(loops.left() as u64);
+    }
+    let Ended { cut, cut_at, failed } = ended;
+    DrainReport { stats: handle.snapshot(), cut, cut_at, drain: begun.elapsed(), failed }
 }
 
 /// Resolves when one of them does; the first is polled first.
@@ -208,65 +254,24 @@ struct Ended {
     failed: Vec<(Endpoint, io::Error)>,
 }
 
-/// The loops of a server that runs. Dropping this cuts them.
-enum Loops {
-    Here(JoinSet<Outcome>),
-    Elsewhere(Workers),
-}
-
-impl Loops {
-    fn start(
-        assignments: Vec<Assignment>,
-        runtimes: Vec<WorkerRuntime>,
-        shared: &Shared,
-        signals: &[StopSignals],
-    ) -> io::Result<Self> {
-        let mut assignments = assignments.into_iter().zip(signals);
-        if runtimes.is_empty() {
-            let only = assignments.next().map(|(assignment, signals)| assignment.start(shared, signals));
-            return Ok(Self::Here(only.unwrap_or_default()));
-        }
-        let assignments =
-            assignments.zip(runtimes).map(|((assignment, signals), runtime)| (assignment, runtime, signals.clone()));
-        Workers::start(assignments.collect(), shared).map(Self::Elsewhere)
-    }
-
-    /// The next one that ends; `None` when all have. Cancel safe.
-    async fn next(&mut self) -> Option<Outcome> {
-        match self {
-            Self::Here(loops) => loop {
-                match loops.join_next().await? {
-                    Ok(outcome) => return Some(outcome),
-                    Err(error) => tracing::error!(%error, "a serving loop ended without an outcome"),
-                }
-            },
-            Self::Elsewhere(workers) => workers.next().await,
-        }
-    }
-
-    /// How many have not ended.
-    fn left(&self) -> usize {
-        match self {
-            Self::Here(loops) => loops.len(),
-            Self::Elsewhere(workers) => workers.left(),
-        }
-    }
-}
-
 impl Ended {
     async fn note_all(&mut self, loops: &mut Loops) {
-        while let Some((endpoint, cut, result)) = loops.next().await {
-            self.cut += cut;
-            if cut > 0 {
-                match self.cut_at.iter_mut().find(|(other, _)| *other == endpoint) {
-                    Some((_, count)) => *count += cut,
-                    None => self.cut_at.push((endpoint.clone(), cut)),
-                }
+        while let Some(outcome) = loops.next().await {
+            self.note(outcome);
+        }
+    }
+
+    fn note(&mut self, (endpoint, cut, result): Outcome) {
+        self.cut += cut;
+        if cut > 0 {
+            match self.cut_at.iter_mut().find(|(other, _)| *other == endpoint) {
+                Some((_, count)) => *count += cut,
+                None => self.cut_at.push((endpoint.clone(), cut)),
             }
-            if let Err(error) = result {
-                tracing::error!(%endpoint, %error, "endpoint failed");
-                self.failed.push((endpoint, error));
-            }
+        }
+        if let Err(error) = result {
+            tracing::error!(%endpoint, %error, "endpoint failed");
+            self.failed.push((endpoint, error));
         }
     }
 }

@@ -1,27 +1,38 @@
 //! Workers: threads with a runtime of their own each.
 
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::worker_assignment::{Assignment, Outcome, Shared};
-use crate::drain::StopSignals;
+use super::part::{Outcome, Part, Shared};
+use crate::metrics::WorkerLoad;
 
-/// More workers than this are a mistake.
-pub(crate) const MOST_WORKERS: usize = 1024;
+/// Parts that wait for a worker to start them, which is at once unless a handler blocks its thread.
+const WAITING_PARTS: usize = 1024;
+
+/// Loops that have ended and wait for the server to note it; a worker with more waits.
+const WAITING_OUTCOMES: usize = 64;
 
 /// A runtime for one thread, which may be dropped anywhere: what still runs on it is cut, without waiting.
 #[derive(Debug)]
-pub(crate) struct WorkerRuntime(Option<Runtime>);
+pub(super) struct WorkerRuntime(Option<Runtime>);
 
 impl WorkerRuntime {
-    pub(crate) fn new(number: usize) -> io::Result<Self> {
+    pub(super) fn new(number: usize) -> io::Result<Self> {
         let blocking = format!("swapwire-blocking-{number}");
-        Builder::new_current_thread().enable_all().thread_name(blocking).build().map(|runtime| Self(Some(runtime)))
+        let runtime = Builder::new_current_thread().enable_all().thread_name(blocking).build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(|error| not_started(number, &error))
     }
+}
+
+fn not_started(number: usize, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("start worker {number}: {error}"))
 }
 
 impl Drop for WorkerRuntime {
@@ -34,47 +45,89 @@ impl Drop for WorkerRuntime {
 
 /// The workers of a running server. Dropping this makes them cut everything and end by themselves.
 #[derive(Debug)]
-pub(crate) struct Workers {
-    /// One from each loop, so it never is full.
+pub(super) struct Workers {
+    /// By number; those that have nothing to do are not started.
+    workers: Vec<Option<Worker>>,
+    loads: Vec<Arc<WorkerLoad>>,
+    shared: Arc<Shared>,
     outcomes: mpsc::Receiver<Outcome>,
+    ended: Option<mpsc::Sender<Outcome>>,
     /// Loops that have not ended.
     left: usize,
+    /// Of those that were told that no more parts come.
     threads: Vec<JoinHandle<()>>,
-    _cut: DropGuard,
+    cut: CancellationToken,
+    _cut_on_drop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Worker {
+    parts: mpsc::Sender<Part>,
+    thread: JoinHandle<()>,
 }
 
 impl Workers {
-    /// Starts a thread for each assignment.
+    /// None is started.
+    pub(super) fn new(loads: &[Arc<WorkerLoad>], shared: &Arc<Shared>) -> Self {
+        let (ended, outcomes) = mpsc::channel(WAITING_OUTCOMES);
+        let cut = CancellationToken::new();
+        Self {
+            workers: loads.iter().map(|_| None).collect(),
+            loads: loads.to_vec(),
+            shared: Arc::clone(shared),
+            outcomes,
+            ended: Some(ended),
+            left: 0,
+            threads: Vec::new(),
+            _cut_on_drop: cut.clone().drop_guard(),
+            cut,
+        }
+    }
+
+    /// Starts a worker, unless it runs, on `runtime` or another.
     ///
     /// # Errors
-    /// The system refused a thread. Those that were started end by themselves.
-    pub(crate) fn start(
-        assignments: Vec<(Assignment, WorkerRuntime, StopSignals)>,
-        shared: &Shared,
-    ) -> io::Result<Self> {
-        let left: usize = assignments.iter().map(|(assignment, ..)| assignment.endpoints().count()).sum();
-        let (ended, outcomes) = mpsc::channel(left.max(1));
-        let cut = CancellationToken::new();
-        let mut workers = Self { outcomes, left, threads: Vec::new(), _cut: cut.clone().drop_guard() };
-        for (number, (assignment, runtime, signals)) in assignments.into_iter().enumerate() {
-            let (shared, ended, cut) = (shared.clone(), ended.clone(), cut.clone());
-            let run = move || {
-                if let Some(runtime) = &runtime.0 {
-                    runtime.block_on(work(assignment, &shared, &signals, &ended, &cut));
-                }
-                // Before the sender: when the channel ends, nothing is left of the workers.
-                drop(runtime);
-                drop(ended);
-            };
-            let failed = |error: io::Error| io::Error::new(error.kind(), format!("start worker {number}: {error}"));
-            let thread = thread::Builder::new().name(format!("swapwire-worker-{number}")).spawn(run).map_err(failed)?;
-            workers.threads.push(thread);
+    /// The system refused a runtime or a thread.
+    pub(super) fn start(&mut self, number: usize, runtime: Option<WorkerRuntime>) -> io::Result<()> {
+        let Some(ended) = self.ended.clone().filter(|_| self.workers[number].is_none()) else { return Ok(()) };
+        let runtime = runtime.map_or_else(|| WorkerRuntime::new(number), Ok)?;
+        let (parts, incoming) = mpsc::channel(WAITING_PARTS);
+        let (shared, load, cut) = (Arc::clone(&self.shared), Arc::clone(&self.loads[number]), self.cut.clone());
+        let run = move || {
+            if let Some(runtime) = &runtime.0 {
+                runtime.block_on(work(incoming, &shared, &load, &ended, &cut));
+            }
+            // Before the sender: when the channel ends, nothing is left of the workers.
+            drop(runtime);
+            drop(ended);
+        };
+        let thread = thread::Builder::new().name(format!("swapwire-worker-{number}")).spawn(run);
+        let thread = thread.map_err(|error| not_started(number, &error))?;
+        self.workers[number] = Some(Worker { parts, thread });
+        Ok(())
+    }
+
+    /// Whether a worker that runs takes so many parts more.
+    pub(super) fn takes(&self, number: usize, parts: usize) -> bool {
+        self.workers[number].as_ref().is_some_and(|worker| worker.parts.capacity() >= parts)
+    }
+
+    /// Gives a worker that [takes](Self::takes) it one more part.
+    pub(super) fn give(&mut self, part: Part) {
+        if let Some(worker) = &self.workers[part.control.worker]
+            && worker.parts.try_send(part).is_ok()
+        {
+            self.left += 1;
         }
-        Ok(workers)
     }
 
     /// The next loop that ends; `None` when all have, and their threads with them. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Outcome> {
+    pub(super) async fn next(&mut self) -> Option<Outcome> {
+        if self.left == 0 {
+            self.ended = None;
+            let workers = self.workers.iter_mut().filter_map(Option::take);
+            self.threads.extend(workers.map(|worker| worker.thread));
+        }
         if let Some(outcome) = self.outcomes.recv().await {
             self.left -= 1;
             return Some(outcome);
@@ -89,30 +142,37 @@ impl Workers {
     }
 
     /// Loops that have not ended.
-    pub(crate) fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.left
     }
 }
 
-/// Runs the loops of one worker until all have ended, or everything is cut.
+/// Runs the loops of one worker until all have ended and no more come, or everything is cut.
 async fn work(
-    assignment: Assignment,
-    shared: &Shared,
-    signals: &StopSignals,
+    mut parts: mpsc::Receiver<Part>,
+    shared: &Arc<Shared>,
+    load: &Arc<WorkerLoad>,
     ended: &mpsc::Sender<Outcome>,
     cut: &CancellationToken,
 ) {
-    let mut loops = assignment.start(shared, signals);
-    let all = async {
-        while let Some(one) = loops.join_next().await {
+    let (mut loops, mut more, mut heartbeats) = (JoinSet::new(), true, pin!(load.answer_heartbeats()));
+    while more || !loops.is_empty() {
+        tokio::select! {
+            biased;
+            () = cut.cancelled() => return,
+            never = &mut heartbeats => match never {},
+            part = parts.recv(), if more => match part {
+                Some(part) => part.start(&mut loops, shared, load),
+                None => more = false,
+            },
             // A loop catches its panics, and nothing else ends it.
-            let Ok(outcome) = one else { continue };
-            let _ = ended.try_send(outcome);
+            Some(one) = loops.join_next() => if let Ok(outcome) = one {
+                tokio::select! {
+                    biased;
+                    () = cut.cancelled() => return,
+                    _ = ended.send(outcome) => {}
+                }
+            },
         }
-    };
-    tokio::select! {
-        biased;
-        () = cut.cancelled() => {}
-        () = all => {}
     }
 }

@@ -5,6 +5,7 @@
 mod common;
 
 mod accept;
+mod apply;
 mod budget;
 mod composition;
 mod connection_permits;

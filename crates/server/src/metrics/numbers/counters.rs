@@ -65,6 +65,11 @@ macro_rules! counters {
         }
 
         impl Snapshot {
+            /// Adds what others counted.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
             /// All counters with their names, units and helps, in the order of the fields: for whatever exports them.
             ///
             /// ```

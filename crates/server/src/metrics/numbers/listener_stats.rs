@@ -43,6 +43,21 @@ impl ListenerStats {
         Self { info, workers: (0..workers).map(|_| Arc::default()).collect() }
     }
 
+    /// Those of a listener that goes on as `info`.
+    pub(crate) fn continued(&self, info: ListenerInfo) -> Self {
+        Self { info, workers: self.workers.clone() }
+    }
+
+    /// Whether `other` counts the same.
+    pub(crate) fn is_continued_by(&self, other: &Self) -> bool {
+        self.workers.iter().zip(&other.workers).any(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
+    /// Whether anything still counts.
+    pub(crate) fn are_in_use(&self) -> bool {
+        self.workers.iter().any(|stats| Arc::strong_count(stats) > 1)
+    }
+
     /// What it is now.
     pub(crate) fn info(&self) -> ListenerInfo {
         let serving: usize = self.workers.iter().map(|stats| stats.healthy_loops()).sum();

@@ -14,4 +14,5 @@ pub use counters::{Counter, SessionEnd, Snapshot};
 pub use listener_stats::ListenerInfo;
 pub(crate) use listener_stats::ListenerStats;
 pub use prometheus::PrometheusText;
+pub(crate) use stats::Serving;
 pub(crate) use worker_load::{Behind, WorkerLoad};

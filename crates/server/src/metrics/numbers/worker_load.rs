@@ -1,7 +1,10 @@
 //! How much a worker has to do, as its deadlines and its drain see it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use tokio::sync::Notify;
 
 /// What all loops of one worker have to do, of whatever listener.
 #[derive(Debug, Default)]
@@ -11,6 +14,16 @@ pub(crate) struct WorkerLoad {
     open: AtomicUsize,
     /// Loops that have not received all that waits in their socket.
     behind: AtomicUsize,
+    heartbeat: Heartbeat,
+}
+
+/// Whether the thread of the worker still turns: it is asked, and answers when it gets to it.
+#[derive(Debug, Default)]
+struct Heartbeat {
+    asked: AtomicU64,
+    answered: AtomicU64,
+    ask: Notify,
+    answer: Notify,
 }
 
 impl WorkerLoad {
@@ -27,6 +40,30 @@ impl WorkerLoad {
     /// Connections that are served.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Relaxed)
+    }
+
+    /// Ready when the worker has turned since this was first polled. Cancel safe.
+    pub(crate) async fn next_heartbeat(&self) {
+        let number = self.heartbeat.asked.fetch_add(1, Relaxed) + 1;
+        self.heartbeat.ask.notify_one();
+        loop {
+            let answer = self.heartbeat.answer.notified();
+            let mut answer = std::pin::pin!(answer);
+            answer.as_mut().enable();
+            if self.heartbeat.answered.load(Relaxed) >= number {
+                return;
+            }
+            answer.await;
+        }
+    }
+
+    /// Answers whoever asks, on the worker's thread.
+    pub(crate) async fn answer_heartbeats(&self) -> Infallible {
+        loop {
+            self.heartbeat.ask.notified().await;
+            self.heartbeat.answered.store(self.heartbeat.asked.load(Relaxed), Relaxed);
+            self.heartbeat.answer.notify_waiters();
+        }
     }
 
     /// Whether a loop has not received all that waits in its socket.

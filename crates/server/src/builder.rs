@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use swapwire_core::{Framing, Registry, Transport};
 
-use super::listen::Listen;
-use super::plan::{Common, Planned};
-use crate::runtime::MOST_WORKERS;
-use crate::{BuildError, BuildProblem, IntoService, Limits, Server};
+use crate::compose::{Common, MOST_WORKERS, Planned};
+use crate::{BuildError, BuildProblem, IntoService, Limits, Listen, Server};
 
 /// Composes a server: endpoints, handlers, framing, limits. [`bind`](Self::bind) makes it.
 ///
@@ -128,19 +126,18 @@ impl ServerBuilder {
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
     pub async fn bind(self) -> Result<Server, BuildError> {
-        let (mut served, mut problems) = (Vec::new(), Vec::new());
+        let (mut bound, mut problems) = (Vec::new(), Vec::new());
         // All that cannot be bound is told together.
         for one in self.plan()? {
-            match self.common.bind(one).await {
-                Ok(groups) => served.extend(groups),
+            match self.common.bind(&one).await {
+                Ok(places) => bound.push((one, places)),
                 Err(problem) => problems.push(problem),
             }
         }
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
-        Server::new(served, self.common.limits, self.common.workers)
-            .map_err(|error| BuildError::new(vec![BuildProblem::Worker(error)]))
+        Server::new(bound, self.common).map_err(|error| BuildError::new(vec![BuildProblem::Worker(error)]))
     }
 }
 
