@@ -98,8 +98,9 @@ impl Transport for Passed {
         self.taker.1.options(&self.taker.0)
     }
 
+    /// Its sockets are there, or there would be no such transport.
     async fn check(&self, endpoint: &Endpoint) -> Result<(), BindError> {
-        let checked = endpoint.read_options().check(self.options(&self.scheme), Side::Bind);
+        let checked = endpoint.read_options().check(self.options(endpoint.scheme()), Side::Bind);
         checked.map_err(|error| BindError::option(endpoint, error))
     }
 
