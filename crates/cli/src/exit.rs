@@ -121,18 +121,17 @@ pub(crate) fn misuse(error: &clap::Error, args: &[OsString]) -> u8 {
     }
 }
 
-/// The variable of the environment that is at fault, if the flag is that has it and that is not among the arguments.
+/// The variable of the environment that is at fault: of a flag that is, and is not among the arguments.
 fn variable_of(error: &clap::Error, args: &[OsString]) -> String {
-    let flag = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(flag)) => flag.split([' ', '=', '[']).next().unwrap_or_default(),
-        _ => return String::new(),
-    };
-    let is_flag = |arg: &OsString| arg.to_string_lossy().split('=').next() == Some(flag);
-    let variable = cli::variable(flag.trim_start_matches('-'));
-    match std::env::var_os(&variable) {
-        Some(_) if flag.starts_with("--") && !args.iter().any(is_flag) => format!(" ({variable} of the environment)"),
-        _ => String::new(),
-    }
+    let named = [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().filter_map(|kind| match error.get(kind) {
+        Some(ContextValue::String(flag)) => flag.split([' ', '=', '[']).next(),
+        _ => None,
+    });
+    let is_given = |flag: &str| args.iter().any(|arg| arg.to_string_lossy().split('=').next() == Some(flag));
+    let mut variables =
+        named.filter(|flag| !is_given(flag)).filter_map(|flag| Some(cli::variable(flag.strip_prefix("--")?)));
+    let at_fault = variables.find(|variable| std::env::var_os(variable).is_some());
+    at_fault.map_or_else(String::new, |variable| format!(" ({variable} of the environment)"))
 }
 
 /// The essence of an error of clap: without its heading and the usage, its paragraphs joined.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use swapwire::core::Place;
 use swapwire::{
     BuildError, BuildProblem, Endpoint, Framing, HandlerRegistry, Limits, Listen, Registry, ServerBuilder, Service,
     SettingError, Settings as _, WhenFull,
@@ -56,8 +57,9 @@ impl Planner {
         let allowed = config.limits.get(ALLOW_AMPLIFICATION);
         let allow_amplification = problems.read(allowed, switch).flatten().unwrap_or(false);
         let (mut listens, mut places) = (Vec::new(), Vec::new());
-        for listen in &config.listen {
-            let Some((listen, endpoint, has_page)) = self.listen(listen, &mut problems) else { continue };
+        for config in &config.listen {
+            let Some((listen, endpoint, has_page)) = self.listen(config, &mut problems) else { continue };
+            problems.of(self.alone(&endpoint, &places, config.endpoint.as_ref()));
             listens.push(listen);
             places.push((endpoint, has_page));
         }
@@ -70,6 +72,23 @@ impl Planner {
         let builder = swapwire::server().registry(self.registry.clone()).limits(plan.limits.clone());
         let builder = builder.allow_amplification(plan.allow_amplification);
         plan.listens.iter().cloned().fold(builder, ServerBuilder::listen)
+    }
+
+    /// Whether `endpoint` is bound for none of these as well, whatever stands on it.
+    fn alone(&self, endpoint: &Endpoint, others: &[(Endpoint, bool)], written: Option<&Value>) -> Result<(), String> {
+        let base = |endpoint: &Endpoint| {
+            let base = self.registry.transport(endpoint).ok()?.base(endpoint);
+            let is_shared = base.option("reuse_port").is_some() || matches!(base.place(), Place::Host { port: 0, .. });
+            (!is_shared).then(|| base.without_options())
+        };
+        let own = base(endpoint);
+        match others.iter().find(|(other, _)| own.is_some() && base(other) == own) {
+            Some((other, _)) if other == endpoint => {
+                Err(problem_of(written, format_args!("{endpoint} is there twice")))
+            }
+            Some((other, _)) => Err(problem_of(written, format_args!("{endpoint} and {other} are one place"))),
+            None => Ok(()),
+        }
     }
 
     fn listen(&mut self, config: &config::Listen, problems: &mut Problems) -> Option<(Listen, Endpoint, bool)> {

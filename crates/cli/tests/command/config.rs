@@ -141,6 +141,12 @@ fn a_wrong_file_is_a_line_for_each_mistake() {
             "[[listen]]\nname = \"a\"\nendpoint = \"mem:x\"\n[[listen]]\nname = \"a\"\nendpoint = \"mem:y\"",
             "FILE:5:8: name \"a\": each listener has one of its own, ",
         ),
+        ("[[listen]]\nendpoint = \"unix:DIR/s\"\n[[listen]]\nendpoint = \"unix:DIR/s?mode=600\"", "FILE:4:12: unix:"),
+        (
+            "[[listen]]\nendpoint = \"tcp://127.0.0.1:1\"\n[[listen]]\nendpoint = \"ws://127.0.0.1:1\"",
+            "FILE:4:12: ws://127.0.0.1:1 and tcp://127.0.0.1:1 are one place",
+        ),
+        ("[[listen]]\nendpoint = \"mem:x\"\n[[listen]]\nendpoint = \"mem:x\"", "FILE:4:12: mem:x is there twice"),
         ("[[listen]]\nname = \"\"\nendpoint = \"mem:x\"", "FILE:2:8: name \"\": each listener has one of its own, "),
     ] {
         for check in [&[][..], &["--check"], &["--print-config"]] {
@@ -180,6 +186,8 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!((said.code, said.text()), (Some(0), expected), "{said:?}");
     let by_environment = serve_with(&[("SWAPWIRE_CONFIG", &path)], &["--check"]);
     assert_eq!((by_environment.code, by_environment.text()), (Some(0), "ok mem:x\n"), "{by_environment:?}");
+    let said = serve_with(&[("SWAPWIRE_CONFIG", &path)], &["mem:y"]);
+    assert!(said.line().ends_with("(SWAPWIRE_CONFIG of the environment)"), "{said:?}");
     // What the environment says is said to be its.
     let said = serve_with(&[("SWAPWIRE_IDLE_TIMEOUT", "soon")], &["mem:x"]);
     assert!(said.line().contains("invalid value 'soon' for '--idle-timeout <TIME>': "), "{said:?}");
