@@ -21,6 +21,7 @@ mod exit;
 mod help;
 mod list;
 mod log;
+mod manager;
 mod notices;
 mod outputs;
 mod runs;

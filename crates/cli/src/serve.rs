@@ -13,6 +13,7 @@ use crate::config::{self, Config, Log, Value};
 use crate::descriptors;
 use crate::exit::{self, Failure, complain, complain_last};
 use crate::log::{self, Format};
+use crate::manager::Manager;
 use crate::signals::Signals;
 use crate::stdio::{Output, Stdin};
 
@@ -66,14 +67,15 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
     };
     #[cfg(feature = "ws")]
     page::urls(&plan.places, &server.local_endpoints()).for_each(|url| complain(format_args!("the page is {url}")));
-    let handle = server.handle();
-    if signals.reload_instead(handle.clone()) {
+    let (handle, manager) = (server.handle(), Manager::new());
+    if signals.reload_instead(handle.clone(), manager.clone()) {
         let reloads: Vec<_> = handle.reloads().iter().map(ToString::to_string).collect();
         complain(format_args!("SIGHUP reloads {}; SIGTERM or SIGINT stops", reloads.join(", ")));
     }
     let ended = end_of_input(plan.until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
-    let code = serve_until_told(server, &mut signals, ended, plan.limits.drain_timeout).await;
+    manager.ready(&handle);
+    let code = serve_until_told(server, &mut signals, ended, plan.limits.drain_timeout, &manager).await;
     // A reader that has not read by then where it listened has no use for it.
     let _ = announced.recv_timeout(Duration::from_secs(1));
     Ok(code)
@@ -85,6 +87,7 @@ async fn serve_until_told(
     signals: &mut Signals,
     ended: impl Future<Output = ()>,
     drain_timeout: Duration,
+    manager: &Manager,
 ) -> u8 {
     let handle = server.handle();
     let mut run = pin!(server.run_until(std::future::pending()));
@@ -95,6 +98,7 @@ async fn serve_until_told(
         () = ended => {}
     }
     handle.stop();
+    manager.stopping(drain_timeout);
     let patience = match drain_timeout {
         Duration::MAX => "for as long as it takes".to_owned(),
         time => format!("for at most {time:?}"),

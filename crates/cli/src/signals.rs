@@ -4,6 +4,8 @@ use std::io;
 
 use swapwire::ServerHandle;
 
+use crate::manager::Manager;
+
 /// SIGINT, SIGTERM, SIGQUIT and SIGHUP, from now on; elsewhere than on Unix, Ctrl-C.
 ///
 /// One that is ignored stays ignored: `nohup` and shells that start a command in the background say so to the commands
@@ -16,9 +18,9 @@ pub(crate) struct Signals {
     /// There was one; there was one other than SIGHUP.
     #[cfg(unix)]
     came: (bool, bool),
-    /// What a SIGHUP reloads; without, it stops.
+    /// What a SIGHUP reloads, and who is told; without, it stops.
     #[cfg(unix)]
-    reloads: Option<ServerHandle>,
+    reloads: Option<(ServerHandle, Manager)>,
 }
 
 impl Signals {
@@ -36,16 +38,16 @@ impl Signals {
     /// From now on a SIGHUP reloads what this server was bound with, and stops nothing. Returns whether it does: it may be
     /// ignored, and there may be nothing to reload.
     #[cfg(unix)]
-    pub(crate) fn reload_instead(&mut self, server: ServerHandle) -> bool {
+    pub(crate) fn reload_instead(&mut self, server: ServerHandle, manager: Manager) -> bool {
         let is_heard = self.all.iter().any(|(kind, _)| *kind == tokio::signal::unix::SignalKind::hangup());
         let reloads = is_heard && !server.reloads().is_empty();
-        self.reloads = reloads.then_some(server);
+        self.reloads = reloads.then_some((server, manager));
         reloads
     }
 
     /// There is no such signal.
     #[cfg(not(unix))]
-    pub(crate) fn reload_instead(&mut self, _: ServerHandle) -> bool {
+    pub(crate) fn reload_instead(&mut self, _: ServerHandle, _: Manager) -> bool {
         false
     }
 
@@ -64,8 +66,10 @@ impl Signals {
             for (kind, signal) in &mut self.all {
                 while signal.poll_recv(cx).is_ready() {
                     let hang_up = *kind == SignalKind::hangup();
-                    if let (true, Some(server)) = (hang_up, &self.reloads) {
+                    if let (true, Some((server, manager))) = (hang_up, &self.reloads) {
+                        manager.reloading();
                         server.reload();
+                        manager.ready(server);
                         continue;
                     }
                     let (any, other) = self.came;

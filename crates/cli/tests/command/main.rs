@@ -17,6 +17,7 @@ mod config;
 mod connect;
 mod full;
 mod lists;
+mod manager;
 mod passed;
 mod runs;
 mod serve;

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
-use crate::common::{PATIENCE, Said, Serving, connect, finish, start, swapwire};
+use crate::common::{PATIENCE, Running, Said, Serving, connect, finish, start, swapwire, until_dialled};
 
 /// `swapwire serve` with these arguments, which `script` runs in a shell whose standard input is `descriptor`.
 fn shell(descriptor: impl Into<OwnedFd>, script: &str, args: &[&str]) -> Command {
@@ -161,13 +161,13 @@ fn a_descriptor_that_cannot_be_served_is_called_by_what_it_is() {
 }
 
 /// Starts `swapwire serve` by systemd's program, which waits for the first client.
-fn activate(flags: &[&str], places: &[&str], names: &str, args: &[&str]) -> Option<crate::common::Running> {
+fn activate(flags: &[&str], places: &[&str], names: &str, args: &[&str]) -> Option<Running> {
     let served = swapwire(args);
     let mut command = Command::new("systemd-socket-activate");
     command.args(flags).args(places.iter().flat_map(|place| ["-l", place])).arg(format!("--fdname={names}"));
     command.arg(served.get_program()).arg("serve").args(args);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    match crate::common::Running::start(&mut command) {
+    match Running::start(&mut command) {
         Ok(running) => Some(running),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // Past the capture of a passing test.
@@ -178,24 +178,12 @@ fn activate(flags: &[&str], places: &[&str], names: &str, args: &[&str]) -> Opti
     }
 }
 
-/// The first client of what listens at `path`, as soon as it does.
-fn first_client<T>(mut dial: impl FnMut() -> std::io::Result<T>) -> T {
-    let begun = std::time::Instant::now();
-    loop {
-        match dial() {
-            Ok(client) => return client,
-            Err(error) if begun.elapsed() > PATIENCE => panic!("nobody listens: {error}"),
-            Err(_) => std::thread::yield_now(),
-        }
-    }
-}
-
 #[test]
 fn systemd_activates_a_stream_and_a_named_pair() {
     let directory = tempfile::tempdir().unwrap();
     let [one, other] = ["one", "other"].map(|name| directory.path().join(name).display().to_string());
     let Some(running) = activate(&[], &[&one, &other], "web:admin", &["systemd:web", "systemd:admin"]) else { return };
-    let mut client = first_client(|| UnixStream::connect(&other));
+    let mut client = until_dialled(|| UnixStream::connect(&other));
     client.write_all(b"hello\n").unwrap();
     let server = Serving::watch(2, running);
     assert_eq!(server.endpoints, [format!("unix:{one}"), format!("unix:{other}")]);
@@ -216,7 +204,7 @@ fn systemd_activates_datagrams_and_messages() {
     let Some(running) = activate(&["--datagram"], &[&place], "dns", &["systemd:dns"]) else { return };
     let client = UnixDatagram::bind(own).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
-    first_client(|| client.send_to(b"hello", &place));
+    until_dialled(|| client.send_to(b"hello", &place));
     let server = Serving::watch(1, running);
     assert_eq!(server.endpoint(), format!("unix-dgram:{place}"));
     let mut answer = [0; 9];
@@ -227,7 +215,7 @@ fn systemd_activates_datagrams_and_messages() {
     let place = directory.path().join("seq").display().to_string();
     let Some(running) = activate(&["--seqpacket"], &[&place], "seq", &["systemd:seq"]) else { return };
     let endpoint = format!("unix-seq:{place}");
-    let said = first_client(|| match connect(&endpoint, "hello\n") {
+    let said = until_dialled(|| match connect(&endpoint, "hello\n") {
         Said { code: Some(0), stdout, .. } => Ok(stdout),
         said => Err(std::io::Error::other(format!("{said:?}"))),
     });

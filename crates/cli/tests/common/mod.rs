@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -26,7 +26,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The command under test, with nothing of the developer's environment that changes it.
 pub(crate) fn swapwire(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_swapwire"));
-    let theirs = ["CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR", "RUST_BACKTRACE", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"];
+    let theirs = [
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "NO_COLOR",
+        "NOTIFY_SOCKET",
+        "RUST_BACKTRACE",
+        "WATCHDOG_USEC",
+        "XDG_RUNTIME_DIR",
+        "XDG_STATE_HOME",
+    ];
     for name in theirs {
         command.env_remove(name);
     }
@@ -180,6 +189,18 @@ pub(crate) fn on_any_machine(mut lines: Vec<String>) -> Vec<String> {
     let busy = ["swapwire: draining for ", "a call blocked its thread, or the machine is too busy"];
     lines.retain(|line| !busy.iter().any(|busy| line.contains(busy)));
     lines
+}
+
+/// The first client of what is about to listen.
+pub(crate) fn until_dialled<T>(mut dial: impl FnMut() -> io::Result<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        match dial() {
+            Ok(client) => return client,
+            Err(error) if begun.elapsed() > PATIENCE => panic!("nobody listens: {error}"),
+            Err(_) => thread::yield_now(),
+        }
+    }
 }
 
 /// Waits for the next line.
