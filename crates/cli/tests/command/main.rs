@@ -25,3 +25,4 @@ mod signals;
 mod stopped;
 mod streams;
 mod terminal;
+mod units;
