@@ -8,6 +8,8 @@ pub mod prelude;
 
 pub use defaults::{Error, connect, connect_with, default_handlers, default_registry, serve, server};
 
+#[cfg(feature = "admin")]
+pub use swapwire_admin as admin;
 pub use swapwire_core as core;
 pub use swapwire_core::{
     Addr, AsyncHandlerFn, BindError, Bound, BoxError, ByteItems, ByteStream, Bytes, Capabilities, ConnInfo,

@@ -74,8 +74,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
-        "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket", "stack",
-        "systemd", "tcp", "testkit", "tls", "udp", "unix", "ws",
+        "admin", "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket",
+        "stack", "systemd", "tcp", "testkit", "tls", "udp", "unix", "ws",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {
@@ -95,6 +95,12 @@ fn every_arrow_points_to_the_core() {
 #[test]
 fn the_rules_for_arrows_refuse_what_they_should() {
     for (from, to, kind, expected) in [
+        ("swapwire-admin", "swapwire-core", "normal", true),
+        ("swapwire-admin", "swapwire-mem", "dev", true),
+        ("swapwire-admin", "swapwire-server", "normal", false),
+        ("swapwire-admin", "swapwire-tcp", "dev", false),
+        ("swapwire-cli", "swapwire-admin", "normal", false),
+        ("swapwire-server", "swapwire-admin", "dev", false),
         ("swapwire-tcp", "swapwire-core", "normal", true),
         ("swapwire-tcp", "swapwire-mem", "dev", true),
         ("swapwire-tcp", "swapwire-mem", "normal", false),

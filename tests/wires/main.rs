@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admin;
 mod classics;
 mod cross_transport;
 mod endpoints;
