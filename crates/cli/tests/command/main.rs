@@ -19,6 +19,7 @@ mod full;
 mod lists;
 mod manager;
 mod passed;
+mod prometheus;
 mod runs;
 mod serve;
 mod signals;
