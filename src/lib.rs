@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod defaults;
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
@@ -8,8 +10,6 @@ pub mod prelude;
 
 pub use defaults::{Error, connect, connect_with, default_handlers, default_registry, serve, server};
 
-#[cfg(feature = "admin")]
-pub use swapwire_admin as admin;
 pub use swapwire_core as core;
 pub use swapwire_core::{
     Addr, AsyncHandlerFn, BindError, Bound, BoxError, ByteItems, ByteStream, Bytes, Capabilities, ConnInfo,

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "admin")]
 mod admin;
 mod classics;
 mod cross_transport;

@@ -50,7 +50,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let registry = Registry::new().with(MemNetwork::new());
-//! let running = Admin::new(Fixed).bind(&registry, &"mem:admin".parse()?).await?.start()?;
+//! let running = Admin::new().bind(&registry, &"mem:admin".parse()?, Fixed).await?.start()?;
 //! let swapwire_core::Link::Bytes { mut io, .. } = registry.connect(&running.local_endpoints()[0]).await? else {
 //!     return Err("not a byte stream".into());
 //! };
@@ -76,7 +76,7 @@ mod status;
 
 use std::sync::Arc;
 
-use swapwire_core::{BindError, Bound, Endpoint, Listener, Registry, Shape};
+use swapwire_core::{BindError, Bound, Endpoint, Listener, Registry, Shape, Transport};
 
 use access::{Access, Reach};
 use routes::Routes;
@@ -85,19 +85,18 @@ pub use running::{AdminError, BoundAdmin, RunningAdmin};
 pub use source::{ReloadError, Source};
 pub use status::{Count, Drain, ListenerStatus, ReloadStatus, Status, Traffic};
 
-/// An admin endpoint that is not bound yet.
-#[derive(Debug)]
+/// Who may ask an admin endpoint: what it is bound with.
+#[derive(Clone, Debug, Default)]
 #[must_use = "it does nothing before it is bound"]
-pub struct Admin<S> {
-    source: S,
+pub struct Admin {
     hosts: Vec<String>,
     expose: bool,
 }
 
-impl<S: Source> Admin<S> {
-    /// Shows what `source` tells.
-    pub fn new(source: S) -> Self {
-        Self { source, hosts: Vec::new(), expose: false }
+impl Admin {
+    /// `localhost` and IP addresses are its hosts, and it is not exposed.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Names of this host, beside its addresses and `localhost`, by which it may be asked: `metrics.example`, in any case, without a
@@ -113,36 +112,58 @@ impl<S: Source> Admin<S> {
         self
     }
 
-    /// Binds it. Nothing is answered yet; connections wait in the system's queue. Of a host name, all addresses are bound.
+    /// Finds what is wrong as far as that is known before anything is bound.
+    ///
+    /// # Errors
+    /// As of [`bind`](Self::bind), but for what only binding tells.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn check(&self, registry: &Registry, endpoint: &Endpoint) -> Result<(), AdminError> {
+        self.transport(registry, endpoint).await.map(drop)
+    }
+
+    /// Binds it, to show what `source` tells. Nothing is answered yet; connections wait in the system's queue. Of a host name, all
+    /// addresses are bound.
     ///
     /// # Errors
     /// The endpoint cannot be bound, is none of byte streams, or may be reached by more than it should.
     ///
     /// # Cancel safety
     /// Dropping it leaves nothing bound.
-    pub async fn bind(self, registry: &Registry, endpoint: &Endpoint) -> Result<BoundAdmin, AdminError> {
-        access::check_names(&self.hosts).map_err(|reason| AdminError::refused(endpoint, reason))?;
-        let check = |local: &Endpoint| {
-            Reach::checked(endpoint, local, self.expose).map_err(|why| AdminError::refused(endpoint, why))
-        };
-        // Where it is known before, it is not even bound.
-        check(endpoint)?;
-        let transport = registry.transport(endpoint);
-        let transport = transport.map_err(|source| BindError::Registry { endpoint: endpoint.clone(), source })?;
-        if transport.capabilities(endpoint.scheme()).shape != Shape::ByteStream {
-            return Err(AdminError::refused(endpoint, NOT_A_STREAM));
-        }
+    pub async fn bind(
+        &self,
+        registry: &Registry,
+        endpoint: &Endpoint,
+        source: impl Source,
+    ) -> Result<BoundAdmin, AdminError> {
+        let transport = self.transport(registry, endpoint).await?;
         let mut listeners: Vec<(Box<dyn Listener>, Reach)> = Vec::new();
         for bound in transport.bind_all(endpoint, 1).await?.into_iter().flatten() {
-            let local = bound.local();
-            let reach = check(&local)?.unwrap_or(Reach::Network);
+            let reach = self.reach(endpoint, &bound.local())?.unwrap_or(Reach::Network);
             match bound {
                 Bound::Listener(listener) => listeners.push((listener, reach)),
                 _ => return Err(AdminError::refused(endpoint, NOT_A_STREAM)),
             }
         }
-        let access = Access { hosts: self.hosts, expose: self.expose };
-        Ok(BoundAdmin::new(listeners, Arc::new(Routes::new(Box::new(self.source), access))))
+        let access = Access { hosts: self.hosts.clone(), expose: self.expose };
+        Ok(BoundAdmin::new(listeners, Arc::new(Routes::new(Box::new(source), access))))
+    }
+
+    async fn transport(&self, registry: &Registry, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, AdminError> {
+        access::check_names(&self.hosts).map_err(|reason| AdminError::refused(endpoint, reason))?;
+        let transport = registry.transport(endpoint);
+        let transport = transport.map_err(|source| BindError::Registry { endpoint: endpoint.clone(), source })?;
+        if transport.capabilities(endpoint.scheme()).shape != Shape::ByteStream {
+            return Err(AdminError::refused(endpoint, NOT_A_STREAM));
+        }
+        self.reach(endpoint, endpoint)?;
+        transport.check(endpoint).await?;
+        Ok(transport)
+    }
+
+    fn reach(&self, asked: &Endpoint, local: &Endpoint) -> Result<Option<Reach>, AdminError> {
+        Reach::checked(asked, local, self.expose).map_err(|reason| AdminError::refused(asked, reason))
     }
 }
 

@@ -4,13 +4,14 @@
 //! they come from, and all of them are reported at once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::help;
 use crate::log::Format;
-use crate::values::{Deadline, count, patience, size, switch};
+use crate::values::{Deadline, count, patience, size, switch, time};
 use crate::ws_headers::HeaderArgs;
 
 /// Groups of the flags of `serve`.
@@ -20,9 +21,11 @@ const TIMES: &str = "Times";
 /// As clap's own, with a few examples before the flags, so that the first screen suffices.
 const EXAMPLES_FIRST: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
+mod admin;
 mod limits;
 mod measure;
 
+pub(crate) use admin::AdminFlags;
 pub(crate) use limits::LimitFlags;
 pub(crate) use measure::{BenchArgs, CompareArgs, OutputArgs, ReportArgs};
 
@@ -137,6 +140,9 @@ pub(crate) struct ServeArgs {
     pub(crate) log_format: Option<Format>,
 
     #[command(flatten)]
+    pub(crate) admin: AdminFlags,
+
+    #[command(flatten)]
     pub(crate) limits: LimitFlags,
 
     /// Close connections at once when the server is full, after this text as a message
@@ -151,6 +157,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, help_heading = LIMITS, value_name = "BOOL", value_parser = switch, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true")]
     pub(crate) allow_amplification: Option<bool>,
+
+    /// Time between a signal and the drain in which everything is served, and /readyz of the admin endpoint says 503. Default: 0
+    ///
+    /// A load balancer that looks there sends no more before the first connection is refused.
+    #[arg(long, help_heading = TIMES, value_name = "TIME", value_parser = time)]
+    pub(crate) drain_delay: Option<Duration>,
 
     /// Also stop, as by a signal, when the standard input ends
     ///

@@ -49,6 +49,7 @@ Examples:
   swapwire serve tcp://127.0.0.1:8888 --workers 1
   swapwire serve tcp://0.0.0.0:8888 udp://0.0.0.0:8888 --max-per-source 64 --source-rate 200 --refuse=full
   swapwire serve tcp://0.0.0.0:8888 --max-connections 10000 --memory-budget 256MiB
+  swapwire serve tcp://127.0.0.1:8888 --admin-listen tcp://127.0.0.1:9090 --drain-delay 5s
   swapwire serve 'unix:/run/user/1000/echo.sock?mode=660' --check
   swapwire serve --config swapwire.toml
   swapwire serve --config swapwire.toml --check

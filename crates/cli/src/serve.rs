@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
-use swapwire::{DrainReport, Server};
+use swapwire::admin::ServerSource;
+use swapwire::{DrainReport, Server, ServerHandle};
 
 use crate::cli::ServeArgs;
 use crate::config::{self, Config, Log, Value};
@@ -17,12 +18,14 @@ use crate::manager::Manager;
 use crate::signals::Signals;
 use crate::stdio::{Output, Stdin};
 
+mod admin;
 mod compose;
 #[cfg(feature = "ws")]
 mod page;
 mod plan;
 
-use compose::{Composed, compose, lines};
+use compose::{Bound, Composed, compose, lines};
+use plan::Plan;
 
 /// What the log tells where no level is given.
 const LEVEL: &str = "warn";
@@ -61,9 +64,17 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
         complain_last(told);
         return Ok(exit::OK);
     };
-    let (server, plan) = match composed? {
+    let Bound { server, source, admin, plan } = match composed? {
         Composed::Told(text) => return exit::print(&text),
         Composed::Bound(bound) => *bound,
+    };
+    // It answers until the drain is over.
+    let _admin = match admin {
+        Some(admin) => {
+            admin::urls(admin.local_endpoints()).for_each(|url| complain(format_args!("the admin endpoint is {url}")));
+            Some(admin.start().map_err(|error| admin::failure(&error))?)
+        }
+        None => None,
     };
     #[cfg(feature = "ws")]
     page::urls(&plan.places, &server.local_endpoints()).for_each(|url| complain(format_args!("the page is {url}")));
@@ -75,7 +86,7 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
     let ended = end_of_input(plan.until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
     manager.ready(&handle);
-    let code = serve_until_told(server, &mut signals, ended, plan.limits.drain_timeout, &manager).await;
+    let code = serve_until_told(server, &source, &mut signals, ended, &plan, &manager).await;
     // A reader that has not read by then where it listened has no use for it.
     let _ = announced.recv_timeout(Duration::from_secs(1));
     Ok(code)
@@ -84,9 +95,10 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
 /// Serves until a signal or `ended`, then drains.
 async fn serve_until_told(
     server: Server,
+    source: &ServerSource,
     signals: &mut Signals,
     ended: impl Future<Output = ()>,
-    drain_timeout: Duration,
+    plan: &Plan,
     manager: &Manager,
 ) -> u8 {
     let handle = server.handle();
@@ -97,9 +109,18 @@ async fn serve_until_told(
         () = signals.next() => {}
         () = ended => {}
     }
+    source.ends_soon();
+    manager.stopping(plan.limits.drain_timeout.saturating_add(plan.drain_delay));
+    if !plan.drain_delay.is_zero() {
+        complain(format_args!("not ready; draining in {:?}; a second signal cuts everything", plan.drain_delay));
+        tokio::select! {
+            report = &mut run => return conclude(&report),
+            () = tokio::time::sleep(plan.drain_delay) => {}
+            () = signals.next() => return cut(&handle, run).await,
+        }
+    }
     handle.stop();
-    manager.stopping(drain_timeout);
-    let patience = match drain_timeout {
+    let patience = match plan.limits.drain_timeout {
         Duration::MAX => "for as long as it takes".to_owned(),
         time => format!("for at most {time:?}"),
     };
@@ -111,15 +132,18 @@ async fn serve_until_told(
     };
     tokio::select! {
         report = &mut run => conclude(&report),
-        () = signals.next() => {
-            complain_last("second signal: everything was cut");
-            handle.abort();
-            // What was bound is closed then, and a socket's file is gone.
-            run.await;
-            exit::CUT
-        }
+        () = signals.next() => cut(&handle, run).await,
         () = notice => exit::CUT,
     }
+}
+
+/// Ends it by a second signal.
+async fn cut(handle: &ServerHandle, run: impl Future<Output = DrainReport>) -> u8 {
+    complain_last("second signal: everything was cut");
+    handle.abort();
+    // What was bound is closed then, and a socket's file is gone.
+    run.await;
+    exit::CUT
 }
 
 /// Ready when the standard input has ended, or cannot be read; never, unless that is `watched`.

@@ -85,7 +85,7 @@ impl Served {
     async fn new(source: impl Source) -> Self {
         let registry = Registry::new().with(MemNetwork::new());
         let endpoint: Endpoint = "mem:admin".parse().unwrap();
-        let bound = Admin::new(source).hosts(["ops.example"]).bind(&registry, &endpoint).await.unwrap();
+        let bound = Admin::new().hosts(["ops.example"]).bind(&registry, &endpoint, source).await.unwrap();
         Self { registry, endpoint, task: tokio::spawn(bound.into_service().run()) }
     }
 

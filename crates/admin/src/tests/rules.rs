@@ -195,13 +195,15 @@ async fn what_cannot_be_an_admin_endpoint_is_refused_by_a_line() {
         ("mem-dgram:admin", "a", "HTTP needs a byte stream"),
         ("mem-seq:admin", "a", "HTTP needs a byte stream"),
         ("tpc://127.0.0.1:1", "a", "unknown scheme \"tpc\""),
-        ("tcp://0.0.0.0:1", "a", "expose = true"),
+        ("mem:admin?mode=600", "a", "unknown option \"mode\""),
         ("mem:admin", "a:1", "write names without a port"),
         ("mem:admin", "", "which is no name of a host"),
     ] {
         let endpoint = text.parse().unwrap();
-        let error = crate::Admin::new(Shown::default()).hosts([hosts]).bind(&registry, &endpoint).await.unwrap_err();
+        let admin = crate::Admin::new().hosts([hosts]);
+        let error = admin.check(&registry, &endpoint).await.unwrap_err();
         let told = error.to_string();
+        assert_eq!(admin.bind(&registry, &endpoint, Shown::default()).await.unwrap_err().to_string(), told);
         assert!(told.contains(part) && told.starts_with("admin: bind ") && !told.contains('\n'), "{text}: {told}");
         assert!(error.is_configuration(), "{told}");
     }

@@ -4,9 +4,9 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use swapwire::Endpoint;
 
-use super::tables::{ALLOW_AMPLIFICATION, Listen, REFUSE, Server, Table};
+use super::tables::{ALLOW_AMPLIFICATION, Admin, Listen, REFUSE, Server, Table};
 use super::{Config, Value};
-use crate::cli::ServeArgs;
+use crate::cli::{AdminFlags, ServeArgs};
 
 impl Config {
     /// The whole configuration, but for the endpoints where none were given: what the file of `args` says, and instead of that
@@ -40,6 +40,11 @@ impl Config {
         }
         replace(&mut self.server.workers, args.workers);
         replace(&mut self.server.until_eof, args.until_eof);
+        let delay = args.drain_delay.map(|delay| format!("{delay:?}"));
+        replace(&mut self.server.drain_delay, delay);
+        if args.admin.is_given() {
+            self.admin.get_or_insert_default().override_by(&args.admin);
+        }
         replace(&mut self.log.level, args.log.as_ref());
         let format = args.log_format.as_ref().and_then(ValueEnum::to_possible_value);
         replace(&mut self.log.format, format.as_ref().map(PossibleValue::get_name));
@@ -49,6 +54,14 @@ impl Config {
     fn set_limit(&mut self, name: &'static str, text: String) {
         self.limits.set(name, Value::given(text));
         self.listen.iter_mut().for_each(|listen| listen.limits.remove(name));
+    }
+}
+
+impl Admin {
+    fn override_by(&mut self, args: &AdminFlags) {
+        replace(&mut self.listen, args.admin_listen.as_ref());
+        replace(&mut self.expose, args.admin_expose);
+        replace(&mut self.hosts, args.admin_hosts.as_ref().map(|hosts| hosts.replace(' ', "")));
     }
 }
 

@@ -14,7 +14,7 @@ mod value;
 mod tests;
 
 pub(crate) use schema::schema;
-pub(crate) use tables::{ALLOW_AMPLIFICATION, LimitTable, Listen, Log, REFUSE, Server, Table};
+pub(crate) use tables::{ALLOW_AMPLIFICATION, Admin, LimitTable, Listen, Log, REFUSE, Server, Table};
 pub(crate) use value::Value;
 
 /// A configuration.
@@ -23,5 +23,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) limits: LimitTable,
     pub(crate) log: Log,
+    /// Off without the table, and on with an empty one.
+    pub(crate) admin: Option<Admin>,
     pub(crate) listen: Vec<Listen>,
 }

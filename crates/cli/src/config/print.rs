@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Config;
-use super::tables::{LimitTable, Listen, Log, Server, Table};
+use super::tables::{Admin, LimitTable, Listen, Log, Server, Table};
 use super::value::{Key, Kind};
 
 /// As [`Config::read`] reads it.
@@ -13,6 +13,9 @@ impl fmt::Display for Config {
         table(&mut text, "[server]", &lines(&self.server, "", &Server::keys()));
         table(&mut text, "[limits]", &lines(&self.limits, "", &LimitTable::keys()));
         table(&mut text, "[log]", &lines(&self.log, "", &Log::keys()));
+        if let Some(admin) = &self.admin {
+            text += &format!("\n[admin]\n{}", lines(admin, "", &Admin::keys()));
+        }
         for listen in &self.listen {
             let own = lines(listen, "", &Listen::keys());
             table(&mut text, "[[listen]]", &(own + &lines(&listen.limits, "limits.", &LimitTable::keys())));
@@ -37,6 +40,8 @@ fn lines<T: Table>(table: &T, prefix: &str, keys: &[Key]) -> String {
 fn literal(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Switch => text.to_owned(),
+        Kind::Texts if text.is_empty() => "[]".to_owned(),
+        Kind::Texts => format!("[{}]", text.split(',').map(quoted).collect::<Vec<_>>().join(", ")),
         Kind::FileOrBuiltIn if text.is_empty() => true.to_string(),
         _ if kind.takes_numbers() && text.parse::<u64>().is_ok_and(|number| number.to_string() == text) => {
             text.to_owned()

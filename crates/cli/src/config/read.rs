@@ -11,10 +11,10 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::Config;
-use super::tables::{LimitTable, Listen, Log, Server, Table};
+use super::tables::{Admin, LimitTable, Listen, Log, Server, Table};
 use super::value::{Key, Kind, Value};
 use crate::exit::cause;
-use crate::values::count;
+use crate::values::{count, time};
 
 /// Bytes of a file at most: no configuration is larger, and what is larger is another file.
 const LARGEST: u64 = 1 << 20;
@@ -24,6 +24,7 @@ const MOST_PROBLEMS: usize = 20;
 const SERVER: &str = "[server]";
 const LIMITS: &str = "[limits]";
 const LOG: &str = "[log]";
+const ADMIN: &str = "[admin]";
 const LISTEN: &str = "[[listen]]";
 /// The table in a listener.
 const OWN_LIMITS: &str = "limits";
@@ -98,10 +99,11 @@ impl Reader<'_> {
                 "server" => self.table(&mut config.server, SERVER, &Server::keys(), value),
                 "limits" => self.table(&mut config.limits, LIMITS, &LimitTable::keys(), value),
                 "log" => self.table(&mut config.log, LOG, &Log::keys(), value),
+                "admin" => self.table(config.admin.get_or_insert_default(), ADMIN, &Admin::keys(), value),
                 "listen" => config.listen = self.listeners(value),
                 name => {
                     let what = if matches!(value.get_ref(), DeValue::Table(_)) { "table" } else { "key" };
-                    let known = ["server", "limits", "log", "listen"];
+                    let known = ["server", "limits", "log", "admin", "listen"];
                     self.unknown(what, key.span().start, name, "", &known);
                 }
             }
@@ -211,7 +213,13 @@ fn elsewhere(name: &str, title: &str) -> Option<String> {
     if title == LISTEN && has(&LimitTable::keys_of_listener()) {
         return Some(format!("write limits.{name}"));
     }
-    let tables = [(SERVER, Server::keys()), (LIMITS, LimitTable::keys()), (LOG, Log::keys()), (LISTEN, Listen::keys())];
+    let tables = [
+        (SERVER, Server::keys()),
+        (LIMITS, LimitTable::keys()),
+        (LOG, Log::keys()),
+        (ADMIN, Admin::keys()),
+        (LISTEN, Listen::keys()),
+    ];
     let right = tables.iter().find(|(_, keys)| has(keys));
     right.map(|(right, _)| format!("it is a key of {right}"))
 }
@@ -222,6 +230,13 @@ fn text_of(key: Key, value: &DeValue<'_>) -> Result<String, String> {
         DeValue::String(text) if key.kind.takes_texts() => Ok(text.clone().into_owned()),
         DeValue::Boolean(switch) if key.kind == Kind::Switch => Ok(switch.to_string()),
         DeValue::Boolean(true) if key.kind == Kind::FileOrBuiltIn => Ok(String::new()),
+        DeValue::Array(texts) if key.kind == Kind::Texts => {
+            let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+                DeValue::String(text) if !text.contains(',') => Ok(text.clone().into_owned()),
+                _ => Err(format!("{} has {}; write {}", key.name, kind_of(value), key.kind.expected())),
+            };
+            Ok(texts.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(","))
+        }
         DeValue::Integer(number) if key.kind.takes_numbers() => {
             let number = i128::from_str_radix(number.as_str(), number.radix()).map_err(|error| error.to_string())?;
             Ok(number.to_string())
@@ -244,6 +259,9 @@ fn check(key: Key, text: &str) -> Result<(), String> {
         Kind::Count => count::<usize>(text)
             .map(drop)
             .map_err(|problem| format!("{}={}: {problem}", key.name, Printable::new(text))),
+        Kind::Time => {
+            time(text).map(drop).map_err(|problem| format!("{}={}: {problem}", key.name, Printable::new(text)))
+        }
         Kind::Word(words) if !words.contains(&text) => {
             Err(format!("{} {text:?}; write {}", key.name, key.kind.expected()))
         }

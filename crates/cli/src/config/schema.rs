@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use swapwire::SettingUnit;
 
-use super::tables::{LimitTable, Listen, Log, Server, Table as _};
+use super::tables::{Admin, LimitTable, Listen, Log, Server, Table as _};
 use super::value::{Key, Kind};
 
 /// The schema, with a line feed at its end.
@@ -16,6 +16,7 @@ pub(crate) fn schema() -> String {
         ("server".to_owned(), table(properties(&Server::keys()))),
         ("limits".to_owned(), table(properties(&LimitTable::keys()))),
         ("log".to_owned(), table(properties(&Log::keys()))),
+        ("admin".to_owned(), table(properties(&Admin::keys()))),
         ("listen".to_owned(), json!({ "type": "array", "minItems": 1, "items": listener })),
     ]);
     let mut schema = table(tables);
@@ -36,8 +37,9 @@ fn properties(keys: &[Key]) -> Map<String, Value> {
 fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         Kind::Limit(SettingUnit::Text) | Kind::Text => json!({ "type": "string" }),
-        Kind::Limit(_) => json!({ "type": ["integer", "string"], "minimum": 0 }),
+        Kind::Limit(_) | Kind::Time => json!({ "type": ["integer", "string"], "minimum": 0 }),
         Kind::Count => json!({ "type": ["integer", "string"], "minimum": 1 }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Word(words) => json!({ "enum": words }),
         Kind::FileOrBuiltIn => json!({ "anyOf": [{ "type": "string" }, { "const": true }] }),
@@ -76,10 +78,11 @@ mod tests {
             names.sort_unstable();
             names
         };
-        assert_eq!(names(&schema), ["limits", "listen", "log", "server"]);
+        assert_eq!(names(&schema), ["admin", "limits", "listen", "log", "server"]);
         assert_eq!(names(&tables["server"]), sorted(Server::keys(), None));
         assert_eq!(names(&tables["limits"]), sorted(LimitTable::keys(), None));
         assert_eq!(names(&tables["log"]), sorted(Log::keys(), None));
+        assert_eq!(names(&tables["admin"]), sorted(Admin::keys(), None));
         assert_eq!(names(listener), sorted(Listen::keys(), Some("limits")));
         assert_eq!(names(&listener["properties"]["limits"]), sorted(LimitTable::keys_of_listener(), None));
         assert_eq!(tables["log"]["properties"]["format"]["enum"], json!(["text", "json"]));

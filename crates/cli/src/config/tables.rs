@@ -60,6 +60,9 @@ table! {
         workers: Kind::Count;
         /// The time that sessions have to finish after a signal, before they are cut. Default: 30s.
         drain_timeout: Kind::Limit(SettingUnit::Time);
+        /// The time between a signal and the drain in which everything is served, and `/readyz` of the admin endpoint says 503.
+        /// Default: 0.
+        drain_delay: Kind::Time;
         /// Whether the end of the standard input stops the server. Default: false.
         until_eof: Kind::Switch;
     }
@@ -72,6 +75,18 @@ table! {
         format: Kind::Word(&["text", "json"]);
         /// The filter, as "info" or "swapwire_server=debug". Default: "warn".
         level: Kind::Text;
+    }
+}
+
+table! {
+    /// `[admin]`: the endpoint for metrics, health and the live page, which is there with this table alone.
+    Admin {
+        /// Where it listens. Default: `swapwire-admin.sock` where the command puts sockets.
+        listen: Kind::Text;
+        /// Whether an address is allowed that other hosts reach; they can read, without a password. Default: false.
+        expose: Kind::Switch;
+        /// Names by which browsers and Prometheus may ask, beside IP addresses and `localhost`. Default: none.
+        hosts: Kind::Texts;
     }
 }
 

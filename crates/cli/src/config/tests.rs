@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use clap::Parser as _;
 
-use super::tables::{LimitTable, Listen, Log, Server, Table as _};
+use super::tables::{Admin, LimitTable, Listen, Log, Server, Table as _};
 use super::*;
 use crate::cli::{Cli, Command, ServeArgs, command};
 
@@ -25,6 +25,7 @@ const ALL: &str = r#"
 [server]
 workers = 2
 drain_timeout = "5s"
+drain_delay = 5
 until_eof = true
 
 [limits]
@@ -53,6 +54,11 @@ allow_amplification = false
 format = "json"
 level = "info"
 
+[admin]
+listen = "tcp://127.0.0.1:9090"
+expose = true
+hosts = ["a.example", "b.example"]
+
 [[listen]]
 name = "front"
 endpoint = "tcp://127.0.0.1:7000"
@@ -80,6 +86,9 @@ fn what_is_printed_is_read_again() {
     assert_eq!(missing(Server::keys(), &|name| all.server.get(name).is_some()), [""; 0]);
     assert_eq!(missing(LimitTable::keys(), &|name| all.limits.get(name).is_some()), [""; 0]);
     assert_eq!(missing(Log::keys(), &|name| all.log.get(name).is_some()), [""; 0]);
+    let admin = all.admin.clone().unwrap();
+    assert_eq!(missing(Admin::keys(), &|name| admin.get(name).is_some()), [""; 0]);
+    assert_eq!(admin.hosts.unwrap().text, "a.example,b.example");
     let listens = |name: &str| all.listen.iter().any(|listen| listen.get(name).is_some());
     assert_eq!(missing(Listen::keys(), &listens), [""; 0]);
     assert_eq!(parse(&all.to_string()).as_ref(), Ok(&all), "{all}");
@@ -107,6 +116,8 @@ fn a_command_line_is_printed_as_a_file_that_says_the_same() {
         &["mem:x", "--refuse=a \\ \"b\"\t\u{7f}\u{e9}", "--until-eof=false", "--source-rate", "200"],
         &["ws://127.0.0.1:0", "mem:x", "--handler", "chat", "--page"],
         &["ws://127.0.0.1:0", "mem:x", "--page=a b.html"],
+        &["mem:x", "--admin-listen", "unix:@a?allow_uid=self", "--admin-expose=false", "--admin-hosts", "a, b"],
+        &["mem:x", "--admin-expose", "--drain-delay", "1.5s"],
     ] {
         let config = flags(line);
         assert_eq!(parse(&config.to_string()).as_ref(), Ok(&config), "{line:?}: {config}");
@@ -161,7 +172,8 @@ fn key_of(flag: &str) -> String {
 #[test]
 fn every_flag_has_a_key_of_its_name() {
     let keys = [Server::keys(), LimitTable::keys(), Log::keys(), Listen::keys()].concat();
-    let keys: BTreeSet<_> = keys.into_iter().map(|key| key.name.to_owned()).collect();
+    let admin = Admin::keys().into_iter().map(|key| format!("admin_{}", key.name));
+    let keys: BTreeSet<_> = keys.into_iter().map(|key| key.name.to_owned()).chain(admin).collect();
     let (command, not_in_a_file) = (command(), ["check", "config", "help", "print-config", "print-schema"]);
     let flags = command.find_subcommand("serve").unwrap().get_arguments().filter_map(|arg| arg.get_long());
     for flag in flags.filter(|flag| !not_in_a_file.contains(flag)) {
@@ -178,7 +190,10 @@ fn mistakes_have_a_line_and_a_column() {
     };
     for (text, problem) in [
         ("workers = 2", "f:1:1: unknown key \"workers\"; it is a key of [server]"),
-        ("[sever]", "f:1:2: unknown table \"sever\"; did you mean \"server\"? known: server, limits, log, listen"),
+        (
+            "[sever]",
+            "f:1:2: unknown table \"sever\"; did you mean \"server\"? known: server, limits, log, admin, listen",
+        ),
         ("[server]\nworkers = []", "f:2:11: workers is an array; write a whole number, as 64 or \"10k\""),
         ("[server]\nworkers = 0", "f:2:11: workers=0: write a whole number from 1 on, as 64, 10k or 1.5M"),
         ("[server]\nworkers = -1", "f:2:11: workers=-1: write a whole number from 1 on, as 64, 10k or 1.5M"),
@@ -259,4 +274,22 @@ fn what_is_no_text_and_what_is_no_file_is_told() {
     assert_eq!(Config::parse("f", deep.as_bytes()).unwrap_err().len(), 1);
     // With a mark of its encoding, and with the line ends of other systems.
     assert!(Config::parse("f", "\u{feff}[[listen]]\r\nendpoint = \"mem:x\"\r\n".as_bytes()).is_ok());
+}
+
+#[test]
+fn an_empty_table_switches_the_admin_endpoint_on() {
+    let config = parse("[admin]\n[[listen]]\nendpoint = \"mem:x\"\n").unwrap();
+    assert_eq!(config.admin, Some(Admin::default()));
+    assert_eq!(parse(&config.to_string()), Ok(config));
+    assert_eq!(parse("[[listen]]\nendpoint = \"mem:x\"\n").unwrap().admin, None);
+    for (line, told) in [
+        ("hosts = \"a\"", "f:2:9: hosts is a text; write an array of texts, as [\"a.example\", \"b.example\"]"),
+        ("hosts = [1]", "f:2:9: hosts has a whole number; write an array of texts, as [\"a.example\", \"b.example\"]"),
+        ("hosts = [\"a,b\"]", "f:2:9: hosts has a text; write an array of texts, as [\"a.example\", \"b.example\"]"),
+        ("expose = 1", "f:2:10: expose is a whole number; write true or false"),
+        ("host = []", "f:2:1: unknown key \"host\" in [admin]; did you mean \"hosts\"? known: listen, expose, hosts"),
+    ] {
+        let text = format!("[admin]\n{line}\n[[listen]]\nendpoint = \"mem:x\"\n");
+        assert_eq!(parse(&text), Err(vec![told.to_owned()]), "{line}");
+    }
 }

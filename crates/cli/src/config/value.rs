@@ -14,6 +14,10 @@ pub(crate) enum Kind {
     /// `true` or `false`.
     Switch,
     Text,
+    /// Several texts, as an array; with commas between them for the flag.
+    Texts,
+    /// A time that is no limit of the library.
+    Time,
     /// One of these texts.
     Word(&'static [&'static str]),
     /// The path of a file, or `true` for what is built in, which is the empty text here and for the flag.
@@ -25,21 +29,25 @@ impl Kind {
     pub(super) fn expected(self) -> String {
         match self {
             Self::Limit(SettingUnit::Bytes) => "a size, as \"64KiB\"".to_owned(),
-            Self::Limit(SettingUnit::Time) => "a time, as \"30s\"".to_owned(),
+            Self::Limit(SettingUnit::Time) | Self::Time => "a time, as \"30s\"".to_owned(),
             Self::Limit(SettingUnit::Count) | Self::Count => "a whole number, as 64 or \"10k\"".to_owned(),
             Self::Switch => "true or false".to_owned(),
             Self::Word(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
             Self::FileOrBuiltIn => "a path in quotes, or true".to_owned(),
+            Self::Texts => "an array of texts, as [\"a.example\", \"b.example\"]".to_owned(),
             _ => "a text in quotes".to_owned(),
         }
     }
 
     pub(super) fn takes_numbers(self) -> bool {
-        matches!(self, Self::Limit(SettingUnit::Count | SettingUnit::Bytes | SettingUnit::Time) | Self::Count)
+        matches!(
+            self,
+            Self::Limit(SettingUnit::Count | SettingUnit::Bytes | SettingUnit::Time) | Self::Count | Self::Time
+        )
     }
 
     pub(super) fn takes_texts(self) -> bool {
-        self != Self::Switch
+        !matches!(self, Self::Switch | Self::Texts)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::thread::available_parallelism;
 
+use swapwire::admin::{BoundAdmin, ServerSource};
 use swapwire::core::{EndpointError, Place};
 use swapwire::{BuildError, Endpoint, ErrorClass, Server};
 
@@ -18,8 +19,17 @@ const MOST_BY_DEFAULT: usize = 1024;
 pub(crate) enum Composed {
     /// To be told something.
     Told(String),
-    /// To be served: the server, and what was planned.
-    Bound(Box<(Server, Plan)>),
+    /// To be served.
+    Bound(Box<Bound>),
+}
+
+/// What is to be served.
+pub(crate) struct Bound {
+    pub(crate) server: Server,
+    /// What an admin endpoint shows of the server.
+    pub(crate) source: ServerSource,
+    pub(crate) admin: Option<BoundAdmin>,
+    pub(crate) plan: Plan,
 }
 
 /// Binds everything, or tells every mistake. With `--print-config`, or with `--check` and a file, nothing is bound.
@@ -47,14 +57,41 @@ pub(crate) async fn compose(args: &ServeArgs, mut config: Config) -> Result<Comp
     };
     if args.print_config || args.check && args.config.is_some() {
         builder.check().await.map_err(explain)?;
-        let endpoints: Vec<_> = plan.places.into_iter().map(|(endpoint, _)| endpoint).collect();
+        let mut endpoints: Vec<_> = plan.places.into_iter().map(|(endpoint, _)| endpoint).collect();
+        if let Some(admin) = &plan.admin {
+            endpoints.push(admin.check().await?.clone());
+        }
         return Ok(Composed::Told(if args.check { lines("ok", &endpoints) } else { config.to_string() }));
     }
     let server = builder.bind().await.map_err(explain)?;
+    let source = source_of(&server, &plan);
+    let admin = match &plan.admin {
+        Some(admin) => Some(admin.bind(&source).await?),
+        None => None,
+    };
     if args.check {
-        return Ok(Composed::Told(lines("ok", &server.local_endpoints())));
+        let admin = admin.iter().flat_map(BoundAdmin::local_endpoints);
+        let endpoints: Vec<_> = server.local_endpoints().iter().chain(admin).cloned().collect();
+        return Ok(Composed::Told(lines("ok", &endpoints)));
     }
-    Ok(Composed::Bound(Box::new((server, plan))))
+    Ok(Composed::Bound(Box::new(Bound { server, source, admin, plan })))
+}
+
+/// What an admin endpoint shows. It has the files read again that endpoints were bound with.
+fn source_of(server: &Server, plan: &Plan) -> ServerSource {
+    let handle = server.handle();
+    let source = ServerSource::new(handle.clone()).limits(&plan.limits);
+    if handle.reloads().is_empty() {
+        return source;
+    }
+    source.reload_by(move || {
+        handle.reload();
+        let endpoints: Vec<_> = handle.reloads().iter().map(ToString::to_string).collect();
+        std::future::ready(Ok(format!(
+            "files are read again for {}; the log tells what was wrong",
+            endpoints.join(", ")
+        )))
+    })
 }
 
 /// A line for each endpoint, behind a word.

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use swapwire::admin::Admin;
 use swapwire::core::Place;
 use swapwire::{
     BuildError, BuildProblem, Endpoint, Framing, HandlerRegistry, Limits, Listen, Registry, ServerBuilder, Service,
     SettingError, Settings as _, WhenFull,
 };
 
+use super::admin::AdminPlan;
 use crate::config::{self, ALLOW_AMPLIFICATION, Config, LimitTable, REFUSE, Table as _, Value};
-use crate::values::{count, switch};
+use crate::values::{count, switch, time};
 
 /// The handler where none is named.
 const HANDLER: &str = "uppercase-echo";
@@ -31,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) workers: Option<usize>,
     pub(crate) until_eof: bool,
+    pub(crate) drain_delay: Duration,
+    pub(crate) admin: Option<AdminPlan>,
     allow_amplification: bool,
 }
 
@@ -54,6 +59,8 @@ impl Planner {
         }
         let workers = problems.read(config.server.workers.as_ref(), count).flatten();
         let until_eof = problems.read(config.server.until_eof.as_ref(), switch).flatten().unwrap_or(false);
+        let drain_delay = problems.read(config.server.drain_delay.as_ref(), time).flatten().unwrap_or_default();
+        let admin = config.admin.as_ref().and_then(|admin| self.admin(admin, &mut problems));
         let allowed = config.limits.get(ALLOW_AMPLIFICATION);
         let allow_amplification = problems.read(allowed, switch).flatten().unwrap_or(false);
         let (mut listens, mut places) = (Vec::new(), Vec::new());
@@ -63,7 +70,7 @@ impl Planner {
             listens.push(listen);
             places.push((endpoint, has_page));
         }
-        let plan = Plan { listens, places, limits, workers, until_eof, allow_amplification };
+        let plan = Plan { listens, places, limits, workers, until_eof, drain_delay, admin, allow_amplification };
         if problems.0.is_empty() { Ok(plan) } else { Err(problems.0) }
     }
 
@@ -89,6 +96,15 @@ impl Planner {
             Some((other, _)) => Err(problem_of(written, format_args!("{endpoint} and {other} are one place"))),
             None => Ok(()),
         }
+    }
+
+    fn admin(&self, config: &config::Admin, problems: &mut Problems) -> Option<AdminPlan> {
+        let explain = |error| self.registry.explain(error);
+        let listen = problems.read(config.listen.as_ref(), |text| text.parse::<Endpoint>().map_err(explain))?;
+        let expose = problems.read(config.expose.as_ref(), switch)?.unwrap_or(false);
+        let hosts = config.hosts.as_ref().map_or("", |hosts| &hosts.text).split(',').map(str::trim);
+        let hosts = hosts.filter(|name| !name.is_empty()).map(str::to_owned);
+        Some(AdminPlan::new(self.registry.clone(), listen, Admin::new().expose(expose).hosts(hosts)))
     }
 
     fn listen(&mut self, config: &config::Listen, problems: &mut Problems) -> Option<(Listen, Endpoint, bool)> {

@@ -5,6 +5,7 @@
 mod common;
 
 mod addresses;
+mod admin;
 mod bad_input;
 mod bench;
 mod bench_drops;

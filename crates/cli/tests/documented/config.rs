@@ -19,8 +19,13 @@ fn the_page_of_the_configuration_has_every_key_with_its_flag() {
     let of = |name: &str| keys(&schema["properties"][name]);
     let is_limit = |key: &str| limits.contains(&format!("| `{key}` |"));
     let own: Vec<_> = of("limits").into_iter().filter(|key| !is_limit(key)).collect();
-    let titles =
-        [("`[server]`", of("server")), ("`[limits]`", own), ("`[log]`", of("log")), ("`[[listen]]`", keys(listener))];
+    let titles = [
+        ("`[server]`", of("server")),
+        ("`[limits]`", own),
+        ("`[log]`", of("log")),
+        ("`[admin]`", of("admin")),
+        ("`[[listen]]`", keys(listener)),
+    ];
     for (title, mut keys) in titles {
         let section = page.split("\n## ").find(|section| section.starts_with(title)).unwrap();
         let rows: Vec<Vec<_>> =

@@ -32,6 +32,8 @@ const REPLACED: &[(&str, &str)] = &[
     ("udp://127.0.0.1:8888 unix:/run/user/1000/echo.sock", "udp://127.0.0.1:0 unix:./echo.sock"),
     ("unix:/run/user/1000/echo.sock", "unix:./echo.sock"),
     ("sleep 60 |", "printf '' |"),
+    ("--admin-listen tcp://127.0.0.1:9090", "--admin-listen=tcp://127.0.0.1:0"),
+    ("--drain-delay 5s", "--drain-delay 5ms"),
     // Clients: servers that were started for them.
     ("'tls://example.org:8443?ca=ca.pem'", "\"$TLS\""),
     ("'proxy+tcp://127.0.0.1:8080?client=192.0.2.1:1234'", "\"$PROXY?client=192.0.2.1:1234\""),

@@ -61,7 +61,9 @@ fn serves_until_told(line: &str) -> bool {
 fn serve(here: &Here, line: &str) -> common::Said {
     let mut child = here.spawn(&format!("exec {line}"));
     let told = lines(child.stdout.take().unwrap());
-    let places = line.split(' ').filter(|word| word.trim_start_matches('\'').contains(':')).count();
+    // The admin endpoint is told elsewhere.
+    let is_place = |word: &&str| word.contains(':') && !word.starts_with("--");
+    let places = line.split(' ').filter(is_place).count();
     let places = if line.contains("--config") { 1 } else { places };
     for _ in 0..if places == 0 { 3 } else { places } {
         let Ok(line) = told.recv_timeout(common::PATIENCE) else { return finish(child) };

@@ -8,6 +8,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -107,6 +109,18 @@ impl Browser {
             }})"
         );
         assert_eq!(self.evaluate(page, &promise), true, "{condition}");
+    }
+
+    /// Shows a page in a window of this size.
+    pub(crate) fn resize(&mut self, page: &Page, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.call(Some(page), "Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Writes what a page shows to a file, as PNG.
+    pub(crate) fn screenshot(&mut self, page: &Page, file: &Path) {
+        let shot = self.call(Some(page), "Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
+        std::fs::write(file, STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()).unwrap();
     }
 
     /// What pages complained about so far.

@@ -1,4 +1,4 @@
-//! `swapwire serve --handler chat --page`: the page in a real browser. Where Chromium is missing, the tests say so and pass.
+//! The pages of `swapwire serve` in a real browser: the chat's, and that of the admin endpoint. Where Chromium is missing, the tests say so and pass.
 
 #![cfg(all(unix, feature = "ws"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admin;
 mod browser;
 
 use std::io::{Read as _, Write as _};
