@@ -13,6 +13,7 @@ mod common;
 )]
 mod log;
 
+mod apply;
 mod proxy;
 mod proxy_interop;
 mod tls;

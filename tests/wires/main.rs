@@ -6,6 +6,7 @@ mod common;
 
 #[cfg(feature = "admin")]
 mod admin;
+mod apply;
 mod classics;
 mod cross_transport;
 mod endpoints;

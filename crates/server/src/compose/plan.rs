@@ -25,6 +25,8 @@ pub(crate) struct Planned {
     pub(crate) name: String,
     pub(crate) endpoint: Endpoint,
     pub(crate) transport: Arc<dyn Transport>,
+    /// Whether the transport is of the listener's own registry.
+    pub(crate) is_own_transport: bool,
     /// What is bound for it.
     pub(crate) base: Endpoint,
     pub(crate) service: Arc<dyn Service>,
@@ -85,7 +87,18 @@ impl Common {
             Ok(()) => {
                 let name = listen.name.unwrap_or_else(|| endpoint.clone().without_options().to_string());
                 let base = transport.base(&endpoint);
-                Ok(Planned { name, endpoint, transport, base, service, framing, limits, capabilities })
+                let is_own_transport = listen.registry.is_some();
+                Ok(Planned {
+                    name,
+                    endpoint,
+                    transport,
+                    is_own_transport,
+                    base,
+                    service,
+                    framing,
+                    limits,
+                    capabilities,
+                })
             }
             Err(reason) if is_stream && !framing.boundaries() => {
                 Err(vec![BuildProblem::NoFraming { endpoint, reason }])

@@ -44,6 +44,8 @@ pub(crate) struct HandedSocket {
 pub(crate) struct Successor {
     pub(crate) takes: Succession,
     to: oneshot::Sender<Handed>,
+    /// Dropped with it.
+    _waits: oneshot::Sender<()>,
 }
 
 /// Asks one loop to leave what it is bound to; its clones are the same request.
@@ -66,9 +68,10 @@ enum State {
 }
 
 impl Successor {
-    pub(crate) fn new(takes: Succession) -> (Self, oneshot::Receiver<Handed>) {
-        let (to, from) = oneshot::channel();
-        (Self { takes, to }, from)
+    /// With where it gets what it follows, and what ends when that was given, or never will be.
+    pub(crate) fn new(takes: Succession) -> (Self, oneshot::Receiver<Handed>, oneshot::Receiver<()>) {
+        let ((to, from), (waits, given)) = (oneshot::channel(), oneshot::channel());
+        (Self { takes, to, _waits: waits }, from, given)
     }
 
     /// A successor that has gone closes what it gets.
@@ -157,14 +160,14 @@ mod tests {
     fn a_request_is_taken_once_and_one_to_a_loop_that_has_ended_fails() {
         let handover = Handover::default();
         assert!(!handover.is_asked() && handover.taken().is_none());
-        let (successor, mut handed) = Successor::new(Succession::Calls);
+        let (successor, mut handed, given) = Successor::new(Succession::Calls);
         handover.ask(successor);
         assert!(handover.is_asked() && handover.taken_if(|takes| takes == Succession::Sessions).is_none());
         handover.taken().expect("asked").give(Handed::Listener(Box::new(Door)));
-        assert!(handed.try_recv().is_ok() && handover.taken().is_none());
+        assert!(handed.try_recv().is_ok() && given.now_or_never().is_some() && handover.taken().is_none());
 
         for ends_first in [true, false] {
-            let (handover, (successor, handed)) = (Handover::default(), Successor::new(Succession::None));
+            let (handover, (successor, handed, given)) = (Handover::default(), Successor::new(Succession::None));
             let ask = || handover.ask(successor);
             if ends_first {
                 handover.close();
@@ -173,7 +176,7 @@ mod tests {
                 ask();
                 handover.close();
             }
-            assert!(handed.now_or_never().expect("it is over").is_err());
+            assert!(handed.now_or_never().expect("it is over").is_err() && given.now_or_never().is_some());
         }
     }
 }

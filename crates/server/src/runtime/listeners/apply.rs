@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::matching::matching;
 use super::roster::{Listening, Pass};
@@ -45,15 +48,22 @@ pub(in crate::runtime) struct Change {
     drains: Vec<Arc<LoopControl>>,
     next: usize,
     applied: Applied,
-    done: oneshot::Sender<io::Result<Applied>>,
+    done: Done,
 }
+
+/// Says what was done, and what ends when what is bound has passed.
+type Done = oneshot::Sender<io::Result<(Applied, Vec<oneshot::Receiver<()>>)>>;
+
+/// So long a change waits for loops to leave what they have.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl ServerHandle {
     /// Serves these listeners instead of those that it has, without a moment in which what stays is not served.
     ///
     /// A listener whose place is bound already, as the [base](swapwire_core::Transport::base) of the endpoint was written or is really
     /// bound, takes that over, whatever it is called; of several that have one place, the one that is called the same. It is
-    /// left as it is if nothing is new: the same name, endpoint, handler (the same `Arc<dyn Service>`), framing and limits. Else
+    /// left as it is if nothing is new: the same name, endpoint, handler (the same `Arc<dyn Service>`), framing and limits, and no
+    /// [registry](Listen::registry) of its own. Else
     /// new sessions have the new handler, framing, limits and layers, and sessions that have begun go on with theirs. On a
     /// datagram socket this holds where both are message handlers, or both session handlers; otherwise what has begun drains
     /// first, and what comes meanwhile waits or is counted. Other places are bound, all of them before anything changes. What
@@ -62,8 +72,8 @@ impl ServerHandle {
     /// What the server counts goes on; the numbers of a listener go on under its name and transport. A
     /// [reload](Self::reload) is asked for.
     ///
-    /// A change waits for the one before, and for a server that does not run yet. A worker whose thread a handler
-    /// blocks goes on with what it has until it turns again.
+    /// A change waits for the one before, and for a server that does not run yet; then until what is bound has passed, but at most
+    /// 1 s: a worker whose thread a handler blocks goes on with what it has until it turns again.
     ///
     /// ```
     /// # use swapwire_core::{Registry, handler_fn};
@@ -98,15 +108,13 @@ impl ServerHandle {
         let change = self.prepare(planned, done).await.map_err(BuildError::new)?;
         self.changes().send(change).await.map_err(|_| draining())?;
         let carried_out = carried_out.await.map_err(|_| draining())?;
-        carried_out.map_err(|error| BuildError::new(vec![BuildProblem::Worker(error)]))
+        let (applied, given) = carried_out.map_err(|error| BuildError::new(vec![BuildProblem::Worker(error)]))?;
+        let _ = timeout(PATIENCE, join_all(given)).await;
+        Ok(applied)
     }
 
     /// Binds what is new, and takes nothing from anyone.
-    async fn prepare(
-        &self,
-        planned: Vec<Planned>,
-        done: oneshot::Sender<io::Result<Applied>>,
-    ) -> Result<Change, Vec<BuildProblem>> {
+    async fn prepare(&self, planned: Vec<Planned>, done: Done) -> Result<Change, Vec<BuildProblem>> {
         let (before, removed, next) =
             self.roster(|roster| (roster.listeners.clone(), roster.removed.clone(), roster.next));
         let matches = matching(&planned, &before);
@@ -199,7 +207,7 @@ impl Change {
         let ends_first = before.is_datagram() && before.planned.service.succession() != planned.service.succession();
         let (listening, parts, passes) = Listening::passed(planned, before, layers, |info| names.stats(info, workers));
         if ends_first {
-            self.drains.extend(passes.iter().map(|(control, _)| Arc::clone(control)));
+            self.drains.extend(passes.iter().map(|pass| Arc::clone(&pass.from)));
         }
         self.parts.extend(parts);
         self.passes.extend(passes);
@@ -225,11 +233,13 @@ impl Change {
             roster.datagram_addresses()
         });
         shared.ours.set(own);
-        for (control, successor) in passes {
-            control.handover.ask(successor);
+        let mut waits = Vec::new();
+        for Pass { from, to, given } in passes {
+            from.handover.ask(to);
+            waits.push(given);
         }
         handle.reload();
-        drop(done.send(Ok(applied)));
+        drop(done.send(Ok((applied, waits))));
         drains
     }
 }

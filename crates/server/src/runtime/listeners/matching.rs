@@ -37,6 +37,10 @@ impl Listening {
     /// Whether `planned` is what it is.
     pub(super) fn is_same(&self, planned: &Planned) -> bool {
         let Planned { name, endpoint, service, framing, limits, .. } = planned;
+        // Two registries may differ in what they put around the listener.
+        if planned.is_own_transport || self.planned.is_own_transport {
+            return false;
+        }
         let is_named_so = *name == self.planned.name && *endpoint == self.planned.endpoint;
         let is_served_so = std::ptr::addr_eq(Arc::as_ptr(service), Arc::as_ptr(&self.planned.service));
         is_named_so && is_served_so && *framing == self.planned.framing && *limits == self.planned.limits

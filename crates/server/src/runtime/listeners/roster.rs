@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use swapwire_core::{Addr, Endpoint, ErrorClass, Incoming, Listener, WireLayers, async_trait};
+use tokio::sync::oneshot;
 
 use crate::accept::balance;
 use crate::compose::{BoundPlace, PlaceBase, Planned};
@@ -39,8 +40,12 @@ pub(super) struct Place {
     pub(super) before: Vec<Arc<LoopControl>>,
 }
 
-/// Who is to leave what to whom.
-pub(in crate::runtime) type Pass = (Arc<LoopControl>, Successor);
+/// Who is to leave what it has to whom, and what ends when it has.
+pub(super) struct Pass {
+    pub(super) from: Arc<LoopControl>,
+    pub(super) to: Successor,
+    pub(super) given: oneshot::Receiver<()>,
+}
 
 impl Place {
     /// Whether any member is served, so that its loop can leave it to another.
@@ -100,8 +105,8 @@ impl Listening {
             let controls: Vec<_> = old.iter().map(|control| LoopControl::of_worker(control.worker)).collect();
             let route = Arc::new(Route::new(&planned, local, &stats));
             let sources = old.iter().map(|control| {
-                let (successor, handed) = Successor::new(takes);
-                passes.push((Arc::clone(control), successor));
+                let (to, handed, given) = Successor::new(takes);
+                passes.push(Pass { from: Arc::clone(control), to, given });
                 Source::Handed(handed, Arc::clone(&layers))
             });
             parts.extend(make_parts(&route, &controls, sources));
