@@ -53,7 +53,7 @@ impl Planner {
     pub(crate) fn plan(&mut self, config: &Config) -> Result<Plan, Vec<String>> {
         let mut problems = Problems(Vec::new());
         let mut limits = Limits::default();
-        problems.of(set_limits(&mut limits, &config.limits));
+        problems.of(set_limits(&mut limits, &[&config.limits]));
         if let Some(time) = &config.server.drain_timeout {
             problems.of(limits.set("drain_timeout", &time.text).map_err(|error| time.problem(error)));
         }
@@ -64,9 +64,11 @@ impl Planner {
         let allowed = config.limits.get(ALLOW_AMPLIFICATION);
         let allow_amplification = problems.read(allowed, switch).flatten().unwrap_or(false);
         let (mut listens, mut places) = (Vec::new(), Vec::new());
-        for config in &config.listen {
-            let Some((listen, endpoint, has_page)) = self.listen(config, &mut problems) else { continue };
-            problems.of(self.alone(&endpoint, &places, config.endpoint.as_ref()));
+        for listen in &config.listen {
+            let written = listen.endpoint.as_ref();
+            let planned = self.listen(listen, &config.limits, &mut problems);
+            let Some((listen, endpoint, has_page)) = planned else { continue };
+            problems.of(self.alone(&endpoint, &places, written));
             listens.push(listen);
             places.push((endpoint, has_page));
         }
@@ -107,7 +109,12 @@ impl Planner {
         Some(AdminPlan::new(self.registry.clone(), listen, Admin::new().expose(expose).hosts(hosts)))
     }
 
-    fn listen(&mut self, config: &config::Listen, problems: &mut Problems) -> Option<(Listen, Endpoint, bool)> {
+    fn listen(
+        &mut self,
+        config: &config::Listen,
+        common: &LimitTable,
+        problems: &mut Problems,
+    ) -> Option<(Listen, Endpoint, bool)> {
         let handler = config.handler.as_ref().map_or(HANDLER, |handler| &handler.text);
         let entry = self.handlers.get(handler).map_err(|error| problem_of(config.handler.as_ref(), error));
         let entry = problems.of(entry).cloned();
@@ -134,10 +141,10 @@ impl Planner {
         let service = self.made.entry(handler.to_owned()).or_insert_with(|| entry.make());
         listen = listen.handler(Arc::clone(service)).framing(framing);
         if config.limits != LimitTable::default() {
-            let own = config.limits.clone();
+            let (common, own) = (common.clone(), config.limits.clone());
             listen = listen.limits(move |mut limits| {
                 // They were checked where they were written.
-                let _ = set_limits(&mut limits, &own);
+                let _ = set_limits(&mut limits, &[&common, &own]);
                 limits
             });
         }
@@ -145,16 +152,16 @@ impl Planner {
     }
 }
 
-/// Sets what is in the table. An echo of the largest message fits into a reply, unless that has a limit of its own.
-fn set_limits(limits: &mut Limits, table: &LimitTable) -> Result<(), String> {
-    for (name, value) in table.values() {
+/// Sets what is in the tables. An echo of the largest message fits into a reply, unless that has a limit of its own.
+fn set_limits(limits: &mut Limits, tables: &[&LimitTable]) -> Result<(), String> {
+    for (name, value) in tables.iter().flat_map(|table| table.values()) {
         match name {
             ALLOW_AMPLIFICATION => {}
             REFUSE => limits.when_full = WhenFull::refuse(value.text.clone()),
             _ => limits.set(name, &value.text).map_err(|error: SettingError| value.problem(error))?,
         }
     }
-    if table.get("max_reply").is_none() {
+    if tables.iter().all(|table| table.get("max_reply").is_none()) {
         limits.max_reply = limits.max_reply.max(limits.max_message);
     }
     Ok(())
@@ -202,5 +209,29 @@ impl Problems {
     ) -> Option<Option<T>> {
         let read = |value: &Value| read(&value.text).map_err(|error| value.problem(error.to_string()));
         self.of(value.map(read).transpose())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_has_room_for_the_largest_message_unless_it_has_a_limit() {
+        let table = |limits: &[(&'static str, &str)]| {
+            let mut table = LimitTable::default();
+            limits.iter().for_each(|(name, text)| table.set(name, Value::given(*text)));
+            table
+        };
+        let max_reply = |tables: &[&LimitTable]| {
+            let mut limits = Limits::default();
+            set_limits(&mut limits, tables).unwrap();
+            limits.max_reply
+        };
+        let (large, small, other) = (table(&[("max_message", "4MiB")]), table(&[("max_reply", "1k")]), table(&[]));
+        assert_eq!(max_reply(&[&large]), 4 << 20);
+        assert_eq!(max_reply(&[&other, &large]), 4 << 20);
+        assert_eq!(max_reply(&[&small, &large]), 1024);
+        assert_eq!(max_reply(&[&large, &small]), 1024);
     }
 }
