@@ -45,6 +45,19 @@ impl PassedSockets {
     pub const fn new() -> Self {
         Self
     }
+
+    /// What a service manager passed to this process and nothing serves now, a line for each: clients of such a socket wait in
+    /// vain.
+    pub fn unserved(&self) -> Vec<String> {
+        let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
+        table.read_environment();
+        let unserved = |entry: &Entry| match (&entry.socket, entry.name.as_ref()?) {
+            (Ok((_, socket)), _) if socket.is_served() => None,
+            (Ok((_, socket)), name) => Some(format!("{} is not served; write {BY_NAME}:{name}", socket.name())),
+            (Err(reason), _) => Some(reason.clone()),
+        };
+        table.passed.iter().filter_map(unserved).collect()
+    }
 }
 
 impl SocketSource for PassedSockets {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use swapwire::ServerHandle;
-use swapwire::systemd::{Notifier, State};
+use swapwire::systemd::{Notifier, PassedSockets, State};
 
 use crate::exit::complain;
 
@@ -24,8 +24,9 @@ impl Manager {
         Self { notifier: Notifier::from_environment(), failed: Rc::default() }
     }
 
-    /// It serves; or has begun to serve what was reloaded.
+    /// It serves; or has begun to serve what was reloaded. What was passed and is not served is complained of.
     pub(crate) fn ready(&self, server: &ServerHandle) {
+        PassedSockets::new().unserved().into_iter().for_each(|line| complain(format_args!("{line}")));
         let endpoints: Vec<_> = server.local_endpoints().iter().map(ToString::to_string).collect();
         self.tell(&[State::Ready, State::Status(&format!("serving {}", endpoints.join(", ")))]);
     }

@@ -109,6 +109,9 @@ fn sockets_by_name_are_served_once_each() {
     assert_eq!(server.endpoints, [&*endpoint, &*endpoint]);
     assert_eq!(connect(&endpoint, "hello\n").text(), "HELLO\n");
     server.stop();
+    let server = Serving::watch(1, start(&mut shell(self::listener().0, AS_TWO, &["systemd:web"])));
+    server.says("swapwire: descriptor 4 (\"dns\") is not served; write systemd:dns");
+    server.stop();
     for (args, code, reason) in [
         (&["systemd:wbe"][..], 2, "systemd:wbe: no socket was passed under the name \"wbe\"; known: dns, web"),
         (&["systemd:web", "fd:3"], 1, "fd:3: descriptor 3 (\"web\") is served already, and is served once"),

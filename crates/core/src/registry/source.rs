@@ -50,6 +50,11 @@ impl PassedSocket {
         &self.0.name
     }
 
+    /// Whether it is being served.
+    pub fn is_served(&self) -> bool {
+        self.0.in_use.load(Ordering::Relaxed)
+    }
+
     /// Takes it, unless it is in use, until what this gives is dropped.
     pub(super) fn take(&self) -> Option<Arc<TakenSocket>> {
         let free = !self.0.in_use.swap(true, Ordering::Relaxed);
