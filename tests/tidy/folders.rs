@@ -42,11 +42,15 @@ const CRATES: &[(&str, &[Known])] = &[
             ("drain", &["limits", "metrics", "sync", "time"]),
             ("tasks", &["metrics", "sync"]),
             ("context", &["drain", "limits", "memory", "metrics", "sync", "time"]),
-            ("stream", &["context", "drain", "memory", "metrics", "tasks", "time"]),
+            ("session_record", &["context", "metrics", "time"]),
+            ("stream", &["context", "drain", "memory", "metrics", "session_record", "tasks", "time"]),
             ("datagram", &["context", "drain", "limits", "metrics", "tasks", "time"]),
             ("peers", &["context", "datagram", "drain", "limits", "metrics", "stream", "tasks"]),
             ("service", &["context", "datagram", "drain", "metrics", "peers", "stream"]),
-            ("accept", &["context", "drain", "limits", "metrics", "service", "sync", "tasks", "time"]),
+            (
+                "accept",
+                &["context", "drain", "limits", "metrics", "service", "session_record", "sync", "tasks", "time"],
+            ),
             ("compose", &["accept", "datagram", "limits", "memory", "metrics", "peers", "service"]),
             (
                 "runtime",

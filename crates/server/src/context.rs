@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drain::{Drain, SocketControlSlot};
 use crate::memory::{BufferPool, MemoryBudget};
-use crate::metrics::{Incident, IncidentLog, LogLimiter, Stats, WorkerLoad};
+use crate::metrics::{Incident, IncidentLog, ListenerStats, LogLimiter, Stats, WorkerLoad};
 use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed};
 use crate::time::TimerWheel;
 use crate::{Limits, SessionEnd};
@@ -24,6 +24,8 @@ pub struct ServeContext {
     pub(crate) capabilities: Capabilities,
     pub(crate) framing: Framing,
     pub(crate) limits: Arc<Limits>,
+    /// Of all workers.
+    pub(crate) listener: Arc<ListenerStats>,
     /// Of this listener on this worker.
     pub(crate) stats: Arc<Stats>,
     /// Of this worker.
@@ -177,6 +179,7 @@ impl ServeContext {
             incidents: IncidentLog::new(endpoint.clone(), Arc::clone(&stats), Arc::default()),
             endpoint,
             stats,
+            listener: Arc::default(),
             load: Arc::default(),
             drain: Drain::default(),
             abort: CancellationToken::default(),

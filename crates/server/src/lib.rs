@@ -34,6 +34,7 @@
 mod builder;
 mod context;
 mod service;
+mod session_record;
 mod sync;
 
 mod accept;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, ready};
 
 use super::outbox::Inner;
-use crate::{Goodbye, Peer, Progress, SendError};
+use crate::{Addr, Goodbye, Peer, Progress, SendError};
 
 /// How a session broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl SessionGuard {
         self.inner.counters.fault()
     }
 
+    /// Whether the peer has ended, as far as was received.
+    pub fn has_ended(&self) -> bool {
+        self.inner.counters.ended.load(Relaxed)
+    }
+
     /// How many messages above the limit were dropped.
     pub fn refused(&self) -> u32 {
         self.inner.counters.refused.load(Relaxed)
@@ -48,6 +53,11 @@ impl SessionGuard {
     /// The other end.
     pub fn peer(&self) -> &Peer {
         &self.inner.info.peer
+    }
+
+    /// This end.
+    pub fn local(&self) -> &Addr {
+        &self.inner.info.local
     }
 
     /// How many messages, since this was last asked, left in another form than they should have: see

@@ -69,6 +69,8 @@ pub(crate) struct Counters {
     pub(crate) messages: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) partial: AtomicBool,
+    /// The peer has ended, as far as was received.
+    pub(crate) ended: AtomicBool,
     /// How the session broke off: 0, or a [`SessionFault`] as a number.
     fault: AtomicU8,
     /// Messages above the limit.

@@ -136,10 +136,10 @@ impl ReadState {
             }
             self.count_after_drain(&received);
             match received {
-                Poll::Ready(Ok(Received::Bytes(0))) => self.ended = true,
+                Poll::Ready(Ok(Received::Bytes(0))) => self.peer_ended(inner),
                 Poll::Ready(Ok(Received::Bytes(_))) => {}
                 Poll::Ready(Ok(Received::Message(None))) => {
-                    self.ended = true;
+                    self.peer_ended(inner);
                     return Poll::Ready(Ok(None));
                 }
                 Poll::Ready(Ok(Received::Message(Some(len)))) if len > self.max_message => {
@@ -240,7 +240,10 @@ impl ReadState {
                     self.buf.advance(consumed);
                     match answer {
                         Answer::GoesOn => continue,
-                        Answer::Ends => self.end(),
+                        Answer::Ends => {
+                            self.peer_ended(inner);
+                            self.end();
+                        }
                         Answer::Breaks(error) => return Err(self.bad(error, inner)),
                     }
                     return Ok(None);
@@ -280,6 +283,11 @@ impl ReadState {
     fn break_off(&mut self, inner: &Inner, fault: SessionFault) {
         inner.counters.set_fault(fault);
         self.end();
+    }
+
+    fn peer_ended(&mut self, inner: &Inner) {
+        inner.counters.ended.store(true, Relaxed);
+        self.ended = true;
     }
 
     fn end(&mut self) {

@@ -12,6 +12,7 @@ use super::accept_balancing::CountedConnection;
 use super::admission::{Arrival, dismiss};
 use crate::limits::{ConnectionPermit, ConnectionPermits, HandshakePermit, SourcePermit};
 use crate::metrics::{Incident, Stats};
+use crate::session_record::SessionRecord;
 use crate::time::over;
 use crate::{ServeContext, Service, SessionEnd, WhenFull};
 
@@ -75,6 +76,10 @@ type Established = (Link, Option<Box<SourcePermit>>);
 /// One that waits for its peer holds a permit for so long, unless another needs that more.
 async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<ServeContext>) -> Option<Established> {
     let (peer, renames) = (*incoming.peer().addr(), incoming.renames());
+    let mut record = SessionRecord::begin(&cx, &peer, cx.bound.as_ref());
+    if let Some(record) = &mut record {
+        record.ended(SessionEnd::Handshake, false);
+    }
     let mut established = pin!(incoming.establish());
     // Nothing of this where it does not wait, as on a wire without a handshake.
     let mut waits: Option<(HandshakePermit, Pin<Box<_>>)> = None;
@@ -101,10 +106,14 @@ async fn establish(incoming: Incoming, permits: Arc<ConnectionPermits>, cx: Arc<
     let failed = |error: &io::Error| cx.incidents.tell(Incident::of_handshake(error), Some(&peer), error);
     let link = established.inspect_err(failed).ok()?;
     if !renames {
+        record.into_iter().for_each(SessionRecord::goes_on);
         return Some((link, None));
     }
     match permits.source(&link.info().peer) {
-        Ok(source) => Some((link, source)),
+        Ok(source) => {
+            record.into_iter().for_each(SessionRecord::goes_on);
+            Some((link, source))
+        }
         Err(_) => {
             cx.incidents.note(Incident::Refused, 1, Some(link.info().peer.addr()), "");
             if let WhenFull::Refuse(farewell) = &cx.limits.when_full {

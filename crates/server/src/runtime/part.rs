@@ -189,14 +189,15 @@ impl Route {
         logged: &Arc<Logged>,
         control: &LoopControl,
     ) -> ServeContext {
-        let Self { local, framing, limits, capabilities, stats, .. } = self;
-        let stats = stats.of_worker(control.worker);
+        let Self { local, framing, limits, capabilities, stats: listener, .. } = self;
+        let stats = listener.of_worker(control.worker);
         ServeContext {
             bound: Addr::of_endpoint(local),
             endpoint: local.clone(),
             capabilities: *capabilities,
             framing: framing.clone(),
             limits: Arc::clone(limits),
+            listener: Arc::clone(listener),
             stats: Arc::clone(stats),
             load,
             incidents: IncidentLog::new(local.clone(), Arc::clone(stats), Arc::clone(logged)),

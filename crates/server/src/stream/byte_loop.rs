@@ -12,6 +12,7 @@ use super::reading::Reading;
 use crate::context::PanicContext;
 use crate::memory::WorkerBuffers;
 use crate::metrics::Incident;
+use crate::session_record::SessionRecord;
 use crate::{ServeContext, SessionEnd};
 
 /// Serves one connection to its end.
@@ -38,13 +39,13 @@ pub(crate) fn serve_bytes<H: Handler>(
         // An idle session keeps what it needs.
         own = own.filter(|own| own.local.is_some());
         let local = own.as_ref().and_then(|own| own.local.as_ref()).or(of.cx.bound.as_ref()).unwrap_or(peer.addr());
+        conn.record = SessionRecord::begin(of.cx, peer.addr(), Some(local));
         let mut reading = Reading::default();
         let at_once = handler.properties().ready_at_once;
         let end = loop {
             if let Some(end) = poll_fn(|task| conn.poll_read(task, &mut reading)).await {
                 break end;
             }
-            of.cx.stats.read(reading.new);
             // Of one read: what is small costs an idle session nothing.
             let (mut messages, mut counted, mut replied) = (0_u32, 0_u32, 0_u32);
             let ended = 'read: loop {
@@ -96,7 +97,8 @@ pub(crate) fn serve_bytes<H: Handler>(
                             Poll::Ready(result) => Ok(result),
                             Poll::Pending => {
                                 // A call may wait for long.
-                                of.cx.stats.handled(messages - counted, 0);
+                                let bytes = if counted == 0 { reading.new } else { 0 };
+                                conn.handled(messages - counted, 0, bytes);
                                 counted = messages;
                                 let _loan = reading.owner.lend(&of.cx.buffers);
                                 if of.cx.memory_budget.is_none() {
@@ -152,7 +154,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                     break Some(end);
                 }
             };
-            of.cx.stats.handled(messages - counted, replied);
+            conn.handled(messages - counted, replied, if counted == 0 { reading.new } else { 0 });
             conn.keep(&mut reading, messages > 0);
             // What could not be written is not tried again.
             if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
@@ -176,6 +178,7 @@ pub(crate) fn serve_bytes<H: Handler>(
                 }
             }
         };
+        conn.note_end(end);
         of.cx.tell_end(end, of.peer);
         // Boxed, so that a session that goes on need not keep room for it.
         Box::pin(conn.close(reading, end)).await
@@ -197,6 +200,6 @@ mod tests {
             serve_bytes(handler, Box::new(tokio::io::empty()), None, info, Arc::new(ServeContext::for_test()));
         let size = std::mem::size_of_val(&session);
         // glibc adds 8 bytes and rounds up to 16.
-        assert!(size <= 648, "{size} bytes");
+        assert!(size <= 656, "{size} bytes");
     }
 }

@@ -16,6 +16,7 @@ use super::reading::{Owner, Reading};
 use crate::drain::{LINGER_BYTES, linger_time};
 use crate::memory::{HeldMemory, WorkerBuffers};
 use crate::metrics::{Incident, Stats};
+use crate::session_record::SessionRecord;
 use crate::time::within;
 use crate::{ServeContext, SessionEnd};
 
@@ -48,6 +49,7 @@ pub(crate) struct Connection<'a> {
     /// The decoder holds a part of a message.
     pub(crate) holds_part: bool,
     memory: HeldMemory,
+    pub(crate) record: Option<Box<SessionRecord<'a>>>,
     cx: &'a ServeContext,
 }
 
@@ -98,7 +100,24 @@ impl<'a> Connection<'a> {
             followed: 0,
             holds_part: false,
             memory: HeldMemory::default(),
+            record: None,
             cx,
+        }
+    }
+
+    /// Counts messages that were handled, replies that were queued, and bytes that were read.
+    #[inline(always)]
+    pub(crate) fn handled(&mut self, messages: u32, replies: u32, bytes: usize) {
+        self.cx.stats.handled(messages, replies, bytes);
+        if let Some(record) = &mut self.record {
+            record.add(u64::from(messages) + u64::from(replies), bytes as u64);
+        }
+    }
+
+    /// It ends so, for the event that tells of it.
+    pub(crate) fn note_end(&mut self, end: SessionEnd) {
+        if let Some(record) = &mut self.record {
+            record.ended(end, self.has_ended);
         }
     }
 
@@ -238,7 +257,10 @@ impl<'a> Connection<'a> {
         replies.drain_into(out);
         match replies.encoder_mut().answer(self.decoder.tag(), &input[payload], out) {
             Answer::GoesOn => None,
-            _ => Some(SessionEnd::Done),
+            _ => {
+                self.has_ended = true;
+                Some(SessionEnd::Done)
+            }
         }
     }
 
@@ -356,6 +378,9 @@ impl<'a> Connection<'a> {
                 Poll::Ready(Ok(len)) => {
                     self.written += len;
                     self.cx.stats.wrote(len);
+                    if let Some(record) = &mut self.record {
+                        record.add(0, len as u64);
+                    }
                     self.deadlines.taken();
                 }
                 Poll::Pending => return self.deadlines.poll_room(task, self.cx).map(Err),

@@ -13,6 +13,7 @@ use self::connection::{Connection, Held};
 use crate::context::PanicContext;
 use crate::memory::MessageBuffers;
 use crate::metrics::Incident;
+use crate::session_record::SessionRecord;
 use crate::{ServeContext, SessionEnd};
 
 /// Serves one connection to its end.
@@ -30,6 +31,7 @@ pub(crate) async fn serve_messages<H: Handler>(
     let _panic_context = PanicContext { cx, peer: &info.peer };
     let limits = &*cx.limits;
     let mut conn = Connection::new(io, info.peer.addr(), cx);
+    conn.record = SessionRecord::begin(cx, info.peer.addr(), Some(&info.local));
     let lines = cx.has_lines();
     let at_once = handler.properties().ready_at_once;
     let mut held: Held = None;
@@ -57,7 +59,7 @@ pub(crate) async fn serve_messages<H: Handler>(
                     Poll::Ready(result) => Ok(result),
                     Poll::Pending => {
                         // A call may wait for long.
-                        cx.stats.received(take(&mut messages), take(&mut bytes));
+                        conn.count(take(&mut messages), take(&mut bytes));
                         let _loan = (!own).then(|| cx.buffers.lend());
                         // Those of calls that are ready at once are not in the queue yet.
                         conn.wait_for(call, (!at_once).then_some(&mut *out), beside).await
@@ -99,7 +101,7 @@ pub(crate) async fn serve_messages<H: Handler>(
                 }
             }
         };
-        cx.stats.received(messages, bytes);
+        conn.count(messages, bytes);
         // What could not be sent is not tried again.
         if let Some(end @ (SessionEnd::Broken | SessionEnd::WriteTimeout | SessionEnd::OverBudget)) = ended {
             break end;
@@ -127,6 +129,7 @@ pub(crate) async fn serve_messages<H: Handler>(
         }
     };
     held.into_iter().for_each(MessageBuffers::give);
+    conn.note_end(end);
     cx.tell_end(end, &info.peer);
     conn.close(end).await;
     end

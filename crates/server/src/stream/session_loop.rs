@@ -15,6 +15,7 @@ use swapwire_core::{
 use crate::drain::{LINGER, LINGER_BYTES, linger_time};
 use crate::memory::HeldMemory;
 use crate::metrics::{Incident, Stats};
+use crate::session_record::SessionRecord;
 use crate::tasks::let_go;
 use crate::time::{Since, Tick, TimerEntry, within};
 use crate::{ServeContext, SessionEnd};
@@ -25,6 +26,7 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
     let ends_together = matches!(link, Link::Messages { .. }) && !cx.capabilities.half_close;
     let session = Session::new(link, cx.session_config());
     let guard = session.guard();
+    let record = SessionRecord::of(&guard, cx);
     let mut memory = HeldMemory::default();
     let (mut end, active_at) = run(handler, session, &guard, &mut memory, cx).await;
     Stats::add(&cx.stats.replies_not_text, guard.take_changed());
@@ -73,6 +75,9 @@ pub(crate) async fn serve_session<H: SessionHandler>(handler: &H, link: Link, cx
         if let (Some(worse), SessionEnd::Done | SessionEnd::Drained) = (worse, end) {
             end = worse;
         }
+    }
+    if let Some(mut record) = record {
+        record.ended(end, guard.has_ended());
     }
     cx.tell_end(end, guard.peer());
     end
@@ -157,12 +162,33 @@ fn end_of(result: Result<(), HandlerError>, guard: &SessionGuard, cx: &ServeCont
 struct ProgressWatch<'a> {
     cx: &'a ServeContext,
     timer: TimerEntry<'a>,
-    last: Progress,
+    last: Seen,
     active_at: Since,
     frame_at: Since,
     stuck_at: Since,
     /// Ticks for which a deadline was put off, as the socket's loop had more to receive.
     put_off: u8,
+}
+
+/// What is looked at of a [`Progress`], in as few bytes as it takes: each session keeps the last.
+#[derive(Clone, Copy, PartialEq)]
+struct Seen {
+    received: u64,
+    messages: u64,
+    messages_sent: u64,
+    sent: u64,
+    unsent: usize,
+    /// But for the upper bits.
+    signs: u32,
+    partial: bool,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn new(progress: Progress) -> Self {
+        let Progress { received, messages, signs, messages_sent, sent, unsent, partial, .. } = progress;
+        Self { received, messages, messages_sent, sent, unsent, signs: signs as u32, partial }
+    }
 }
 
 /// A datagram socket that is never empty puts a deadline off for so many ticks: a peer that floods it does not keep a
@@ -173,7 +199,7 @@ impl<'a> ProgressWatch<'a> {
     fn new(progress: Progress, cx: &'a ServeContext) -> Self {
         Self {
             timer: TimerEntry::new(&cx.timers),
-            last: progress,
+            last: Seen::new(progress),
             active_at: Since::at(cx.timers.now()),
             frame_at: Since::NEVER,
             stuck_at: Since::NEVER,
@@ -184,32 +210,34 @@ impl<'a> ProgressWatch<'a> {
 
     #[inline]
     fn observe(&mut self, progress: Progress, now: Tick) {
-        if progress == self.last {
+        let (seen, last) = (Seen::new(progress), self.last);
+        if seen == last {
             return;
         }
-        let Progress { received, messages, signs, messages_sent, sent, .. } = self.last;
-        if (progress.received, progress.messages, progress.signs, progress.sent) != (received, messages, signs, sent) {
+        if (seen.received, seen.messages, seen.signs, seen.sent)
+            != (last.received, last.messages, last.signs, last.sent)
+        {
             self.active_at = Since::at(now);
         }
         let stats = &self.cx.stats;
-        stats.received(progress.messages - messages, progress.received - received);
+        stats.received(seen.messages - last.messages, seen.received - last.received);
         // What a datagram session sends is counted by the loop of its socket.
         if self.cx.capabilities.shape != Shape::Datagram {
-            stats.sent(progress.messages_sent - messages_sent, progress.sent - sent);
+            stats.sent(seen.messages_sent - last.messages_sent, seen.sent - last.sent);
         }
-        if !progress.partial || progress.messages != self.last.messages {
+        if !seen.partial || seen.messages != last.messages {
             self.frame_at = Since::NEVER;
         }
-        if progress.partial {
+        if seen.partial {
             self.frame_at.begin(now);
         }
-        if progress.unsent == 0 || progress.sent != self.last.sent {
+        if seen.unsent == 0 || seen.sent != last.sent {
             self.stuck_at = Since::NEVER;
         }
-        if progress.unsent > 0 {
+        if seen.unsent > 0 {
             self.stuck_at.begin(now);
         }
-        self.last = progress;
+        self.last = seen;
     }
 
     /// Ready when a deadline is over: with how the session ends.

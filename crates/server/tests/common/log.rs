@@ -9,7 +9,11 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 /// Lines of the message and its fields: `reply withheld: … endpoint=udp://… peer=…`.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+pub struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// The ends of sessions, and nothing else.
+    of_sessions: bool,
+}
 
 impl Log {
     /// Hears until the guard is dropped.
@@ -18,9 +22,15 @@ impl Log {
         (log.clone(), set_default(log))
     }
 
+    /// The same, of the events that tell of sessions which have ended.
+    pub fn hear_sessions() -> (Self, DefaultGuard) {
+        let log = Self { of_sessions: true, ..Self::default() };
+        (log.clone(), set_default(log))
+    }
+
     /// What was logged since it was last asked.
     pub fn lines(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.lines.lock().unwrap())
     }
 
     /// The only line, or an empty text.
@@ -33,15 +43,18 @@ impl Log {
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        if self.of_sessions {
+            return *metadata.level() <= Level::DEBUG && metadata.target() == "swapwire_server::session";
+        }
         *metadata.level() <= Level::WARN && metadata.target().starts_with("swapwire_server")
     }
 
     fn event(&self, event: &Event<'_>) {
         // As one that writes while it is told: nothing may stop it half-way.
-        self.0.lock().unwrap().push("half a line".to_owned());
+        self.lines.lock().unwrap().push("half a line".to_owned());
         let mut line = Line::default();
         event.record(&mut line);
-        let mut lines = self.0.lock().unwrap();
+        let mut lines = self.lines.lock().unwrap();
         lines.pop();
         lines.push(line.message + &line.fields);
     }

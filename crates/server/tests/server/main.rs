@@ -29,6 +29,7 @@ mod partial_messages;
 mod pieces;
 mod places;
 mod reload;
+mod session_events;
 mod stacked;
 mod stateful;
 mod stopped;

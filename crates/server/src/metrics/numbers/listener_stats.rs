@@ -58,6 +58,11 @@ impl ListenerStats {
         self.workers.iter().any(|stats| Arc::strong_count(stats) > 1)
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.info.name
+    }
+
     /// What it is now.
     pub(crate) fn info(&self) -> ListenerInfo {
         let serving: usize = self.workers.iter().map(|stats| stats.healthy_loops()).sum();
@@ -77,5 +82,22 @@ impl ListenerStats {
     /// The sum of all workers'.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Stats::total(&self.workers)
+    }
+}
+
+#[cfg(test)]
+impl Default for ListenerStats {
+    /// Of a listener that is not there.
+    fn default() -> Self {
+        let info = ListenerInfo {
+            name: String::new(),
+            transport: String::new(),
+            endpoints: Vec::new(),
+            shape: Shape::ByteStream,
+            limits: Arc::default(),
+            sockets: 0,
+            is_up: false,
+        };
+        Self::new(info, 0)
     }
 }

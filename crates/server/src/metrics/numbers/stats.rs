@@ -29,22 +29,17 @@ impl Stats {
         self.add_each([(&self.messages_sent, messages), (&self.sent_bytes, bytes)]);
     }
 
-    /// Counts bytes that came from a byte stream.
-    #[inline(always)]
-    pub(crate) fn read(&self, bytes: usize) {
-        self.add_each([(&self.received_bytes, bytes as u64)]);
-    }
-
     /// Counts bytes that a byte stream has taken.
     #[inline(always)]
     pub(crate) fn wrote(&self, bytes: usize) {
         self.add_each([(&self.sent_bytes, bytes as u64)]);
     }
 
-    /// Counts the messages of one read of a byte stream, and the replies that were queued.
+    /// Counts the messages and the bytes of one read of a byte stream, and the replies that were queued.
     #[inline(always)]
-    pub(crate) fn handled(&self, messages: u32, replies: u32) {
-        self.add_each([(&self.messages, messages.into()), (&self.messages_sent, replies.into())]);
+    pub(crate) fn handled(&self, messages: u32, replies: u32, bytes: usize) {
+        let (handled, replied) = ((&self.messages, messages.into()), (&self.messages_sent, replies.into()));
+        self.add_each([handled, replied, (&self.received_bytes, bytes as u64)]);
     }
 
     /// Adds to counters that only the loops of a listener write, as no other thread does it meanwhile.

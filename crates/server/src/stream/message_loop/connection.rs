@@ -12,6 +12,7 @@ use super::super::deadlines::Deadlines;
 use crate::drain::{LINGER, LINGER_BYTES, linger_time};
 use crate::memory::{HeldMemory, Inbox, MessageBuffers, Space};
 use crate::metrics::Incident;
+use crate::session_record::SessionRecord;
 use crate::time::within;
 use crate::{ServeContext, SessionEnd};
 
@@ -56,6 +57,7 @@ pub(crate) struct Connection<'a> {
     lost: bool,
     memory: HeldMemory,
     pub(crate) peer: &'a Addr,
+    pub(crate) record: Option<Box<SessionRecord<'a>>>,
     cx: &'a ServeContext,
 }
 
@@ -80,7 +82,24 @@ impl<'a> Connection<'a> {
             lost: false,
             memory: HeldMemory::default(),
             peer,
+            record: None,
             cx,
+        }
+    }
+
+    /// Counts messages that were received, and their bytes.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, messages: u64, bytes: u64) {
+        self.cx.stats.received(messages, bytes);
+        if let Some(record) = &mut self.record {
+            record.add(messages, bytes);
+        }
+    }
+
+    /// It ends so, for the event that tells of it.
+    pub(crate) fn note_end(&mut self, end: SessionEnd) {
+        if let Some(record) = &mut self.record {
+            record.ended(end, self.has_ended);
         }
     }
 
@@ -277,7 +296,11 @@ impl<'a> Connection<'a> {
                 Poll::Ready(Ok(count)) => {
                     let before = queue.bytes_before(self.sent);
                     self.sent += count;
-                    self.cx.stats.sent(count as u64, (queue.bytes_before(self.sent) - before) as u64);
+                    let bytes = (queue.bytes_before(self.sent) - before) as u64;
+                    self.cx.stats.sent(count as u64, bytes);
+                    if let Some(record) = &mut self.record {
+                        record.add(count as u64, bytes);
+                    }
                 }
                 // It is about the first one alone.
                 Poll::Ready(Err(error)) => {
