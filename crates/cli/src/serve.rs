@@ -86,7 +86,10 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
     let ended = end_of_input(plan.until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
     manager.ready(&handle);
-    let code = serve_until_told(server, &source, &mut signals, ended, &plan, &manager).await;
+    let code = tokio::select! {
+        code = serve_until_told(server, &source, &mut signals, ended, &plan, &manager) => code,
+        never = manager.watch(&handle) => match never {},
+    };
     // A reader that has not read by then where it listened has no use for it.
     let _ = announced.recv_timeout(Duration::from_secs(1));
     Ok(code)

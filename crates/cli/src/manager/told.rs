@@ -1,11 +1,14 @@
 //! By the protocol of systemd.
 
 use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
 use swapwire::ServerHandle;
-use swapwire::systemd::{Notifier, PassedSockets, State};
+use swapwire::systemd::{Notifier, PassedSockets, State, watchdog};
+use tokio::time::{sleep, timeout};
 
 use crate::exit::complain;
 
@@ -46,6 +49,18 @@ impl Manager {
         match longest {
             Duration::MAX => self.tell(&[State::Stopping, State::Status(&status)]),
             longest => self.tell(&[State::Stopping, State::ExtendTimeout(longest), State::Status(&status)]),
+        }
+    }
+
+    /// Gives signs of life, as often as the manager asks for, as long as every worker does its work. A drain has a deadline of its
+    /// own, and workers that have ended need not work.
+    pub(crate) async fn watch(&self, server: &ServerHandle) -> Infallible {
+        let Some(longest) = watchdog().filter(|_| self.notifier.is_some()) else { return pending().await };
+        loop {
+            if server.is_draining() || timeout(longest / 2, server.turned()).await.is_ok() {
+                self.tell(&[State::Watchdog]);
+                sleep(longest / 2).await;
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! A build without such a protocol.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 use swapwire::ServerHandle;
@@ -18,4 +20,8 @@ impl Manager {
     pub(crate) const fn reloading(&self) {}
 
     pub(crate) const fn stopping(&self, _: Duration) {}
+
+    pub(crate) async fn watch(&self, _: &ServerHandle) -> Infallible {
+        pending().await
+    }
 }

@@ -3,11 +3,17 @@
 #![cfg(all(target_os = "linux", feature = "systemd"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::common::{Busy, PATIENCE, Serving, finish, start, swapwire};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// A service manager, as far as it listens.
@@ -28,6 +34,13 @@ impl Manager {
         let mut command = swapwire(&["serve"]);
         command.args(args).env("NOTIFY_SOCKET", self.directory.path().join("notify"));
         command
+    }
+
+    /// Takes what was told so far.
+    fn empty(&self) {
+        self.socket.set_nonblocking(true).unwrap();
+        while self.socket.recv(&mut [0; 64]).is_ok() {}
+        self.socket.set_nonblocking(false).unwrap();
     }
 
     /// The next states, a line each.
@@ -76,6 +89,55 @@ fn a_manager_that_is_not_there_is_complained_of_once() {
     let (code, lines) = server.end();
     let first = "swapwire: notify the service manager at /nowhere/notify: No such file or directory (os error 2)";
     assert_eq!((code, &*lines[0], lines.len()), (Some(0), first, 2), "{lines:?}");
+}
+
+/// The number of the thread of this name.
+fn thread_of(server: &Serving, name: &str) -> Pid {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().map(|task| task.unwrap().path());
+    let named = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
+    let found = tasks.into_iter().find(named).unwrap();
+    Pid::from_raw(found.file_name().unwrap().to_str().unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_worker_that_is_blocked_starves_the_watchdog() {
+    const LONGEST: Duration = Duration::from_millis(400);
+    let manager = Manager::new();
+    let serve = |workers| {
+        let mut command = manager.serve(&["tcp://127.0.0.1:0", "--workers", workers]);
+        let server = Serving::spawn(1, command.env("WATCHDOG_USEC", LONGEST.as_micros().to_string()));
+        assert_eq!(manager.told()[0], "READY=1");
+        for _ in 0..3 {
+            assert_eq!(manager.told(), ["WATCHDOG=1"]);
+        }
+        server
+    };
+    let stop = |server: Serving| {
+        server.stop();
+        assert!(std::iter::from_fn(|| Some(manager.told())).take(1000).any(|told| told[0] == "STOPPING=1"));
+        manager.empty();
+    };
+    stop(serve("1"));
+    let server = serve("2");
+    // A debugger stops one thread alone.
+    let worker = thread_of(&server, "swapwire-worker");
+    if let Err(error) = ptrace::seize(worker, ptrace::Options::empty()) {
+        // Past the capture of a passing test.
+        let _ =
+            writeln!(std::io::stderr(), "skipped: a worker that is blocked, ptrace(2) is not allowed here: {error}");
+        return;
+    }
+    ptrace::interrupt(worker).unwrap();
+    waitpid(worker, Some(WaitPidFlag::__WALL)).unwrap();
+    manager.empty();
+    // One sign may have been on its way.
+    manager.socket.set_read_timeout(Some(5 * LONGEST)).unwrap();
+    let signs = std::iter::from_fn(|| manager.socket.recv(&mut [0; 64]).ok()).take(3).count();
+    assert!(signs <= 1, "{signs} signs of life");
+    ptrace::detach(worker, None).unwrap();
+    manager.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(manager.told(), ["WATCHDOG=1"]);
+    stop(server);
 }
 
 #[cfg(feature = "tls")]
