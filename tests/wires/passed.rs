@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex};
 use crate::common::{Net, ask, within};
 use socket2::{Domain, SockAddr, Socket, Type};
 use swapwire::handlers::{Echo, UppercaseEcho};
-use swapwire::{Endpoint, PassedSocket, Place, Registry, Running, ServerBuilder, SocketSource};
+use swapwire::{Endpoint, Listen, PassedSocket, Place, Registry, Running, ServerBuilder, SocketSource};
 use swapwire_testkit::Suite;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Sockets by name, of a program that has opened them; a group for each address.
 #[derive(Clone, Default)]
@@ -145,7 +146,7 @@ async fn who_waits_in_the_queue_is_left_there() {
     };
     handle.set_nonblocking(true).unwrap();
     let server = start().await.start();
-    let mut waited = tokio::net::TcpStream::from_std(handle).unwrap();
+    let mut waited = TcpStream::from_std(handle).unwrap();
     let mut answer = [0; 5];
     waited.write_all(b"hello").await.unwrap();
     within("the answer", waited.read_exact(&mut answer)).await.unwrap();
@@ -298,4 +299,37 @@ fn a_passed_socket_is_closed_with_its_last_clone() {
     assert!(TcpListener::bind(addr).is_err());
     drop(opened);
     drop(TcpListener::bind(addr).unwrap());
+}
+
+#[tokio::test]
+async fn a_change_of_listeners_keeps_a_passed_socket_and_gives_it_back() {
+    let opened = Opened::default();
+    opened.add("web", [inet(Type::STREAM)]);
+    opened.add("dns", [inet(Type::DGRAM)]);
+    let server = opened.server().workers(2).listen("opened:web").handler(UppercaseEcho).bind().await.unwrap().start();
+    let (net, handle) = (Net::new(), server.handle());
+    let local = server.local_endpoints()[0].clone();
+    let mut before = net.connect(&local).await;
+    assert_eq!(ask(&mut before, "a").await, "A");
+
+    // Another handler at the same socket; sessions that have begun go on with theirs.
+    let changed = handle.apply(vec![Listen::on("opened:web").handler(Echo)]).await.unwrap();
+    assert_eq!((changed.changed, changed.added, changed.removed), (1, 0, 0));
+    let mut after = net.connect(&local).await;
+    assert_eq!((ask(&mut after, "a").await, ask(&mut before, "b").await), ("a".to_owned(), "B".to_owned()));
+
+    // It is removed, and served again when its listener has ended.
+    let changed = handle.apply(vec![Listen::on("opened:dns").handler(Echo)]).await.unwrap();
+    assert_eq!((changed.added, changed.removed), (1, 1));
+    drop((before, after));
+    let both = || ["opened:dns", "opened:web"].map(|endpoint| Listen::on(endpoint).handler(UppercaseEcho)).to_vec();
+    within("the socket is given back", async {
+        while let Err(error) = handle.apply(both()).await {
+            let reason = "bind opened:web: socket web is served already, and is served once";
+            assert_eq!(error.problems()[0].to_string(), reason);
+        }
+    })
+    .await;
+    assert_eq!(ask(&mut net.connect(&local).await, "a").await, "A");
+    assert!(server.stop().await.is_clean());
 }
