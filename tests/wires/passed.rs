@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use crate::common::{Net, ask, within};
+use nix::sys::socket::{getsockopt, sockopt::UdpGroSegment};
 use socket2::{Domain, SockAddr, Socket, Type};
 use swapwire::handlers::{Echo, UppercaseEcho};
 use swapwire::{Endpoint, Listen, PassedSocket, Place, Registry, Running, ServerBuilder, SocketSource};
@@ -153,6 +154,25 @@ async fn who_waits_in_the_queue_is_left_there() {
     assert_eq!(&answer, b"hello");
     drop(waited);
     assert_eq!(server.stop().await.stats.sessions, 1);
+}
+
+/// One that does not know of trains may serve it next.
+#[tokio::test]
+async fn a_datagram_socket_receives_trains_only_if_asked_to_or_if_it_did() {
+    let socket = inet(Type::DGRAM);
+    let has = |socket: &Socket| getsockopt(socket, UdpGroSegment).unwrap();
+    let held = socket.try_clone().unwrap();
+    let opened = Opened::default();
+    opened.add("dns", [socket]);
+    for (asked, has_then) in [("", false), ("?gro=true", true), ("", true), ("?gro=false", false), ("", false)] {
+        let endpoint = format!("opened:dns{asked}");
+        let server = opened.server().listen(&endpoint).handler(UppercaseEcho).bind().await.unwrap().start();
+        assert_eq!(has(&held), has_then, "{endpoint}");
+        let mut session = Net::new().connect(&server.local_endpoints()[0]).await;
+        assert_eq!(ask(&mut session, "a").await, "A", "{endpoint}");
+        drop(session);
+        server.stop().await;
+    }
 }
 
 async fn workers(opened: &Opened, endpoint: &str, count: usize) -> Running {

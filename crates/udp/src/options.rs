@@ -5,6 +5,8 @@ use std::io;
 use std::net::UdpSocket;
 use std::net::{IpAddr, SocketAddr};
 
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{getsockopt, setsockopt, sockopt::UdpGroSegment};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use swapwire_core::{Endpoint, OptionDoc, OptionError, Side};
 use swapwire_socket::{Buffers, Wanted};
@@ -136,8 +138,21 @@ impl Options {
     #[cfg(unix)]
     pub(crate) fn adopt(&mut self, socket: &UdpSocket) -> io::Result<()> {
         self.buffers.recv = self.buffers.recv.filter(|wanted| matches!(wanted, Wanted::Asked(_)));
+        #[cfg(target_os = "linux")]
+        self.adopt_gro(socket)?;
         socket.set_nonblocking(true)?;
         self.apply(&SockRef::from(socket), socket.local_addr()?)
+    }
+
+    /// A program that does not know of trains would take one for a datagram, so that the socket keeps what it has.
+    #[cfg(target_os = "linux")]
+    fn adopt_gro(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        let has = getsockopt(socket, UdpGroSegment).unwrap_or(false);
+        if has && self.gro == Some(false) {
+            setsockopt(socket, UdpGroSegment, &false)?;
+        }
+        self.gro = self.gro.or(Some(has));
+        Ok(())
     }
 }
 

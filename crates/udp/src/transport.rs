@@ -127,7 +127,8 @@ impl Transport for Udp {
         (matches!(domain, Domain::IPV4 | Domain::IPV6) && kind == Type::DGRAM && is_udp).then_some(SCHEME.into())
     }
 
-    /// One member. The size of its receive buffer stays as it is, unless the option says otherwise.
+    /// One member. The size of its receive buffer, and whether it receives trains, stay as they are, unless the options say
+    /// otherwise.
     #[cfg(unix)]
     fn adopt(&self, endpoint: &Endpoint, socket: OwnedFd, _members: usize) -> Result<Vec<Bound>, BindError> {
         refuse_options_of_opening(endpoint, OPENING)?;
