@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::Instant;
 
 use crate::browser::Browser;
 use crate::common::{PATIENCE, Serving, next};
@@ -46,7 +47,9 @@ fn the_admin_page_shows_a_server_live() {
     let is_seen = format!(
         "seen.add({rates}), [...seen].some((text) => /[1-9].*in.*[1-9].*out.*[1-9].*in.*[1-9].*out/.test(text))"
     );
+    let end = Instant::now() + PATIENCE;
     while browser.evaluate(&page, &is_seen) != true {
+        assert!(Instant::now() < end, "no rate is shown");
         exchange();
     }
     let drawn =
