@@ -68,6 +68,7 @@ impl Transport for Failing {
 async fn survive(errors: impl IntoIterator<Item = i32>) -> Duration {
     let net = Net::new();
     let errors: Arc<Mutex<VecDeque<i32>>> = Arc::new(Mutex::new(errors.into_iter().collect()));
+    let failures = errors.lock().unwrap().len() as u64;
     let failing = Failing { inner: net.registry.clone(), errors: Arc::clone(&errors) };
     let echo = handler_fn(|request, reply| Ok(reply.send(request.message())?));
     let server =
@@ -80,7 +81,8 @@ async fn survive(errors: impl IntoIterator<Item = i32>) -> Duration {
     assert!(errors.lock().unwrap().is_empty());
     drop(session);
     let took = begun.elapsed();
-    assert!(server.stop().await.is_clean());
+    let report = server.stop().await;
+    assert!(report.is_clean() && report.stats.accept_errors == failures, "{report}");
     took
 }
 
@@ -117,9 +119,11 @@ async fn a_listener_that_only_fails_is_unhealthy_until_it_accepts() {
     assert!(server.unhealthy().is_empty());
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(server.unhealthy(), server.local_endpoints());
+    let is_up = |server: &swapwire_server::Running| server.snapshots()[0].0.is_up;
+    assert!(!is_up(&server));
     let mut session = net.connect("mem:a").await;
     assert_eq!(ask(&mut session, "alive").await, "alive");
-    assert!(server.unhealthy().is_empty() && errors.lock().unwrap().is_empty());
+    assert!(is_up(&server) && server.unhealthy().is_empty() && errors.lock().unwrap().is_empty());
     // Failures with peace between them are no such thing.
     drop(session);
     for _ in 0..3 {
@@ -150,6 +154,8 @@ async fn a_listener_that_is_dead_ends_alone_and_is_reported() {
         .start();
     let mut session = net.connect("mem-seq:alive").await;
     assert_eq!(ask(&mut session, "x").await, "x");
+    let are_up: Vec<_> = server.snapshots().into_iter().map(|(info, _)| info.is_up).collect();
+    assert_eq!(are_up, [false, true]);
     drop(session);
     let report = server.stop().await;
     assert!(!report.is_clean());

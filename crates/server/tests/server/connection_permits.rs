@@ -57,7 +57,8 @@ async fn who_is_too_much_is_told_and_those_inside_do_not_notice() {
     for session in &mut inside {
         assert_eq!(ask(session, "y").await, "y");
     }
-    assert_eq!((server.snapshot().sessions, server.snapshot().refused), (3, 1000));
+    let stats = server.snapshot();
+    assert_eq!((stats.sessions, stats.refused, stats.refused_full, stats.refused_source), (3, 1000, 1000, 0));
     inside.pop();
     until(&server, |stats| stats.done == 1).await;
     let mut next = connect(&inet, "192.0.2.7:1").await;
@@ -84,7 +85,8 @@ async fn one_source_cannot_take_all_the_room() {
         let mut other = connect(&inet, other).await;
         assert_eq!(ask(&mut other, "x").await, "x");
     }
-    assert_eq!(server.snapshot().refused, 3);
+    let stats = server.snapshot();
+    assert_eq!((stats.refused, stats.refused_full, stats.refused_source), (3, 0, 3));
     drop(first);
     until(&server, |stats| stats.done == 3).await;
     let mut again = connect(&inet, "[::ffff:192.0.2.1]:4").await;

@@ -87,6 +87,7 @@ async fn a_panic_and_an_error_cost_one_datagram() {
     assert_eq!(text(&mut session).await, "B");
     let stats = server.snapshot();
     assert_eq!((stats.panics, stats.handler_errors), (1, 1));
+    assert_eq!((stats.sessions_panicked, stats.sessions_given_up), (0, 0), "there are no sessions");
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,6 +176,7 @@ async fn a_session_does_not_notice_what_is_above_the_limit() {
     }
     let stats = server.stop().await.stats;
     assert_eq!((stats.sessions, stats.messages, stats.dropped_requests, stats.handler_errors), (1, 3, 3, 0));
+    assert_eq!(stats.dropped_too_large, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,7 +219,7 @@ async fn sessions_on_a_datagram_socket_are_bounded_and_expire() {
     let mut third = net.connect(HERE).await;
     third.send("x").await.unwrap();
     third.flush().await.unwrap();
-    until(&server, |stats| stats.dropped_requests == 1).await;
+    until(&server, |stats| (stats.dropped_requests, stats.dropped_table) == (1, 1)).await;
     assert_eq!(ask(&mut sessions[0], "x").await, "2");
     until(&server, |stats| stats.idle_timeouts == 2).await;
     assert_eq!(ask(&mut third, "x").await, "1");

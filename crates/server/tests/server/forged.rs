@@ -131,7 +131,8 @@ async fn our_own_sockets_groups_and_nobody_get_no_answer() {
         wire.send("192.0.2.200:9", "hello");
         let answered: Vec<_> = wire.replies().await.into_iter().map(|(to, _)| to).collect();
         assert_eq!(answered, ["192.0.2.200:9"]);
-        assert_eq!(server.snapshot().dropped_requests, refused.len() as u64);
+        let stats = server.snapshot();
+        assert_eq!((stats.dropped_requests, stats.dropped_unanswerable), (refused.len() as u64, refused.len() as u64));
     }
 }
 
@@ -237,7 +238,8 @@ async fn what_waits_for_sessions_that_do_not_receive_is_bounded() {
     }
     let _ = wire.replies().await;
     // 1,000 bytes each, of which 62 fit a session's share.
-    assert_eq!(server.snapshot().dropped_requests, 2000 - 1000);
+    let stats = server.snapshot();
+    assert_eq!((stats.dropped_requests, stats.dropped_queue), (2000 - 1000, 2000 - 1000));
     // They are gone with the sessions that they waited for.
     until(&server, |stats| stats.idle_timeouts == stats.sessions).await;
     wire.send("192.0.2.1:1", vec![0; 60_000]);

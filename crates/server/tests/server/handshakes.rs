@@ -279,7 +279,8 @@ async fn a_source_that_the_handshake_tells_has_its_share() {
     }
     let line = log.line();
     assert!(line.starts_with("connection refused: its source has") && line.contains("peer=192.0.2.1:2"), "{line}");
-    assert_eq!(server.snapshot().refused, 2);
+    let stats = server.snapshot();
+    assert_eq!((stats.refused, stats.refused_source, stats.handshakes_done), (2, 2, 4));
     drop(first);
     until(&server, |stats| stats.done == 1).await;
     let mut again = wire.client("mem:a", "open192.0.2.1:4\n").await;

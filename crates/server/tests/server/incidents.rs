@@ -309,7 +309,10 @@ async fn what_is_truncated_or_has_no_sender_is_told() {
                 true => builder.handler(PerSession::new(handler)),
                 false => builder.handler(PerMessage::new(handler)),
             };
-            builder.bind().await.unwrap().start().stop().await;
+            let stats = builder.bind().await.unwrap().start().stop().await.stats;
+            let counted = [stats.truncated, stats.failed_replies, stats.dropped_nameless];
+            let due = ["datagram dropped: it ", "reply dropped: ", "datagram dropped: its "];
+            assert_eq!(counted, due.map(|words| u64::from(expected.starts_with(words))), "{expected}");
             let line = log.line();
             assert!(line.starts_with(expected) && line.contains("endpoint=script:here"), "{line}");
         }

@@ -131,6 +131,10 @@ async fn an_error_or_a_panic_drops_the_replies_of_its_call_and_the_state() {
             client.send(bad).await.unwrap();
             assert_eq!(text(&mut client).await, "1 before", "{endpoint} {bad}");
             until(&server, |stats| stats.handler_errors + stats.panics == 1).await;
+            let stats = server.snapshot();
+            let (given_up, panicked) = (u64::from(bad == "fail"), u64::from(bad == "panic"));
+            assert_eq!((stats.handler_errors, stats.sessions_given_up), (given_up, given_up), "{endpoint} {bad}");
+            assert_eq!((stats.panics, stats.sessions_panicked), (panicked, panicked), "{endpoint} {bad}");
             assert_eq!(counted(&handler), (1, 1), "{endpoint} {bad}");
             match endpoint {
                 "mem-dgram:a" => assert_eq!(ask(&mut client, "anew").await, "1 anew"),
