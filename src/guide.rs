@@ -13,8 +13,8 @@ macro_rules! page {
 page!(admin, "../docs/admin.md");
 page!(coming_from, "../docs/guide/coming-from.md");
 page!(config, "../docs/config.md");
-page!(framing, "../docs/guide/framing.md");
 page!(events, "../docs/events.md");
+page!(framing, "../docs/guide/framing.md");
 page!(limits, "../docs/limits.md");
 page!(metrics, "../docs/metrics.md");
 page!(options, "../docs/options.md");
