@@ -58,6 +58,11 @@ pub(crate) fn complain(line: impl fmt::Display) {
     notices::tell(log::line(Severity::Info, line));
 }
 
+/// One line on the standard error that says what has failed, where the command goes on.
+pub(crate) fn complain_of(failure: impl fmt::Display) {
+    notices::tell(log::line(Severity::Error, failure));
+}
+
 /// One line on the standard error that says how the command ends.
 pub(crate) fn complain_last(line: impl fmt::Display) {
     notices::tell_last(log::line(Severity::Info, line));

@@ -30,8 +30,9 @@ pub(crate) const SERVE_LONG: &str = "Ctrl-C or SIGTERM stops the server; example
 pub(crate) const SERVE: &str = "\
 Prints `listening ENDPOINT` (with --check `ok ENDPOINT`) on the standard output, one line each, once all of them are bound. The first SIGINT, \
 SIGTERM, SIGQUIT or SIGHUP begins a drain: new connections are refused, open sessions may finish, and then a report goes to the \
-standard error. A second signal cuts all sessions at once; a SIGHUP beside another signal cuts none. Where an endpoint has files \
-that can be read again, as certificates, SIGHUP does that and stops nothing; a line on the standard error says so at the start. A \
+standard error. A second signal cuts all sessions at once; a SIGHUP beside another signal cuts none. With a file \
+(--config), and where an endpoint has files that can be read again, as certificates, SIGHUP does that and stops nothing; a line on the \
+standard error says so at the start. A \
 signal that was ignored when the command began, as under nohup, stays ignored. The server does not wait for the reader of its \
 log: lines that do not fit are dropped and counted.
 

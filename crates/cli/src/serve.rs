@@ -1,6 +1,7 @@
 //! `swapwire serve`.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -23,9 +24,13 @@ mod compose;
 #[cfg(feature = "ws")]
 mod page;
 mod plan;
+mod reload;
 
 use compose::{Bound, Composed, compose, lines};
 use plan::Plan;
+use reload::Reloader;
+
+pub(crate) use reload::Reloads;
 
 /// What the log tells where no level is given.
 const LEVEL: &str = "warn";
@@ -47,12 +52,12 @@ pub(crate) fn run(args: ServeArgs) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("serve: start the runtime: {error}")))?;
-    let code = runtime.block_on(serve(&args, config));
+    let code = runtime.block_on(serve(&Arc::new(args), config));
     runtime.shutdown_background();
     code
 }
 
-async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
+async fn serve(args: &Arc<ServeArgs>, config: Config) -> Result<u8, Failure> {
     let mut signals =
         Signals::new().map_err(|error| Failure::failed(format_args!("serve: watch for signals: {error}")))?;
     // A name may take a while to be found.
@@ -79,15 +84,23 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
     #[cfg(feature = "ws")]
     page::urls(&plan.places, &server.local_endpoints()).for_each(|url| complain(format_args!("the page is {url}")));
     let (handle, manager) = (server.handle(), Manager::new());
-    if signals.reload_instead(handle.clone(), manager.clone()) {
-        let reloads: Vec<_> = handle.reloads().iter().map(ToString::to_string).collect();
-        complain(format_args!("SIGHUP reloads {}; SIGTERM or SIGINT stops", reloads.join(", ")));
+    let (reloader, reloads) = Reloader::new(source.clone(), manager.clone(), args.config.as_deref());
+    if let Some(subject) = reloader.subject(&handle)
+        && signals.reload_instead(reloads)
+    {
+        complain(format_args!("SIGHUP reloads {subject}; SIGTERM or SIGINT stops"));
     }
     let ended = end_of_input(plan.until_eof);
     let announced = announce(lines("listening", &server.local_endpoints()));
     manager.ready(&handle);
+    let told = async {
+        tokio::select! {
+            () = ended => {}
+            never = reloader.run(&handle) => match never {},
+        }
+    };
     let code = tokio::select! {
-        code = serve_until_told(server, &source, &mut signals, ended, &plan, &manager) => code,
+        code = serve_until_told(server, &source, &mut signals, told, &plan, &manager) => code,
         never = manager.watch(&handle) => match never {},
     };
     // A reader that has not read by then where it listened has no use for it.
@@ -95,12 +108,12 @@ async fn serve(args: &ServeArgs, config: Config) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// Serves until a signal or `ended`, then drains.
+/// Serves until a signal or `told`, then drains.
 async fn serve_until_told(
     server: Server,
     source: &ServerSource,
     signals: &mut Signals,
-    ended: impl Future<Output = ()>,
+    told: impl Future<Output = ()>,
     plan: &Plan,
     manager: &Manager,
 ) -> u8 {
@@ -110,7 +123,7 @@ async fn serve_until_told(
         // Every endpoint has failed for good.
         report = &mut run => return conclude(&report),
         () = signals.next() => {}
-        () = ended => {}
+        () = told => {}
     }
     source.ends_soon();
     manager.stopping(plan.limits.drain_timeout.saturating_add(plan.drain_delay));

@@ -2,9 +2,7 @@
 
 use std::io;
 
-use swapwire::ServerHandle;
-
-use crate::manager::Manager;
+use crate::serve::Reloads;
 
 /// SIGINT, SIGTERM, SIGQUIT and SIGHUP, from now on; elsewhere than on Unix, Ctrl-C.
 ///
@@ -18,9 +16,9 @@ pub(crate) struct Signals {
     /// There was one; there was one other than SIGHUP.
     #[cfg(unix)]
     came: (bool, bool),
-    /// What a SIGHUP reloads, and who is told; without, it stops.
+    /// Who is asked by a SIGHUP to reload; without, it stops.
     #[cfg(unix)]
-    reloads: Option<(ServerHandle, Manager)>,
+    reloads: Option<Reloads>,
 }
 
 impl Signals {
@@ -35,19 +33,17 @@ impl Signals {
         Ok(Self { all, came: (false, false), reloads: None })
     }
 
-    /// From now on a SIGHUP reloads what this server was bound with, and stops nothing. Returns whether it does: it may be
-    /// ignored, and there may be nothing to reload.
+    /// From now on a SIGHUP asks for a reload, and stops nothing. Returns whether it does: it may be ignored.
     #[cfg(unix)]
-    pub(crate) fn reload_instead(&mut self, server: ServerHandle, manager: Manager) -> bool {
+    pub(crate) fn reload_instead(&mut self, reloads: Reloads) -> bool {
         let is_heard = self.all.iter().any(|(kind, _)| *kind == tokio::signal::unix::SignalKind::hangup());
-        let reloads = is_heard && !server.reloads().is_empty();
-        self.reloads = reloads.then_some((server, manager));
-        reloads
+        self.reloads = Some(reloads);
+        is_heard
     }
 
     /// There is no such signal.
     #[cfg(not(unix))]
-    pub(crate) fn reload_instead(&mut self, _: ServerHandle, _: Manager) -> bool {
+    pub(crate) fn reload_instead(&mut self, _: Reloads) -> bool {
         false
     }
 
@@ -66,10 +62,8 @@ impl Signals {
             for (kind, signal) in &mut self.all {
                 while signal.poll_recv(cx).is_ready() {
                     let hang_up = *kind == SignalKind::hangup();
-                    if let (true, Some((server, manager))) = (hang_up, &self.reloads) {
-                        manager.reloading();
-                        server.reload();
-                        manager.ready(server);
+                    if let (true, Some(reloads)) = (hang_up, &self.reloads) {
+                        reloads.ask();
                         continue;
                     }
                     let (any, other) = self.came;

@@ -160,6 +160,31 @@ fn flags_win_over_the_file_in_every_listener() {
     assert_eq!(texts, ["2", "1s", "false"]);
 }
 
+#[test]
+fn what_cannot_change_while_a_server_runs_is_told_by_name() {
+    let running =
+        parse("[server]\nworkers = 2\n[limits]\nmax_peers = 2\nmax_per_source = 3\n[[listen]]\nendpoint = \"mem:x\"");
+    let running = running.unwrap();
+    let listener = "[[listen]]\nname = \"a\"\nendpoint = \"mem:y\"\nlimits.max_per_source = 1";
+    let changes = |text: &str| parse(&format!("{text}\n{listener}")).unwrap().lasting_changes(&running);
+    let same = "[limits]\nmax_peers = 9\nmax_per_source = 3\n[server]\nworkers = 2";
+    assert_eq!(changes(same), [""; 0]);
+    let other = "[server]\nworkers = 3\nuntil_eof = true\n[limits]\nmax_connections = 1\nallow_amplification = true\n[log]\nlevel = \"info\"";
+    let cannot = "cannot change while the server runs; start it anew";
+    assert_eq!(
+        changes(other),
+        [
+            format!("f:2:11: workers {cannot}"),
+            format!("f:3:13: until_eof {cannot}"),
+            format!("f:8:9: level {cannot}"),
+            format!("f:5:19: max_connections {cannot}"),
+            // It is not there any more.
+            format!("max_per_source {cannot}"),
+            format!("f:6:23: allow_amplification {cannot}"),
+        ]
+    );
+}
+
 /// The key of the file that says the same as a flag.
 fn key_of(flag: &str) -> String {
     match flag {

@@ -1,5 +1,6 @@
 //! From arguments to a bound server.
 
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use swapwire::admin::{BoundAdmin, ServerSource};
@@ -7,6 +8,7 @@ use swapwire::core::{EndpointError, Place};
 use swapwire::{BuildError, Endpoint, ErrorClass, Server};
 
 use super::plan::{self, Plan, Planner};
+use super::reload::ConfigFile;
 use crate::cli::ServeArgs;
 use crate::config::{Config, Listen};
 use crate::directories;
@@ -33,7 +35,7 @@ pub(crate) struct Bound {
 }
 
 /// Binds everything, or tells every mistake. With `--print-config`, or with `--check` and a file, nothing is bound.
-pub(crate) async fn compose(args: &ServeArgs, mut config: Config) -> Result<Composed, Failure> {
+pub(crate) async fn compose(args: &Arc<ServeArgs>, mut config: Config) -> Result<Composed, Failure> {
     if config.listen.is_empty() && args.config.is_none() {
         config.listen = default_endpoints().await?.iter().map(Listen::on).collect();
         config.listen.iter_mut().for_each(|listen| listen.override_by(args));
@@ -64,7 +66,8 @@ pub(crate) async fn compose(args: &ServeArgs, mut config: Config) -> Result<Comp
         return Ok(Composed::Told(if args.check { lines("ok", &endpoints) } else { config.to_string() }));
     }
     let server = builder.bind().await.map_err(explain)?;
-    let source = source_of(&server, &plan);
+    let file = args.config.is_some().then(|| ConfigFile::new(Arc::clone(args), planner, config));
+    let source = source_of(&server, &plan, file);
     let admin = match &plan.admin {
         Some(admin) => Some(admin.bind(&source).await?),
         None => None,
@@ -77,10 +80,13 @@ pub(crate) async fn compose(args: &ServeArgs, mut config: Config) -> Result<Comp
     Ok(Composed::Bound(Box::new(Bound { server, source, admin, plan })))
 }
 
-/// What an admin endpoint shows. It has the files read again that endpoints were bound with.
-fn source_of(server: &Server, plan: &Plan) -> ServerSource {
+/// What an admin endpoint shows. It has the configuration read again, or else the files that endpoints were bound with.
+fn source_of(server: &Server, plan: &Plan, file: Option<ConfigFile>) -> ServerSource {
     let handle = server.handle();
     let source = ServerSource::new(handle.clone()).limits(&plan.limits);
+    if let Some(file) = file {
+        return source.reload_by(move || file.clone().apply(handle.clone()));
+    }
     if handle.reloads().is_empty() {
         return source;
     }

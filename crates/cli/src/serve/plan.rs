@@ -12,6 +12,7 @@ use swapwire::{
 };
 
 use super::admin::AdminPlan;
+use crate::cli::ServeArgs;
 use crate::config::{self, ALLOW_AMPLIFICATION, Config, LimitTable, REFUSE, Table as _, Value};
 use crate::values::{count, switch, time};
 
@@ -74,6 +75,19 @@ impl Planner {
         }
         let plan = Plan { listens, places, limits, workers, until_eof, drain_delay, admin, allow_amplification };
         if problems.0.is_empty() { Ok(plan) } else { Err(problems.0) }
+    }
+
+    /// Reads everything anew for a server that started as `started` says: what its listeners should be by now, and the
+    /// configuration, for [`explain`].
+    ///
+    /// # Errors
+    /// As of [`Config::gather`] and of [`plan`](Self::plan), or something is another that cannot change while a server runs: a line
+    /// each.
+    pub(crate) fn again(&mut self, args: &ServeArgs, started: &Config) -> Result<(Config, Vec<Listen>), Vec<String>> {
+        let config = Config::gather(args)?;
+        let plan = self.plan(&config)?;
+        let changes = config.lasting_changes(started);
+        if changes.is_empty() { Ok((config, plan.listens)) } else { Err(changes) }
     }
 
     /// The composition, but for the workers.
@@ -140,14 +154,17 @@ impl Planner {
         let framing = framing.or_else(|| entry.framing().cloned()).unwrap_or(Framing::Chunks);
         let service = self.made.entry(handler.to_owned()).or_insert_with(|| entry.make());
         listen = listen.handler(Arc::clone(service)).framing(framing);
-        if config.limits != LimitTable::default() {
-            let (common, own) = (common.clone(), config.limits.clone());
-            listen = listen.limits(move |mut limits| {
-                // They were checked where they were written.
-                let _ = set_limits(&mut limits, &[&common, &own]);
-                limits
-            });
-        }
+        let (common, own) = (common.clone(), config.limits.clone());
+        listen = listen.limits(move |of_the_server| {
+            let mut limits = Limits::default();
+            // They were checked where they were written.
+            let _ = set_limits(&mut limits, &[&common, &own]);
+            // These are as they were when the server started, whatever a file says by now.
+            for name in Limits::OF_THE_SERVER {
+                let _ = of_the_server.get(name).map(|text| limits.set(name, &text));
+            }
+            limits
+        });
         Some((listen, endpoint, has_page))
     }
 }

@@ -21,6 +21,7 @@ mod lists;
 mod manager;
 mod passed;
 mod prometheus;
+mod reload;
 mod runs;
 mod serve;
 mod signals;
