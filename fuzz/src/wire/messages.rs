@@ -22,6 +22,8 @@ pub(crate) struct Inbox {
     pub(crate) expected: VecDeque<usize>,
     /// Errors about single messages that were told.
     pub(crate) noise: usize,
+    /// Bytes of messages that were to be written and were not.
+    pub(crate) lost: usize,
 }
 
 impl State {
@@ -47,6 +49,7 @@ impl State {
             self.write_failed = true;
         } else {
             self.inbox.noise += 1;
+            self.inbox.lost += len;
             self.inbox.expected.pop_front();
             self.written += len;
         }

@@ -327,22 +327,12 @@ impl Inner {
                     wrote.map_err(SendError::Io)
                 }
                 Io::Messages(wire) => {
-                    let sent = ready_or_break!(out.poll_send(cx, &mut **wire, self.info.peer.addr()));
-                    // An error is about the first one alone.
-                    let count = *sent.as_ref().unwrap_or(&1);
-                    let len = out.lengths.drain(..count).sum();
-                    match sent {
-                        Err(error @ (SendError::Io(_) | SendError::Closed)) => Err(error),
-                        // This message is lost, the wire goes on.
-                        Err(error) => {
-                            out.failed = Some(error);
-                            out.wrote(len);
+                    match ready_or_break!(out.poll_messages(cx, &mut **wire, self.info.peer.addr())) {
+                        Ok(len) => {
+                            self.counters.sent.fetch_add(len as u64, Relaxed);
                             continue;
                         }
-                        Ok(count) => {
-                            out.messages += count as u64;
-                            Ok(len)
-                        }
+                        Err(error) => Err(error),
                     }
                 }
                 Io::Gone => Err(SendError::Closed),

@@ -80,14 +80,19 @@ impl ServedSocket {
     }
 
     /// Whether a loop that takes over what `own` says is to follow now; if not, the task is woken when it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_followed(&mut self, task: &Context<'_>, own: Succession) -> bool {
         let Some(control) = &self.control else { return false };
         if !self.watched {
             self.watched = true;
             control.handover.watch(task);
         }
-        if control.handover.is_asked() && self.successor.is_none() {
+        control.handover.is_asked() && self.find_successor(own)
+    }
+
+    #[cold]
+    fn find_successor(&mut self, own: Succession) -> bool {
+        if let (None, Some(control)) = (&self.successor, &self.control) {
             self.successor = control.handover.taken_if(|takes| takes == own);
         }
         self.successor.is_some()

@@ -96,10 +96,11 @@ pub(crate) fn serve_bytes<H: Handler>(
                         match poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await {
                             Poll::Ready(result) => Ok(result),
                             Poll::Pending => {
-                                // A call may wait for long.
-                                let bytes = if counted == 0 { reading.new } else { 0 };
-                                conn.handled(messages - counted, 0, bytes);
-                                counted = messages;
+                                // A call may wait for long. Of those of one read, the first that does tells.
+                                if counted == 0 {
+                                    conn.handled(messages, 0, reading.new);
+                                    counted = messages;
+                                }
                                 let _loan = reading.owner.lend(&of.cx.buffers);
                                 if of.cx.memory_budget.is_none() {
                                     poll_fn(|task| match conn.poll_write_meanwhile(task, out) {

@@ -171,7 +171,7 @@ struct ProgressWatch<'a> {
 }
 
 /// What is looked at of a [`Progress`], in as few bytes as it takes: each session keeps the last.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 struct Seen {
     received: u64,
     messages: u64,
@@ -210,28 +210,28 @@ impl<'a> ProgressWatch<'a> {
 
     #[inline]
     fn observe(&mut self, progress: Progress, now: Tick) {
-        let (seen, last) = (Seen::new(progress), self.last);
-        if seen == last {
+        let (seen, last) = (Seen::new(progress), &self.last);
+        let received = (seen.messages.wrapping_sub(last.messages), seen.received.wrapping_sub(last.received));
+        let sent = (seen.messages_sent.wrapping_sub(last.messages_sent), seen.sent.wrapping_sub(last.sent));
+        let moved = received.0 | received.1 | sent.1 | u64::from(seen.signs ^ last.signs);
+        if moved | sent.0 == 0 && (seen.unsent, seen.partial) == (last.unsent, last.partial) {
             return;
         }
-        if (seen.received, seen.messages, seen.signs, seen.sent)
-            != (last.received, last.messages, last.signs, last.sent)
-        {
+        if moved != 0 {
             self.active_at = Since::at(now);
         }
-        let stats = &self.cx.stats;
-        stats.received(seen.messages - last.messages, seen.received - last.received);
         // What a datagram session sends is counted by the loop of its socket.
-        if self.cx.capabilities.shape != Shape::Datagram {
-            stats.sent(seen.messages_sent - last.messages_sent, seen.sent - last.sent);
+        match self.cx.capabilities.shape {
+            Shape::Datagram => self.cx.stats.received(received.0, received.1),
+            _ => self.cx.stats.moved(received, sent),
         }
-        if !seen.partial || seen.messages != last.messages {
+        if !seen.partial || received.0 > 0 {
             self.frame_at = Since::NEVER;
         }
         if seen.partial {
             self.frame_at.begin(now);
         }
-        if seen.unsent == 0 || seen.sent != last.sent {
+        if seen.unsent == 0 || sent.1 > 0 {
             self.stuck_at = Since::NEVER;
         }
         if seen.unsent > 0 {

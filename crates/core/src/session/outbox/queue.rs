@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::{Addr, Answer, FrameEncoder, FrameError, Goodbye, MessageStream, SendBatch, SendError};
 
@@ -54,6 +54,7 @@ impl Out {
         self.queued() < self.limit
     }
 
+    #[inline(always)]
     pub(super) fn wrote(&mut self, len: usize) {
         self.written += len;
         if self.written == self.bytes.len() {
@@ -91,8 +92,35 @@ impl Out {
         }
     }
 
+    /// Sends the first message, or the first few as one batch, and forgets them; how many bytes the wire took. One that is refused for
+    /// itself is lost, and the wire goes on.
+    pub(super) fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut dyn MessageStream,
+        to: &Addr,
+    ) -> Poll<Result<usize, SendError>> {
+        let sent = ready!(self.poll_send(cx, wire, to));
+        // An error is about the first one alone.
+        let count = *sent.as_ref().unwrap_or(&1);
+        let len = self.lengths.drain(..count).sum();
+        let taken = match sent {
+            Err(error @ (SendError::Io(_) | SendError::Closed)) => return Poll::Ready(Err(error)),
+            Err(error) => {
+                self.failed = Some(error);
+                0
+            }
+            Ok(count) => {
+                self.messages += count as u64;
+                len
+            }
+        };
+        self.wrote(len);
+        Poll::Ready(Ok(taken))
+    }
+
     /// Sends the first message, or the first few as one batch; how many went out.
-    pub(super) fn poll_send(
+    fn poll_send(
         &self,
         cx: &mut Context<'_>,
         wire: &mut dyn MessageStream,

@@ -29,6 +29,13 @@ impl Stats {
         self.add_each([(&self.messages_sent, messages), (&self.sent_bytes, bytes)]);
     }
 
+    /// Counts messages and bytes in both directions.
+    #[inline(always)]
+    pub(crate) fn moved(&self, received: (u64, u64), sent: (u64, u64)) {
+        let (in_, out) = ((&self.messages, received.0), (&self.messages_sent, sent.0));
+        self.add_each([in_, (&self.received_bytes, received.1), out, (&self.sent_bytes, sent.1)]);
+    }
+
     /// Counts bytes that a byte stream has taken.
     #[inline(always)]
     pub(crate) fn wrote(&self, bytes: usize) {
