@@ -5,8 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use swapwire::ws::Ws;
-use swapwire::{Endpoint, Registry, WithLayer as _};
+use swapwire::{Endpoint, Registry};
 
 /// The largest file of headers: more is no request.
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -47,8 +46,7 @@ impl HeaderArgs {
         for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
             headers.push(header(line).ok_or_else(|| wrong(format!("line {number}: write NAME: VALUE")))?);
         }
-        let layer = Ws::new().with_headers(headers).map_err(|error| format!("{FLAG}: {error}"))?;
-        Ok(registry.with_layer(layer))
+        with_headers(registry, headers)
     }
 
     /// Complains if there are headers and none of `endpoints` sends a request.
@@ -90,6 +88,18 @@ pub(crate) fn without_secrets(words: impl Iterator<Item = String>) -> impl Itera
             _ => word,
         }
     })
+}
+
+#[cfg(feature = "ws")]
+fn with_headers(registry: Registry, headers: Vec<(&str, &str)>) -> Result<Registry, String> {
+    use swapwire::WithLayer as _;
+    let layer = swapwire::ws::Ws::new().with_headers(headers).map_err(|error| format!("{FLAG}: {error}"))?;
+    Ok(registry.with_layer(layer))
+}
+
+#[cfg(not(feature = "ws"))]
+fn with_headers(_: Registry, _: Vec<(&str, &str)>) -> Result<Registry, String> {
+    Err(format!("{FLAG}: this program was built without WebSockets"))
 }
 
 fn header(text: &str) -> Option<(&str, &str)> {
