@@ -76,7 +76,8 @@ fn the_service_has_little_that_it_could_misuse() {
 #[test]
 fn the_service_serves_what_its_sockets_are_called() {
     let [service, stream, datagram] = UNITS.map(unit);
-    let line = values(&service, "ExecStart")[0].strip_prefix(INSTALLED).unwrap();
+    let (line, file) = values(&service, "ExecStart")[0].rsplit_once(' ').unwrap();
+    let line = line.strip_prefix(INSTALLED).unwrap();
     let sockets: Vec<_> = values(&service, "Sockets")[0].split(' ').collect();
     assert_eq!(sockets, UNITS[1..]);
     let [stream, datagram] = [&stream, &datagram].map(|unit| values(unit, "FileDescriptorName")[0]);
@@ -84,9 +85,15 @@ fn the_service_serves_what_its_sockets_are_called() {
     let directory = tempfile::tempdir().unwrap();
     let [place, other, own] = ["stream", "datagram", "client"].map(|name| directory.path().join(name));
     let names = format!("--fdname={stream}:{datagram}");
+    // The configuration that lies beside the units.
+    let config = unit(std::path::Path::new(file).file_name().unwrap().to_str().unwrap());
+    let file = directory.path().join("config");
+    let admin = directory.path().join("admin.sock").display().to_string();
+    let config = config.replace(&format!("/run/{}/admin.sock", values(&service, "RuntimeDirectory")[0]), &admin);
+    fs::write(&file, config).unwrap();
     let mut command = Command::new("systemd-socket-activate");
     command.arg("-l").arg(&place).arg("systemd-socket-activate").args(["--datagram", &names, "-l"]).arg(&other);
-    command.arg(BUILT).args(line.split_whitespace());
+    command.arg(BUILT).args(line.split_whitespace()).arg(file);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let running = match Running::start(&mut command) {
         Ok(running) => running,
@@ -108,5 +115,6 @@ fn the_service_serves_what_its_sockets_are_called() {
     client.send_to(b"hello", &other).unwrap();
     let len = client.recv(&mut answer).unwrap();
     assert_eq!(&answer[..len], b"HELLO");
+    assert!(UnixStream::connect(admin).is_ok());
     server.stop();
 }
