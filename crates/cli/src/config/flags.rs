@@ -2,7 +2,6 @@
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use swapwire::Endpoint;
 
 use super::tables::{ALLOW_AMPLIFICATION, Admin, Listen, REFUSE, Server, Table};
 use super::{Config, Value};
@@ -82,8 +81,9 @@ impl Listen {
     }
 
     /// Whether browsers can open its address.
+    #[cfg(feature = "ws")]
     fn shows_pages(&self) -> bool {
-        let endpoint = self.endpoint.as_ref().and_then(|endpoint| endpoint.text.parse::<Endpoint>().ok());
+        let endpoint = self.endpoint.as_ref().and_then(|endpoint| endpoint.text.parse::<swapwire::Endpoint>().ok());
         endpoint.is_some_and(|endpoint| endpoint.scheme().split('+').any(|part| matches!(part, "ws" | "wss")))
     }
 }

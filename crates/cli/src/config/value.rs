@@ -87,6 +87,7 @@ impl Value {
     }
 
     /// Whether it stands in a file.
+    #[cfg(feature = "ws")]
     pub(crate) fn is_written(&self) -> bool {
         self.at.is_some()
     }
