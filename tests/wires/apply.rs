@@ -39,6 +39,8 @@ async fn what_is_bound_passes_to_what_follows_on_every_wire() {
             }
             let answer = if is_datagram(&local) { "three c" } else { "one c" };
             assert_eq!(ask(&mut stays, "c").await, answer, "{local} {workers:?}");
+            // A session that goes on is waited for.
+            drop(stays);
             let report = server.stop().await;
             assert!(report.is_clean(), "{local}: {report}");
         }
