@@ -1,5 +1,6 @@
 //! The loops of a server that runs: on the caller's runtime, or on workers.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -32,20 +33,14 @@ impl Loops {
         match self {
             Self::Here { loops, shared, load } => parts.into_iter().for_each(|part| part.start(loops, shared, load)),
             Self::Elsewhere(workers) => {
-                for (number, runtime) in runtimes {
-                    workers.start(number, Some(runtime))?;
+                let mut counts = BTreeMap::new();
+                parts.iter().for_each(|part| *counts.entry(part.control.worker).or_insert(0) += 1);
+                let mut runtimes: BTreeMap<_, _> = runtimes.into_iter().collect();
+                for (number, count) in &counts {
+                    workers.start(*number, runtimes.remove(number), *count)?;
                 }
-                for part in &parts {
-                    workers.start(part.control.worker, None)?;
-                }
-                for part in &parts {
-                    let number = part.control.worker;
-                    let count = parts.iter().filter(|part| part.control.worker == number).count();
-                    if !workers.takes(number, count) {
-                        return Err(io::Error::other(format!(
-                            "worker {number} takes nothing more: its thread is blocked"
-                        )));
-                    }
+                if let Some((number, _)) = counts.iter().find(|(number, count)| !workers.takes(**number, **count)) {
+                    return Err(io::Error::other(format!("worker {number} takes nothing more: its thread is blocked")));
                 }
                 parts.into_iter().for_each(|part| workers.give(part));
             }

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::part::{Outcome, Part, Shared};
 use crate::metrics::WorkerLoad;
 
-/// Parts that wait for a worker to start them, which is at once unless a handler blocks its thread.
+/// Parts that wait for a worker to start them, which is at once unless a handler blocks its thread; or as many as it begins with.
 const WAITING_PARTS: usize = 1024;
 
 /// Loops that have ended and wait for the server to note it; a worker with more waits.
@@ -84,14 +84,14 @@ impl Workers {
         }
     }
 
-    /// Starts a worker, unless it runs, on `runtime` or another.
+    /// Starts a worker for `count` parts, unless it runs, on `runtime` or another.
     ///
     /// # Errors
     /// The system refused a runtime or a thread.
-    pub(super) fn start(&mut self, number: usize, runtime: Option<WorkerRuntime>) -> io::Result<()> {
+    pub(super) fn start(&mut self, number: usize, runtime: Option<WorkerRuntime>, count: usize) -> io::Result<()> {
         let Some(ended) = self.ended.clone().filter(|_| self.workers[number].is_none()) else { return Ok(()) };
         let runtime = runtime.map_or_else(|| WorkerRuntime::new(number), Ok)?;
-        let (parts, incoming) = mpsc::channel(WAITING_PARTS);
+        let (parts, incoming) = mpsc::channel(WAITING_PARTS.max(count));
         let (shared, load, cut) = (Arc::clone(&self.shared), Arc::clone(&self.loads[number]), self.cut.clone());
         let run = move || {
             if let Some(runtime) = &runtime.0 {

@@ -443,3 +443,15 @@ fn sorted(pairs: &Pairs) -> Vec<(usize, usize)> {
     closed.sort_unstable();
     closed
 }
+
+#[tokio::test]
+async fn a_worker_begins_with_any_number_of_endpoints() {
+    let net = Net::new();
+    let mut builder = net.server().workers(1).handler(echo()).framing(Framing::Lines);
+    for number in 0..1500 {
+        builder = builder.listen(format!("mem:{number}"));
+    }
+    let server = builder.bind().await.unwrap().start();
+    assert_eq!(ask(&mut net.connect("mem:1499").await, "x").await, "x");
+    assert!(server.stop().await.is_clean());
+}
