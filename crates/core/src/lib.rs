@@ -76,7 +76,7 @@ pub use settings::{Setting, SettingError, SettingUnit, SettingValue, Settings, p
 pub use settings::{deserialize_settings, serialize_settings};
 pub use tower_layer::Layer;
 pub use wire::{
-    Bound, ByteStream, Capabilities, ConnInfo, DatagramSocket, Incoming, Link, Listener, MessageStream, Offload,
-    RecvBatch, RecvMeta, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Upgrade, UpgradeClient,
+    Arrivals, Bound, ByteStream, Capabilities, ConnInfo, DatagramSocket, Incoming, Link, Listener, MessageStream,
+    Offload, RecvBatch, RecvMeta, SendBatch, SendEntry, Shape, Train, TrainLimits, Transport, Upgrade, UpgradeClient,
     UpgradeServer, Upkeep, WireLayers,
 };

@@ -172,6 +172,13 @@ impl Endpoint {
         self
     }
 
+    /// The same endpoint without the options that are written behind the question mark: a path behind the port stays.
+    #[must_use]
+    pub fn without_query(mut self) -> Self {
+        self.options.truncate(usize::from(self.path().is_some()));
+        self
+    }
+
     /// Reads the options typed; see [`OptionReader`].
     pub fn read_options(&self) -> OptionReader<'_> {
         OptionReader::new(self)

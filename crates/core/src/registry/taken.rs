@@ -9,7 +9,8 @@ use async_trait::async_trait;
 
 use super::source::TakenSocket;
 use crate::{
-    Addr, Bound, DatagramSocket, Endpoint, ErrorClass, Incoming, Listener, Offload, RecvBatch, SendBatch, Upkeep,
+    Addr, Arrivals, Bound, DatagramSocket, Endpoint, ErrorClass, Incoming, Listener, Offload, RecvBatch, SendBatch,
+    Upkeep,
 };
 
 /// The same, which holds `taken` as long as it is bound.
@@ -107,6 +108,14 @@ impl DatagramSocket for TakenDatagramSocket {
 
     fn offload(&self) -> Offload {
         self.io.offload()
+    }
+
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        self.io.refuse_arrivals()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_flush(cx)
     }
 
     fn drops(&self) -> Option<u32> {

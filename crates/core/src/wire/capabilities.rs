@@ -53,6 +53,9 @@ pub struct Capabilities {
     pub says_goodbye: bool,
     /// What is sent is kept from everybody but the peer.
     pub encrypted: bool,
+    /// Messages of one sender come from one address. Where each request has an address of its own for its reply, as the reply
+    /// subject of a message broker, an address stands for no source: a server runs no sessions there, and limits no sources.
+    pub stable_peers: bool,
 }
 
 impl Capabilities {
@@ -70,6 +73,7 @@ impl Capabilities {
             exclusive_bind: true,
             says_goodbye: false,
             encrypted: false,
+            stable_peers: true,
         }
     }
 
@@ -92,6 +96,7 @@ impl Capabilities {
             exclusive_bind: true,
             says_goodbye: false,
             encrypted: false,
+            stable_peers: true,
         }
     }
 

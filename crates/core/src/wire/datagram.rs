@@ -15,7 +15,7 @@ use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch, Upkeep, classify_d
 /// # Contract
 /// 1. A datagram is received whole, or marked truncated; an empty one is a message (`testkit::laws::boundaries`).
 /// 2. `poll_recv` returns `Ready(Ok(()))` with at least one datagram in the batch, or `Pending` with none
-///    (`cancelled_recv`). A wire may keep a waker for each direction.
+///    (`cancelled_recv`); behind the last one, where there [is a last](Arrivals::Fenced), `Ready(Ok(()))` with none. A wire may keep a waker for each direction.
 /// 3. `poll_send` sends entries in order, from index `from`, and returns how many it sent: at least one.
 /// 4. An error of `poll_send` is about the entry at `from` alone: one that is too large (`too_large`), one whose peer is
 ///    gone (`dead_peer`). A full peer is [`io::ErrorKind::WouldBlock`] as an error, never `Pending`: `Pending` means that
@@ -51,6 +51,22 @@ pub trait DatagramSocket: Send + 'static {
         Offload::default()
     }
 
+    /// Refuses further arrivals, for a drain; what is under way is still received. It may be called more than once. The default
+    /// refuses nothing and is [`Arrivals::Unknown`].
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        Arrivals::Unknown
+    }
+
+    /// Ready when every reply that was sent has reached the other side, where the wire knows; the server waits for it before it
+    /// closes the socket in a drain. The default is ready at once: what was sent is with the system.
+    ///
+    /// # Errors
+    /// It is not known of all of them, and never will be.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
     /// How many datagrams the system has dropped that were meant for this socket, since it was opened, as its receive
     /// buffer was full or they were damaged; behind the largest number comes 0. `None` where the system does not report it.
     /// It is read now and then, not for each datagram. The default is `None`.
@@ -74,6 +90,17 @@ pub trait DatagramSocket: Send + 'static {
     fn classify(&self, error: &io::Error) -> ErrorClass {
         classify_datagram(error)
     }
+}
+
+/// What a datagram socket knows of arrivals once it [refuses](DatagramSocket::refuse_arrivals) them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arrivals {
+    /// Not which is the last one: a drain waits for a pause. So is UDP, and every socket that others may receive from as well.
+    Unknown,
+    /// Senders are refused or led elsewhere. `poll_recv` gives what was under way, and then `Ready(Ok(()))` with no datagram: the
+    /// last one has been given (`testkit::laws::fenced_drain`).
+    Fenced,
 }
 
 /// What a datagram socket does by one call of the system for many datagrams. Where the system or the traffic forbids it,

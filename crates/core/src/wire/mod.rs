@@ -14,7 +14,7 @@ mod upkeep;
 
 pub use batch::{RecvBatch, SendBatch, SendEntry, Train, TrainLimits};
 pub use capabilities::{Capabilities, Shape};
-pub use datagram::{DatagramSocket, Offload, RecvMeta};
+pub use datagram::{Arrivals, DatagramSocket, Offload, RecvMeta};
 pub use link::{ByteStream, ConnInfo, Link, MessageStream};
 pub use listener::{Incoming, Listener, WireLayers};
 pub use transport::{Bound, Transport};

@@ -8,12 +8,16 @@ pub struct Upkeep {
     pub reachable: bool,
     /// What has happened to the place since it was last checked, in one line; given once, by one member of a group.
     pub news: Option<String>,
+    /// How often it has reached its place anew since it was last checked: a wire that stands on a connection, which broke.
+    pub reconnects: u64,
+    /// Replies that were sent since it was last checked and are known not to have reached the other side.
+    pub lost: u64,
 }
 
 impl Upkeep {
     /// Nothing new about a place that can be reached or not.
     pub const fn unchanged(reachable: bool) -> Self {
-        Self { reachable, news: None }
+        Self { reachable, news: None, reconnects: 0, lost: 0 }
     }
 
     /// What is true of two parts of one place.
@@ -23,11 +27,16 @@ impl Upkeep {
             (Some(news), Some(more)) => Some(format!("{news}; {more}")),
             (news, more) => news.or(more),
         };
-        Self { reachable: self.reachable && other.reachable, news }
+        Self {
+            reachable: self.reachable && other.reachable,
+            news,
+            reconnects: self.reconnects + other.reconnects,
+            lost: self.lost + other.lost,
+        }
     }
 
     /// Something has happened, and now it can be reached or not.
     pub fn changed(reachable: bool, news: impl Into<String>) -> Self {
-        Self { reachable, news: Some(news.into()) }
+        Self { reachable, news: Some(news.into()), reconnects: 0, lost: 0 }
     }
 }

@@ -7,6 +7,7 @@ use swapwire_core::{BindError, Capabilities, Endpoint, Framing, Registry, Settin
 
 use super::listen::Listen;
 use crate::accept::framed;
+use crate::drain::Succession;
 use crate::{BuildProblem, Limits, ListenerInfo, Service, WhenFull};
 
 /// What a listener has that has nothing of its own, and what is not of one listener.
@@ -76,6 +77,7 @@ impl Common {
             Err(source) => return Err(vec![BuildProblem::Bind(BindError::Registry { endpoint, source })]),
         };
         let capabilities = transport.capabilities(endpoint.scheme());
+        let limits = if capabilities.stable_peers { limits } else { self.without_sources(limits, &endpoint)? };
         let is_stream = capabilities.shape == Shape::ByteStream;
         if is_stream
             && let WhenFull::Refuse(farewell) = &limits.when_full
@@ -83,9 +85,17 @@ impl Common {
         {
             return Err(vec![BuildProblem::Refusal { endpoint, source }]);
         }
-        match service.check(&capabilities, &framing) {
+        let needs_peers = !capabilities.stable_peers && service.succession() == Succession::Sessions;
+        let checked = match needs_peers {
+            true => {
+                Err("the handler needs sessions, and here each request has another address: use a message handler"
+                    .into())
+            }
+            false => service.check(&capabilities, &framing),
+        };
+        match checked {
             Ok(()) => {
-                let name = listen.name.unwrap_or_else(|| endpoint.clone().without_options().to_string());
+                let name = listen.name.unwrap_or_else(|| endpoint.clone().without_query().to_string());
                 let base = transport.base(&endpoint);
                 let is_own_transport = listen.registry.is_some();
                 Ok(Planned {
@@ -105,6 +115,19 @@ impl Common {
             }
             Err(reason) => Err(vec![BuildProblem::Handler { endpoint, reason }]),
         }
+    }
+
+    /// The limits of a listener without sources: those of the server are for the others.
+    fn without_sources(&self, limits: Arc<Limits>, endpoint: &Endpoint) -> Result<Arc<Limits>, Vec<BuildProblem>> {
+        let own = Limits::OF_SOURCES.iter().filter(|name| limits.get(name) != self.limits.get(name));
+        let found: Vec<_> = own
+            .map(|&name| {
+                let reason = format!("limits each source, and {} has none: leave it out", endpoint.scheme());
+                BuildProblem::ListenerLimit { endpoint: endpoint.clone(), name, reason }
+            })
+            .collect();
+        let limits = Limits { max_per_source: None, source_rate: None, ..Limits::clone(&limits) };
+        if found.is_empty() { Ok(Arc::new(limits)) } else { Err(found) }
     }
 
     /// The limits of one listener, if they make sense and those of the whole server are as they were.

@@ -124,7 +124,8 @@ impl<H: Handler, F: Fn() -> Runner + Send> SocketLoop for Loop<H, F> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     let is_over = self.socket.is_drained(task) && self.waiting.is_empty();
-                    return if is_over && self.socket.sender.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending };
+                    let is_over = is_over && self.socket.sender.is_empty();
+                    return if is_over { self.socket.poll_flush(task).map(Ok) } else { Poll::Pending };
                 }
             }
         }

@@ -32,13 +32,15 @@ pub(crate) struct DatagramReceiver {
     full: u32,
     dropped: u32,
     upkeep: UpkeepTimer,
+    /// The socket gave its last datagram.
+    pub(crate) has_ended: bool,
 }
 
 impl DatagramReceiver {
     /// Of a socket whose system had `dropped` so much before.
     pub(crate) fn new(cx: &ServeContext, dropped: u32) -> Self {
         let limiter = cx.limits.source_rate.map(|rate| Box::new(RateLimiter::new(rate)));
-        Self { errors: 0, pause: None, limiter, full: 0, dropped, upkeep: UpkeepTimer::default() }
+        Self { errors: 0, pause: None, limiter, full: 0, dropped, upkeep: UpkeepTimer::default(), has_ended: false }
     }
 
     /// Receives into an empty `batch`. It may still be empty then. Of errors without end, some hundred a second are told.
@@ -55,7 +57,10 @@ impl DatagramReceiver {
         }
         let received = socket.poll_recv(task, batch);
         match &received {
-            Poll::Ready(Ok(())) => self.errors = 0,
+            Poll::Ready(Ok(())) => {
+                self.errors = 0;
+                self.has_ended = batch.is_empty();
+            }
             Poll::Ready(Err(_)) => self.errors += 1,
             Poll::Pending => self.look_after(task, socket, cx),
         }
@@ -100,6 +105,7 @@ impl DatagramReceiver {
             if found.is_some() {
                 // It may be another socket now, which has to be asked.
                 task.waker().wake_by_ref();
+                self.look(socket, cx);
             }
             self.upkeep.found(found, &cx.incidents);
         }

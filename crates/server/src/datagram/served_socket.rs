@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use swapwire_core::{Bound, DatagramSocket, ErrorClass, RecvBatch};
+use swapwire_core::{Arrivals, Bound, DatagramSocket, ErrorClass, RecvBatch};
 
 use super::receiver::DatagramReceiver;
 use super::sender::DatagramSender;
@@ -22,6 +22,8 @@ pub(crate) struct ServedSocket {
     pub(crate) sender: DatagramSender,
     drain: DrainWatch,
     quiet_period: QuietPeriod,
+    /// Since the drain has begun: what the socket knows of arrivals.
+    arrivals: Option<Arrivals>,
     late_batches: usize,
     /// None, where the service has a loop of its own.
     control: Option<SocketControl>,
@@ -74,6 +76,7 @@ impl ServedSocket {
             successor: None,
             drain: cx.drain.watch(),
             quiet_period: QuietPeriod::default(),
+            arrivals: None,
             late_batches: 0,
             cx,
         }
@@ -128,14 +131,15 @@ impl ServedSocket {
     /// Receives into `batch`; in a drain, only so often. Whether anything was received: an error that passes is counted.
     #[inline]
     pub(crate) fn poll_recv(&mut self, task: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<bool>> {
-        if self.late_batches > MOST_LATE_BATCHES {
+        let is_late = self.cx.drain.has_begun();
+        if is_late && !self.admits_late() {
             return Poll::Pending;
         }
         batch.clear();
         let received = ready!(self.receiver.poll_recv(task, &mut *self.socket, batch, &self.cx));
         Poll::Ready(match received {
             Ok(()) => {
-                self.late_batches += usize::from(self.cx.drain.has_begun());
+                self.late_batches += usize::from(is_late);
                 Ok(true)
             }
             Err(error) if self.socket.classify(&error) == ErrorClass::ListenerFatal => Err(error),
@@ -146,8 +150,31 @@ impl ServedSocket {
         })
     }
 
-    /// When there is nothing to receive: whether the drain has begun, and has been quiet for long enough.
+    /// Whether something may arrive yet, in a drain. The first call refuses arrivals.
+    #[cold]
+    fn admits_late(&mut self) -> bool {
+        match self.arrivals.get_or_insert_with(|| self.socket.refuse_arrivals()) {
+            Arrivals::Fenced => !self.receiver.has_ended,
+            _ => self.late_batches <= MOST_LATE_BATCHES,
+        }
+    }
+
+    /// When there is nothing to receive: whether the drain has begun, and the last one was given, or it has been quiet for long
+    /// enough.
     pub(crate) fn is_drained(&mut self, task: &mut Context<'_>) -> bool {
-        self.drain.poll(task) && self.quiet_period.poll(task, &self.cx.load).is_ready()
+        self.drain.poll(task)
+            && match self.arrivals {
+                Some(Arrivals::Fenced) => self.receiver.has_ended,
+                _ => self.quiet_period.poll(task, &self.cx.load).is_ready(),
+            }
+    }
+
+    /// Ready when the replies have reached the other side, or when that is not known and never will be.
+    pub(crate) fn poll_flush(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_flush(task).map(|flushed| {
+            if let Err(error) = flushed {
+                self.cx.incidents.note(Incident::Noise, 1, None, format_args!("the last replies may be lost: {error}"));
+            }
+        })
     }
 }

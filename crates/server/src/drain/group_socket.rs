@@ -3,7 +3,9 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use swapwire_core::{Addr, Bound, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Upkeep};
+use swapwire_core::{
+    Addr, Arrivals, Bound, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Upkeep,
+};
 
 use super::{Drain, Member};
 
@@ -60,6 +62,17 @@ impl DatagramSocket for GroupSocket {
 
     fn offload(&self) -> Offload {
         self.socket.as_ref().map_or_else(Offload::default, |socket| socket.offload())
+    }
+
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        self.socket.as_mut().map_or(Arrivals::Unknown, |socket| socket.refuse_arrivals())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Some(socket) => socket.poll_flush(cx),
+            None => Poll::Ready(Err(gone())),
+        }
     }
 
     fn drops(&self) -> Option<u32> {

@@ -165,6 +165,9 @@ impl Limits {
     /// Those that are for the whole server: [one listener](crate::Listen::limits) has none of its own.
     pub const OF_THE_SERVER: &'static [&'static str] =
         &["max_connections", "max_handshakes", "memory_budget", "drain_timeout"];
+
+    /// Those of each source: they hold where a peer's address [stands for one](swapwire_core::Capabilities::stable_peers).
+    pub const OF_SOURCES: &'static [&'static str] = &["max_per_source", "source_rate"];
 }
 
 #[cfg(feature = "serde")]

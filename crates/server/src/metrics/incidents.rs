@@ -57,6 +57,7 @@ incidents! {
     NoAddress: "reply dropped: the sender has no address to answer to", "the client has to bind its socket";
     Noise: "receive", "a peer or the network caused it; the socket continues";
     Stalled: "receiving stops: too many calls wait", "max_waiting is the limit";
+    Lost: "replies lost", "the connection broke that they were sent on";
     BadFrame: "session ended: bad frame", "the peer uses another framing, or max_message is too small";
     HandlerError: "handler error", "nothing of this call is sent";
     Panic: "handler panicked", "nothing of this call is sent";
@@ -110,6 +111,7 @@ impl Incident {
             Self::Refused => &stats.refused_source,
             Self::HandshakeEvicted => &stats.handshakes_evicted,
             Self::PeerFull => &stats.dropped_replies,
+            Self::Lost => &stats.lost_replies,
             Self::NotSent | Self::NoAddress => &stats.failed_replies,
             Self::Noise => &stats.peer_errors,
             Self::Stalled => &stats.receive_stalls,

@@ -9,8 +9,8 @@ use swapwire_core::Upkeep;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::incidents::IncidentLog;
-use super::numbers::Unhealthy;
+use super::incidents::{Incident, IncidentLog};
+use super::numbers::{Stats, Unhealthy};
 
 /// How often it looks: what has happened is known, and mended by every member of a group, within a second.
 const EVERY: Duration = Duration::from_millis(500);
@@ -54,10 +54,12 @@ impl UpkeepTimer {
 
     /// Tells what is new, once, and when to look again.
     pub(crate) fn found(&mut self, found: Option<Upkeep>, log: &IncidentLog) {
-        let Some(Upkeep { reachable, news, .. }) = found else {
+        let Some(Upkeep { reachable, news, reconnects, lost, .. }) = found else {
             self.next = Next::Never;
             return;
         };
+        Stats::add(&log.stats.reconnects, reconnects);
+        log.note(Incident::Lost, lost, None, "");
         match (reachable, news) {
             (_, None) => {}
             (true, Some(news)) => tracing::warn!(endpoint = %log.endpoint, "{news}"),

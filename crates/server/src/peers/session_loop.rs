@@ -123,7 +123,8 @@ impl<H: SessionHandler> SocketLoop for Loop<H> {
                     self.closing = self.socket.is_drained(task);
                     let is_empty =
                         self.sessions.is_empty() && self.outgoing.is_empty() && self.socket.sender.is_empty();
-                    return if self.closing && is_empty { Poll::Ready(Ok(())) } else { Poll::Pending };
+                    let is_over = self.closing && is_empty;
+                    return if is_over { self.socket.poll_flush(task).map(Ok) } else { Poll::Pending };
                 }
             }
         }

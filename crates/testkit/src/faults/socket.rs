@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, RecvMeta, SendBatch, Upkeep};
+use swapwire_core::{
+    Addr, Arrivals, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, RecvMeta, SendBatch, Upkeep,
+};
 
 use super::FaultKind;
 use super::queue::Delayed;
@@ -32,6 +34,8 @@ pub(super) struct FaultySocket {
     batch: RecvBatch,
     /// Of those that the socket gave since this was last told.
     with_descriptors: usize,
+    /// The socket gave its last one.
+    has_ended: bool,
     one: SendBatch,
 }
 
@@ -47,17 +51,22 @@ impl FaultySocket {
             arriving,
             batch,
             with_descriptors: 0,
+            has_ended: false,
             one: SendBatch::new(),
         }
     }
 
     /// Takes from the socket what it has, as long as there is room for it on the way.
     fn fetch(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.arriving.has_room() {
+        while !self.has_ended && self.arriving.has_room() {
             self.batch.clear();
             match self.io.poll_recv(cx, &mut self.batch) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(received) => received?,
+            }
+            if self.batch.is_empty() {
+                self.has_ended = true;
+                return Ok(());
             }
             self.with_descriptors += self.batch.with_descriptors();
             for (meta, bytes) in self.batch.datagrams() {
@@ -106,7 +115,7 @@ impl DatagramSocket for FaultySocket {
             batch.push(meta);
             self.reads.wire.tell_of(meta.peer, FaultKind::Received(meta.len));
         }
-        if batch.len() == before {
+        if batch.len() == before && !(self.has_ended && self.arriving.is_empty()) {
             return Poll::Pending;
         }
         self.reads.is_done();
@@ -157,6 +166,14 @@ impl DatagramSocket for FaultySocket {
 
     fn offload(&self) -> Offload {
         self.io.offload()
+    }
+
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        self.io.refuse_arrivals()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_flush(cx)
     }
 
     fn drops(&self) -> Option<u32> {

@@ -278,6 +278,11 @@ counters! {
     /// Replies that were not sent at the drain deadline.
     cut_replies: "messages", "reply was not sent at the deadline", "replies were not sent at the deadline"
         in replies_dropped_total drain;
+    /// Replies that were sent on a connection that broke, and are known not to have arrived.
+    lost_replies: "messages", "reply was lost with a connection that broke", "replies were lost with connections that broke"
+        in replies_dropped_total reconnect;
+    /// How often a listener on a connection of its own, as to a message broker, was connected anew.
+    reconnects: "times", "reconnect", "reconnects" in reconnects_total;
     /// Replies to text that were not UTF-8, and so left as binary messages.
     replies_not_text: "messages", "reply to text was not text, and left as a binary message",
         "replies to text were not text, and left as binary messages" in replies_not_text_total;

@@ -34,6 +34,7 @@ pub(super) const FAMILIES: &[Family] = &[
     family("peer_errors_total", "", "Errors that peers provoked on a datagram socket."),
     family("handler_errors_total", "", "Calls or sessions that a handler gave up."),
     family("handler_panics_total", "", "Calls or sessions in which a handler panicked."),
+    family("reconnects_total", "", "How often a listener on a connection of its own was connected anew."),
     family("receive_stalls_total", "", "How often receiving stopped because too many calls were waiting."),
     family("worker_late_total", "", "How often the thread of a listener was late by 100 ms or more."),
 ];

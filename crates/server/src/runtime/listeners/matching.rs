@@ -28,9 +28,9 @@ pub(super) fn matching(planned: &[Planned], before: &[Arc<Listening>]) -> Vec<Op
 impl Listening {
     /// Whether `base` is where it is bound, as it was written or as it really is, and goes on.
     fn has_bound(&self, base: &Endpoint) -> bool {
-        let base = base.clone().without_options();
-        let is_written = base == self.planned.base.clone().without_options();
-        let is_real = matches!(&*self.places, [only] if only.base.local.clone().without_options() == base);
+        let base = base.clone().without_query();
+        let is_written = base == self.planned.base.clone().without_query();
+        let is_real = matches!(&*self.places, [only] if only.base.local.clone().without_query() == base);
         (is_written || is_real) && self.places.iter().all(Place::is_served)
     }
 
