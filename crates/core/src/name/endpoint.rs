@@ -190,6 +190,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse::endpoint(text).map_err(|reason| {
+            let text = parse::without_password(text);
             let mut shown: String = text.chars().take(200).collect();
             if shown.len() < text.len() {
                 shown.push('…');

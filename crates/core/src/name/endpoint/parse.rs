@@ -1,5 +1,6 @@
 //! From text to endpoint.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::{Endpoint, PATH, Place};
@@ -7,8 +8,8 @@ use super::{Endpoint, PATH, Place};
 /// No endpoint may be longer than this, in bytes.
 const MAX_LEN: usize = 4096;
 
-/// The schemes that may be written without a port (RFC 6455, section 3).
-const DEFAULT_PORTS: &[(&str, &str)] = &[("ws", "80"), ("wss", "443")];
+/// The schemes that may be written without a port (RFC 6455, section 3; registered for NATS by its brokers).
+const DEFAULT_PORTS: &[(&str, &str)] = &[("nats", "4222"), ("ws", "80"), ("wss", "443")];
 
 const EXAMPLES: &str = "tcp://127.0.0.1:8888, unix:/run/x.sock or mem:name";
 
@@ -34,6 +35,16 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
         ..=MAX_LEN => Ok(endpoint),
         len => Err(format!("{len} bytes long with its bytes escaped; the limit is {MAX_LEN}")),
     }
+}
+
+/// The text of an endpoint, for an error, without a user and a password before its host.
+pub(super) fn without_password(text: &str) -> Cow<'_, str> {
+    let hidden = || {
+        let (scheme, rest) = text.split_once("//")?;
+        let authority = rest.split(['/', '?']).next()?;
+        Some(format!("{scheme}//…{}", &rest[authority.rfind('@')?..]))
+    };
+    hidden().map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// The scheme, in lower case, and what follows it.
@@ -93,6 +104,11 @@ fn parse_local(scheme: &str, text: &str) -> Result<Place, String> {
 }
 
 fn parse_host(scheme: &str, authority: &str) -> Result<Place, String> {
+    if authority.contains('@') {
+        return Err("an endpoint has no user and no password, as logs and lists of processes show it; leave out what stands \
+                    before \"@\", and name a file where the transport has an option for it, as user_file=FILE of nats"
+            .to_owned());
+    }
     let no_port = |host: &str| format!("no port; write {scheme}://{host}:PORT");
     let default = DEFAULT_PORTS.iter().find(|(name, _)| *name == scheme).map(|(_, port)| *port);
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {

@@ -20,6 +20,8 @@ fn one_normal_form() {
         ("ws://h:1/", "ws://h:1"),
         ("ws://h/chat?a=1", "ws://h:80/chat?a=1"),
         ("wss://[::1]/", "wss://[::1]:443"),
+        ("nats://h/orders.new?queue=q", "nats://h:4222/orders.new?queue=q"),
+        ("ws://h:1/@x", "ws://h:1/@x"),
         ("ws://h:1?a=1&path=/x%20y", "ws://h:1/x%20y?a=1"),
         ("ws://h:1/runCase%3Fcase=1%26agent=x", "ws://h:1/runCase%3Fcase=1&agent=x"),
         ("ws://h:1//?path2=/", "ws://h:1//?path2=/"),
@@ -65,6 +67,16 @@ fn wrong_ones_say_what_would_be_right() {
     // Three bytes of the normal form for each.
     assert!(format!("mem:{}", " ".repeat(1364)).parse::<Endpoint>().is_ok());
     assert!(format!("mem:{}", " ".repeat(1365)).parse::<Endpoint>().is_err());
+}
+
+#[test]
+fn a_password_before_the_host_is_refused_and_not_shown() {
+    for text in ["nats://user:SECRET@h:4222/x", "tcp://SECRET@h:1", "nats://SECRET:@h", "nats://SECRET@"] {
+        let error = text.parse::<Endpoint>().unwrap_err().to_string();
+        assert!(error.contains("user_file=FILE") && !error.contains("SECRET"), "{error}");
+    }
+    let shown = "nats://u:p@h:1/x@y".parse::<Endpoint>().unwrap_err().to_string();
+    assert!(shown.starts_with("endpoint \"nats://…@h:1/x@y\": "), "{shown}");
 }
 
 #[test]
