@@ -74,8 +74,8 @@ fn allowed(from: &str, to: &str, kind: &str) -> bool {
 fn every_arrow_points_to_the_core() {
     let arrows = arrows();
     let expected = [
-        "admin", "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "proxy", "server", "socket",
-        "stack", "systemd", "tcp", "testkit", "tls", "udp", "unix", "ws",
+        "admin", "adv", "bench", "cli", "core", "handlers", "layers", "mem", "mmsg", "nats", "proxy", "server",
+        "socket", "stack", "systemd", "tcp", "testkit", "tls", "udp", "unix", "ws",
     ]
     .map(|name| format!("swapwire-{name}"));
     for name in &expected {

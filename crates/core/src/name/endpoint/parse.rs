@@ -105,9 +105,11 @@ fn parse_local(scheme: &str, text: &str) -> Result<Place, String> {
 
 fn parse_host(scheme: &str, authority: &str) -> Result<Place, String> {
     if authority.contains('@') {
-        return Err("an endpoint has no user and no password, as logs and lists of processes show it; leave out what stands \
+        return Err(
+            "an endpoint has no user and no password, as logs and lists of processes show it; leave out what stands \
                     before \"@\", and name a file where the transport has an option for it, as user_file=FILE of nats"
-            .to_owned());
+                .to_owned(),
+        );
     }
     let no_port = |host: &str| format!("no port; write {scheme}://{host}:PORT");
     let default = DEFAULT_PORTS.iter().find(|(name, _)| *name == scheme).map(|(_, port)| *port);
