@@ -14,6 +14,7 @@ mod bench_flags;
 mod bench_places;
 mod bench_ports;
 mod bench_terminal;
+mod broker;
 mod config;
 mod connect;
 mod full;
