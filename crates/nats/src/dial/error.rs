@@ -15,7 +15,7 @@ pub(crate) enum DialError {
 }
 
 impl DialError {
-    pub(super) fn new(kind: io::ErrorKind, server: &Endpoint, text: impl fmt::Display) -> Self {
+    pub(crate) fn new(kind: io::ErrorKind, server: &Endpoint, text: impl fmt::Display) -> Self {
         Self::Broker { kind, text: format!("{}: {text}", place(server)) }
     }
 

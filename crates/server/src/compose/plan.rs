@@ -7,8 +7,7 @@ use swapwire_core::{BindError, Capabilities, Endpoint, Framing, Registry, Settin
 
 use super::listen::Listen;
 use crate::accept::framed;
-use crate::drain::Succession;
-use crate::{BuildProblem, Limits, ListenerInfo, Service, WhenFull};
+use crate::{BuildProblem, Limits, ListenerInfo, Service, Succession, WhenFull};
 
 /// What a listener has that has nothing of its own, and what is not of one listener.
 #[derive(Default)]
