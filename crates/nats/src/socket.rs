@@ -34,6 +34,7 @@ pub(crate) struct Socket {
     local: Endpoint,
     own: Option<Addr>,
     pending: usize,
+    max_message: usize,
     /// Until it is polled first, on the runtime that serves it.
     keeper: Option<Keeper>,
 }
@@ -60,8 +61,9 @@ impl Socket {
             }
             Err(error) => return Err(error.of_bind(&local)),
         };
+        let max_message = shared.lock().max_payload.min(MAX_MESSAGE);
         let keeper = Keeper::new(Arc::clone(&shared), dialer, conn, ping);
-        Ok(Self { shared, local, own, pending, keeper: Some(keeper) })
+        Ok(Self { shared, local, own, pending, max_message, keeper: Some(keeper) })
     }
 
     fn begin(&mut self) {
@@ -154,7 +156,7 @@ impl DatagramSocket for Socket {
     }
 
     fn max_message(&self) -> usize {
-        self.shared.max_message
+        self.max_message
     }
 
     fn refuse_arrivals(&mut self) -> Arrivals {

@@ -101,7 +101,10 @@ impl Context {
     /// What binds again where `bound` is: its place, with the options of a fresh endpoint.
     pub(crate) fn rebind(&self, bound: &Bound) -> Endpoint {
         let options = self.fresh();
-        options.options().iter().fold(bound.local(), |local, (name, value)| local.with_option(name, value))
+        let local = bound.local();
+        // What the place itself has, as a path, stays.
+        let missing = options.options().iter().filter(|(name, _)| local.option(name).is_none());
+        missing.fold(local.clone(), |local, (name, value)| local.with_option(name, value))
     }
 
     /// What the transport says that its wires can do.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::{Conn, Role, Shared, Up, register, wake};
@@ -42,7 +43,11 @@ pub(crate) struct Keeper {
     dialing: Option<Dialing>,
     /// The number of the broker to begin with.
     next: usize,
+    /// The other connection is to the same broker, and nothing has happened.
+    is_quiet: bool,
     ping: Duration,
+    /// Of the runtime that it was made on, until it runs.
+    home: runtime::Id,
     timer: Pin<Box<Sleep>>,
     closes_at: Option<Instant>,
 }
@@ -96,7 +101,9 @@ impl Keeper {
             moves_at: None,
             dialing: None,
             next: 0,
+            is_quiet: false,
             ping,
+            home: Handle::current().id(),
             timer: Box::pin(sleep(ping)),
             closes_at: None,
         }
@@ -104,6 +111,13 @@ impl Keeper {
 
     /// Until the socket or client is dropped, or, for a client, until the connection is over.
     pub(crate) async fn run(mut self) {
+        self.timer = Box::pin(sleep(self.ping));
+        if let Some(conn) = self.conn.as_ref().filter(|_| self.home != Handle::current().id() && self.has_queue()) {
+            // The thread that bound it would read for this one: another connection takes its place.
+            self.next = conn.number;
+            self.is_quiet = true;
+            self.moves_at = Some(Instant::now() + MOVE);
+        }
         poll_fn(|cx| self.poll(cx)).await;
     }
 
@@ -162,8 +176,10 @@ impl Keeper {
             old.raise_fence(&self.shared);
         }
         let mut state = self.shared.lock();
-        state.told.tell(format!("connected to {}", conn.server));
-        state.told.reconnects += 1;
+        if !std::mem::take(&mut self.is_quiet) {
+            state.told.tell(format!("connected to {}", conn.server));
+            state.told.reconnects += 1;
+        }
         if state.out_since.is_some_and(|since| since.elapsed() > PATIENCE) {
             state.lose_out();
         }
@@ -173,12 +189,16 @@ impl Keeper {
         self.conn = Some(conn);
     }
 
+    /// Whether it may have two subscriptions for a while: without a queue each would get every message.
+    fn has_queue(&self) -> bool {
+        matches!(self.shared.role, Role::Server { queue: Some(_), .. })
+    }
+
     /// The broker is about to shut down.
     fn leave(&mut self) {
+        let has_queue = self.has_queue();
         let Some(conn) = &mut self.conn else { return };
         self.next = conn.number + 1;
-        let has_queue = matches!(self.shared.role, Role::Server { queue: Some(_), .. });
-        // Without a queue each of two subscriptions would get the message.
         if !has_queue {
             conn.raise_fence(&self.shared);
         }
@@ -203,7 +223,7 @@ impl Keeper {
             state.lose_out();
         }
         // One that shuts down was told of.
-        if self.moves_at.take().is_none() {
+        if self.moves_at.take().is_none() || std::mem::take(&mut self.is_quiet) {
             self.next = conn.number;
             state.told.tell(cause);
         }
