@@ -7,6 +7,7 @@ mod common;
 mod addresses;
 mod admin;
 mod bad_input;
+mod balancer;
 mod bench;
 mod bench_drops;
 mod bench_ends;
