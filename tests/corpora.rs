@@ -36,6 +36,7 @@ replays! {
     frames: MUTATIONS,
     framing: MUTATIONS,
     handshake: FEW,
+    nats: MUTATIONS,
     options: MUTATIONS,
     proxy: MUTATIONS,
     session: FEW,

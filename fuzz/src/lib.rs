@@ -15,6 +15,7 @@ mod endpoint;
 mod frames;
 mod framing;
 mod handshake;
+mod nats;
 mod options;
 mod proxy;
 mod session;
@@ -34,6 +35,7 @@ pub use frames::frames;
 pub use framing::framing;
 pub use handshake::handshake;
 pub use meter::Meter;
+pub use nats::nats;
 pub use options::options;
 pub use proxy::proxy;
 pub use session::session;
@@ -58,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     ("frames", frames),
     ("framing", framing),
     ("handshake", handshake),
+    ("nats", nats),
     ("options", options),
     ("proxy", proxy),
     ("session", session),
