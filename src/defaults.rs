@@ -18,6 +18,9 @@ pub fn default_registry() -> Registry {
     let registry = registry.with(swapwire_udp::Udp::new());
     #[cfg(all(feature = "unix", unix))]
     let registry = registry.with(swapwire_unix::Unix::new());
+    #[cfg(feature = "nats")]
+    let registry =
+        registry.with(swapwire_nats::Nats::over(swapwire_tcp::Tcp::new()).with_tls(swapwire_tls::Tls::new()));
     #[cfg(all(feature = "systemd", target_os = "linux"))]
     let registry = registry.with_socket_source(swapwire_systemd::PassedSockets::new());
     #[cfg(feature = "proxy")]

@@ -28,6 +28,8 @@ pub use swapwire_handlers as handlers;
 pub use swapwire_layers as layers;
 #[cfg(feature = "mem")]
 pub use swapwire_mem as mem;
+#[cfg(feature = "nats")]
+pub use swapwire_nats as nats;
 #[cfg(feature = "proxy")]
 pub use swapwire_proxy as proxy;
 pub use swapwire_server::{

@@ -27,9 +27,9 @@ const OURS: usize = 4096;
 /// What was received: where a reply goes to, the message, and whether it was cut off.
 type Received = Vec<(Option<Addr>, Vec<u8>, bool)>;
 
-/// Connects to one broker, which has said all that it will say, and to none behind it.
+/// Connects to one broker, by pieces of these lengths, and to none behind it.
 #[derive(Clone)]
-struct Once(Arc<Mutex<Option<(DuplexStream, Vec<u8>)>>>);
+struct Once(Arc<Mutex<Option<DuplexStream>>>, Vec<u8>);
 
 #[async_trait]
 impl Transport for Once {
@@ -47,9 +47,7 @@ impl Transport for Once {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Link, ConnectError> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some((io, pieces)) => {
-                Ok(Link::bytes(Pieces::new(io, &pieces, None), ConnInfo::new(Peer::new(here()), here())))
-            }
+            Some(io) => Ok(Link::bytes(Pieces::new(io, &self.1, None), ConnInfo::new(Peer::new(here()), here()))),
             None => {
                 let source = io::ErrorKind::ConnectionRefused.into();
                 Err(ConnectError::Io { endpoint: endpoint.clone(), source })
@@ -107,7 +105,7 @@ fn publish(source: &mut Source<'_>, said: &mut Vec<u8>) -> Received {
 async fn receive(said: &[u8], pieces: &[u8]) -> Received {
     let (mut broker, io) = duplex(INFO.len() + said.len() + OURS);
     broker.write_all(INFO).await.expect("room");
-    let once = Once(Arc::new(Mutex::new(Some((io, pieces.to_vec())))));
+    let once = Once(Arc::new(Mutex::new(Some(io))), pieces.to_vec());
     let endpoint: Endpoint = "nats:here?path=/s".parse().expect("an endpoint");
     let Ok(Bound::Socket(mut socket)) = Nats::over(once).bind(&endpoint).await else { panic!("no socket") };
     broker.write_all(said).await.expect("room");

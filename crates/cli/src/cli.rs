@@ -91,7 +91,8 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) print_schema: bool,
 
-    /// Endpoints to listen on, as tcp://127.0.0.1:8888, unix:/run/x.sock or unix:@name; port 0 takes a free one
+    /// Endpoints to listen on, as tcp://127.0.0.1:8888, unix:/run/x.sock, unix:@name or nats://127.0.0.1:4222/subject?queue=name;
+    /// port 0 takes a free one
     ///
     /// Default: TCP and UDP port 8888 of 127.0.0.1, and swapwire.sock in $XDG_RUNTIME_DIR, the temporary directory or /tmp,
     /// whichever is the first that takes a socket.
@@ -174,7 +175,8 @@ pub(crate) struct ServeArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ConnectArgs {
-    /// Endpoint to connect to, as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, unix:/run/x.sock or unix:@name
+    /// Endpoint to connect to, as tcp://127.0.0.1:8888, udp://127.0.0.1:8888, unix:/run/x.sock, unix:@name or
+    /// nats://127.0.0.1:4222/subject
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoint: String,
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use swapwire::core::Place;
+use swapwire::core::{Place, Side};
 use swapwire::{Endpoint, EndpointError, Framing, Registry, RegistryError};
 use swapwire_bench::{ServerKind, Target};
 use tempfile::TempDir;
@@ -26,8 +26,8 @@ const DYING: Duration = Duration::from_millis(500);
 /// What servers to start.
 #[derive(Clone, Debug)]
 pub(super) struct Spec {
-    /// One wire each; all of them [startable](can_start).
-    pub(super) schemes: Vec<String>,
+    /// One for each server.
+    pub(super) wires: Vec<Wire>,
     pub(super) handler: String,
     pub(super) framing: Framing,
     /// The largest request.
@@ -38,6 +38,48 @@ pub(super) struct Spec {
     pub(super) workers: usize,
     /// Which processors they are bound to; empty: any.
     pub(super) cpus: Vec<usize>,
+}
+
+/// A wire on which a server is started.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    /// The whole one.
+    pub(super) scheme: String,
+    /// Where, if that is not ours to choose: a subject of a broker that runs.
+    pub(super) at: Option<Endpoint>,
+}
+
+impl Wire {
+    /// One whose place is chosen here; the scheme is [startable].
+    pub(super) const fn new(scheme: String) -> Self {
+        Self { scheme, at: None }
+    }
+
+    /// What its server binds.
+    fn to_bind(&self, number: usize, directory: &Path) -> Option<Result<Endpoint, EndpointError>> {
+        match &self.at {
+            Some(at) => Some(Ok(at.clone())),
+            None => Some(endpoint(&self.scheme, place(&self.scheme, number, directory)?)),
+        }
+    }
+}
+
+/// Whether the endpoint's place is not its server's alone: any number of them may be bound there, so one that is started for a
+/// measurement takes nothing from anybody.
+pub(super) fn is_shared(endpoint: &Endpoint, registry: &Registry) -> bool {
+    registry.transport(endpoint).is_ok_and(|transport| !transport.capabilities(endpoint.scheme()).exclusive_bind)
+}
+
+/// Whether a server on this wire needs to be told its place, which is [shared](is_shared).
+pub(super) fn needs_place(scheme: &str, registry: &Registry) -> bool {
+    registry.schemes().any(|(name, transport)| name == scheme && !transport.capabilities(name).exclusive_bind)
+}
+
+/// What a client dials to reach a server that was bound there.
+fn to_dial(bound: &Endpoint, registry: &Registry) -> Endpoint {
+    let Ok(transport) = registry.transport(bound) else { return bound.clone() };
+    let for_binding = transport.options(bound.scheme()).iter().filter(|doc| !doc.is_for(Side::Connect));
+    for_binding.fold(bound.clone(), |endpoint, doc| endpoint.without_option(doc.name))
 }
 
 /// The whole scheme of the wire that `word` names, if it is known how to start a server on it: a stack that ends in a layer
@@ -70,15 +112,20 @@ pub(super) fn can_start(scheme: &str) -> bool {
 }
 
 /// Targets that stand for the servers before they run.
-pub(super) fn placeholders(spec: &Spec) -> Vec<Target> {
-    let wires = spec.schemes.iter().enumerate();
-    let endpoints = wires.filter_map(|(at, scheme)| {
-        let place = match place(scheme, at, Path::new("/"))? {
-            // One that could be connected to.
-            Place::Host { host, .. } => Place::Host { host, port: 1 },
-            place => place,
+pub(super) fn placeholders(spec: &Spec, registry: &Registry) -> Vec<Target> {
+    let wires = spec.wires.iter().enumerate();
+    let endpoints = wires.filter_map(|(number, Wire { scheme, at })| {
+        let endpoint = match at {
+            Some(at) => to_dial(at, registry),
+            None => {
+                let place = match place(scheme, number, Path::new("/"))? {
+                    // One that could be connected to.
+                    Place::Host { host, .. } => Place::Host { host, port: 1 },
+                    place => place,
+                };
+                endpoint(scheme, place).ok()?
+            }
         };
-        let endpoint = endpoint(scheme, place).ok()?;
         Some(Target { name: scheme.clone(), endpoint, server: ServerKind::Elsewhere })
     });
     endpoints.collect()
@@ -159,23 +206,26 @@ impl Servers {
     /// One of them could not be started; none is left.
     pub(super) fn start(spec: &Spec, registry: &Registry) -> Result<Started, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::failed(format_args!("{what}: {error}"));
-        let needs_directory = spec.schemes.iter().any(|scheme| base(scheme).starts_with("unix"));
+        let needs_directory = spec.wires.iter().any(|wire| base(&wire.scheme).starts_with("unix"));
         let directory = if needs_directory { Some(directory()?) } else { None };
         let parent = directory.as_ref().map_or(Path::new("/"), |directory| directory.path()).to_owned();
         let mut servers = Self { processes: Vec::new(), memory: None, _directory: directory };
         let mut places = Vec::new();
         let mut in_memory = Vec::new();
-        for (at, scheme) in spec.schemes.iter().enumerate() {
-            let place = place(scheme, at, &parent)
-                .ok_or_else(|| Failure::usage(format_args!("no server can be started on {scheme}")))?;
-            let endpoint =
-                endpoint(scheme, place).map_err(|error| failed(&format!("start a server on {scheme}"), &error))?;
+        for (number, wire) in spec.wires.iter().enumerate() {
+            let scheme = &wire.scheme;
+            let endpoint = wire
+                .to_bind(number, &parent)
+                .ok_or_else(|| Failure::usage(format_args!("no server can be started on {scheme}")))?
+                .map_err(|error| failed(&format!("start a server on {scheme}"), &error))?;
             if is_memory(scheme) {
                 in_memory.push((places.len(), endpoint.clone()));
                 places.push((endpoint, ServerKind::SameProcess));
             } else {
                 let process = Process::start(&endpoint, spec)?;
-                places.push((process.endpoint().clone(), ServerKind::Process(process.id())));
+                // What it says of a place that was given lacks what a client has to know as well, as its credentials.
+                let dialled = wire.at.as_ref().map_or_else(|| process.endpoint().clone(), |at| to_dial(at, registry));
+                places.push((dialled, ServerKind::Process(process.id())));
                 servers.processes.push(process);
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use swapwire::{Endpoint, Framing, Registry};
 use swapwire_bench::{Conditions, Expect, Goal, Load, Message, Plan, PlanError, ServerKind, Sizes, Slo, Target};
 
-use super::servers::{self, Spec};
+use super::servers::{self, Spec, Wire};
 use crate::cli::BenchArgs;
 use crate::values::{count, list, rate};
 use crate::{cpus, descriptors};
@@ -72,7 +72,7 @@ impl Problems {
 /// Everything that is wrong with them, a line each.
 pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<String>> {
     let mut problems = Problems::default();
-    contradictions(args, &mut problems);
+    contradictions(args, registry, &mut problems);
     let slo = args.slo.as_ref().and_then(|text| problems.take(text.parse::<Slo>()));
     let message = message(args, &mut problems);
     let loads = loads(args, message.as_ref(), &mut problems);
@@ -91,7 +91,7 @@ pub(crate) fn read(args: &BenchArgs, registry: &Registry) -> Result<Setup, Vec<S
 
     let servers = starts_servers(args).then(|| spec(args, registry, &loads, &mut problems));
     let targets = match &servers {
-        Some(spec) => servers::placeholders(spec),
+        Some(spec) => servers::placeholders(spec, registry),
         None => targets(args, registry, &mut problems),
     };
     problems.take(args.headers.check(registry, targets.iter().map(|target| &target.endpoint)));
@@ -160,9 +160,9 @@ fn misfits(plan: &Plan, registry: &Registry, placeholders: bool) -> Vec<String> 
 }
 
 /// Flags that do not go together.
-fn contradictions(args: &BenchArgs, problems: &mut Problems) {
+fn contradictions(args: &BenchArgs, registry: &Registry, problems: &mut Problems) {
     let starts = starts_servers(args);
-    let placed = args.endpoints.iter().any(|text| !is_scheme(text));
+    let placed = args.endpoints.iter().any(|text| !is_scheme(text) && shared(text, registry).is_none());
     let bare = args.endpoints.iter().any(|text| is_scheme(text));
     problems.when(
         args.requests.is_some() && args.duration.is_some(),
@@ -278,7 +278,7 @@ fn spec(args: &BenchArgs, registry: &Registry, loads: &[Load], problems: &mut Pr
     let asked = args.framing.as_ref().and_then(|text| text.parse().ok());
     let most = |limit: usize| limit.saturating_sub(SLACK).clamp(1, MOST_CONNECTIONS);
     Spec {
-        schemes: schemes(args, registry, problems),
+        wires: wires(args, registry, problems),
         handler,
         framing: asked.or(wanted.flatten()).unwrap_or(Framing::Chunks),
         max_message: loads.iter().map(|load| load.sizes.max()).max().unwrap_or(0),
@@ -300,20 +300,33 @@ fn enough_descriptors(targets: &[Target], connections: usize, problems: &mut Pro
     }
 }
 
-fn schemes(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Vec<String> {
+/// The endpoint, if a server can be started there beside others: a subject of a broker.
+fn shared(text: &str, registry: &Registry) -> Option<Endpoint> {
+    text.parse().ok().filter(|endpoint| servers::is_shared(endpoint, registry))
+}
+
+fn wires(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Vec<Wire> {
     if args.endpoints.is_empty() {
-        return servers::USUAL.iter().filter_map(|scheme| servers::startable(scheme, registry).ok()).collect();
+        let usual = servers::USUAL.iter().filter_map(|scheme| servers::startable(scheme, registry).ok());
+        return usual.map(Wire::new).collect();
     }
-    let mut schemes = Vec::new();
-    for text in args.endpoints.iter().filter(|text| is_scheme(text)) {
-        match servers::startable(text, registry) {
-            Ok(scheme) => schemes.push(scheme),
-            Err(error) => {
-                problems.say(format!("{error}; a server that runs already is written as tcp://127.0.0.1:8888"))
+    let mut wires = Vec::new();
+    for text in &args.endpoints {
+        if let Some(at) = shared(text, registry) {
+            wires.push(Wire { scheme: at.scheme().to_owned(), at: Some(at) });
+        } else if is_scheme(text) {
+            match servers::startable(text, registry) {
+                Ok(scheme) => wires.push(Wire::new(scheme)),
+                Err(_) if servers::needs_place(text, registry) => problems.say(format!(
+                    "{text}: a server there needs a broker that runs; write where, as {text}://127.0.0.1:4222/subject"
+                )),
+                Err(error) => {
+                    problems.say(format!("{error}; a server that runs already is written as tcp://127.0.0.1:8888"));
+                }
             }
         }
     }
-    schemes
+    wires
 }
 
 fn targets(args: &BenchArgs, registry: &Registry, problems: &mut Problems) -> Vec<Target> {

@@ -12,7 +12,8 @@ use crate::ws_headers::HeaderArgs;
 pub(crate) struct BenchArgs {
     /// Targets, as tcp://127.0.0.1:8888 or unix:/run/x.sock: any server that answers a request with a reply. The first is the
     /// baseline of the others. A scheme alone (as unix-seq) starts a server for the measurement; the default is tcp, udp, unix,
-    /// unix-dgram and mem
+    /// unix-dgram and mem. Beside schemes, or with --self, nats://127.0.0.1:4222/subject starts one at that broker, which has to
+    /// run, and whose CPU time is not measured
     #[arg(value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
 

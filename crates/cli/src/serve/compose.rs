@@ -57,6 +57,9 @@ pub(crate) async fn compose(args: &Arc<ServeArgs>, mut config: Config) -> Result
         let code = if error.class() == ErrorClass::Configuration { exit::USAGE } else { exit::FAILURE };
         Failure::several(code, plan::explain(&error, &config))
     };
+    if args.check {
+        planner.remarks(&plan).into_iter().for_each(complain);
+    }
     if args.print_config || args.check && args.config.is_some() {
         builder.check().await.map_err(explain)?;
         let mut endpoints: Vec<_> = plan.places.into_iter().map(|(endpoint, _)| endpoint).collect();

@@ -97,10 +97,32 @@ impl Planner {
         plan.listens.iter().cloned().fold(builder, ServerBuilder::listen)
     }
 
+    /// What is as it should be and may not be what was meant: limits of the server that hold for some of its listeners alone.
+    pub(crate) fn remarks(&self, plan: &Plan) -> Vec<String> {
+        let of_sources = Limits::OF_SOURCES.iter().copied();
+        let set: Vec<_> = of_sources.filter(|name| plan.limits.get(name) != Limits::default().get(name)).collect();
+        let has_no_sources = |endpoint: &Endpoint| {
+            let transport = self.registry.transport(endpoint);
+            transport.is_ok_and(|transport| !transport.capabilities(endpoint.scheme()).stable_peers)
+        };
+        let listeners = plan.places.iter().filter(|(endpoint, _)| !set.is_empty() && has_no_sources(endpoint));
+        let remark = |endpoint: &Endpoint| {
+            format!(
+                "{endpoint}: each request has another address here, so these limits do not apply: {}",
+                set.join(", ")
+            )
+        };
+        listeners.map(|(endpoint, _)| remark(endpoint)).collect()
+    }
+
     /// Whether `endpoint` is bound for none of these as well, whatever stands on it.
     fn alone(&self, endpoint: &Endpoint, others: &[(Endpoint, bool)], written: Option<&Value>) -> Result<(), String> {
         let base = |endpoint: &Endpoint| {
-            let base = self.registry.transport(endpoint).ok()?.base(endpoint);
+            let transport = self.registry.transport(endpoint).ok()?;
+            if !transport.capabilities(endpoint.scheme()).exclusive_bind {
+                return None;
+            }
+            let base = transport.base(endpoint);
             let is_shared = base.option("reuse_port").is_some() || matches!(base.place(), Place::Host { port: 0, .. });
             (!is_shared).then(|| base.without_options())
         };

@@ -46,8 +46,10 @@ fn malformed_endpoints() {
 #[test]
 fn unknown_schemes_options_handlers_and_framings() {
     let sockets = if cfg!(all(target_os = "linux", feature = "systemd")) { "fd, systemd, " } else { "" };
-    let known =
-        &format!("known: mem, mem-dgram, mem-seq, tcp, udp, unix, unix-dgram, unix-seq, {sockets}proxy, tls, ws, wss");
+    let nats = if cfg!(feature = "nats") { "nats, " } else { "" };
+    let known = &format!(
+        "known: mem, mem-dgram, mem-seq, {nats}tcp, udp, unix, unix-dgram, unix-seq, {sockets}proxy, tls, ws, wss"
+    );
     let unknown = format!("unknown scheme \"tpc\"; did you mean \"tcp\"? {known}");
     expect(&["serve", "tpc://h:1"], 2, &format!("swapwire: bind tpc://h:1: {unknown}"));
     expect(&["connect", "tpc://h:1"], 2, &format!("swapwire: connect tpc://h:1: {unknown}"));

@@ -21,6 +21,7 @@ mod connect;
 mod full;
 mod lists;
 mod manager;
+mod nats;
 mod passed;
 mod prometheus;
 mod reload;

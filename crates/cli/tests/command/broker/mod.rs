@@ -1,6 +1,6 @@
 //! Against a real broker of NATS.
 
 #[path = "../../../../../tests/common/broker/mod.rs"]
-mod real;
+pub(super) mod real;
 
 mod harness;
