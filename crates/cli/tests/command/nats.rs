@@ -71,7 +71,9 @@ fn a_password_in_an_endpoint_is_refused_and_not_shown() {
             ["nats://ada:SECRET@127.0.0.1:4222/x", "nats://127.0.0.1:4222/x?servers=ada:SECRET@127.0.0.1:4223"]
         {
             let said = run(&[command, endpoint], "");
-            assert_eq!(said.code, Some(2), "{said:?}");
+            // A measurement learns of options of its clients when it connects.
+            let is_late = command == "bench" && endpoint.contains("servers");
+            assert_eq!(said.code, Some(if is_late { 1 } else { 2 }), "{said:?}");
             assert!(said.stderr.contains("user_file=FILE") && !said.stderr.contains("SECRET"), "{said:?}");
         }
     }
@@ -141,7 +143,7 @@ fn what_is_said_at_one_end_of_a_broker_is_answered_at_the_other() {
     assert!(code == Some(1) && refused.ends_with(help), "{refused}");
     fs::set_permissions(&user, fs::Permissions::from_mode(0o644)).unwrap();
     let (code, open) = line(&["connect", &dialled]);
-    assert!(code == Some(1) && open.contains("every user can read it (mode 644): chmod 640 "), "{open}");
+    assert!(code == Some(2) && open.contains("every user can read it (mode 644): chmod 640 "), "{open}");
     server.stop();
 }
 
