@@ -1,13 +1,14 @@
 //! Accepting.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
 use async_trait::async_trait;
 #[cfg(target_os = "linux")]
 use socket2::SockFilter;
 use socket2::SockRef;
-use swapwire_core::{Addr, ConnInfo, Endpoint, Incoming, Link, Listener, Peer};
+use swapwire_core::{Addr, ConnInfo, Endpoint, ErrorClass, Incoming, Link, Listener, Peer, classify_accept};
 use swapwire_socket::{Listening, Stream};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -24,7 +25,22 @@ pub(crate) struct Acceptor {
     options: StreamOptions,
     /// Whether others hold a descriptor of the same socket.
     shared: bool,
+    /// Whether other processes may listen on the same port, by sockets of their own.
+    has_neighbours: bool,
+    /// What waited when it left such a port; `None` before.
+    last: Option<LastArrivals>,
 }
+
+/// Connections that a listener took at once. At most [`MOST_TAKEN`].
+#[derive(Debug, Default)]
+struct LastArrivals {
+    taken: VecDeque<(std::net::TcpStream, SocketAddr)>,
+    /// Whether nobody comes any more.
+    closed: bool,
+}
+
+/// Accepted connections hold descriptors, those that wait in the system's queue none: as many as a drain serves of one listener.
+const MOST_TAKEN: usize = 4096;
 
 /// A filter of segments (`socket(7)`, `SO_ATTACH_FILTER`) that drops those that would begin a connection. Handshakes under way
 /// come to their end, and the connections that inherit it have no such segments.
@@ -50,7 +66,21 @@ impl Acceptor {
         let bound = listener.local_addr()?;
         let local = Addr::inet(bound).to_endpoint(SCHEME).map_err(io::Error::other)?;
         let address = (!bound.ip().is_unspecified()).then_some(bound);
-        Ok(Self { socket: Listening::new(listener), local, address, options, shared: false })
+        Ok(Self {
+            socket: Listening::new(listener),
+            local,
+            address,
+            options,
+            shared: false,
+            has_neighbours: false,
+            last: None,
+        })
+    }
+
+    /// Other processes may listen on the same port: when this one drains, they take who comes.
+    pub(crate) fn with_neighbours(mut self, has_neighbours: bool) -> Self {
+        self.has_neighbours = has_neighbours;
+        self
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {
@@ -62,7 +92,7 @@ impl Acceptor {
         let mut all = Vec::with_capacity(members);
         for _ in 1..members {
             let (socket, local) = (self.socket.try_clone()?, self.local.clone());
-            all.push(Self { socket, local, shared: true, ..self });
+            all.push(Self { socket, local, shared: true, last: None, ..self });
         }
         self.shared = members > 1;
         all.push(self);
@@ -70,7 +100,40 @@ impl Acceptor {
     }
 
     pub(crate) async fn accept_stream(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        if let Some(last) = &mut self.last {
+            if let Some((stream, peer)) = last.taken.pop_front() {
+                return Ok((TcpStream::from_std(stream)?, peer));
+            }
+            if last.closed {
+                return std::future::pending().await;
+            }
+        }
         self.socket.accept().await
+    }
+
+    /// Takes what waits, and closes the socket for who comes. It stays open where not everything can be taken.
+    fn leave_port(&mut self) -> bool {
+        let last = self.last.get_or_insert_default();
+        let socket = self.socket.socket();
+        for _ in 0..MOST_TAKEN {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    let stream = std::net::TcpStream::from(stream);
+                    // One that cannot be made ready to be served, or has no IP address, is this connection's end.
+                    if let (Ok(()), Some(peer)) = (stream.set_nonblocking(true), peer.as_socket()) {
+                        last.taken.push_back((stream, peer));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    last.closed = socket.shutdown(Shutdown::Read).is_ok();
+                    break;
+                }
+                Err(error) if classify_accept(&error) == ErrorClass::ListenerTransient => {}
+                // No descriptor is left: the others wait until there is one.
+                Err(_) => break,
+            }
+        }
+        last.closed
     }
 }
 
@@ -99,9 +162,13 @@ impl Listener for Acceptor {
         })
     }
 
-    #[cfg(target_os = "linux")]
     fn refuse_arrivals(&mut self) -> io::Result<()> {
-        self.socket.socket().attach_filter(&DROP_SYN)
+        if self.has_neighbours && self.leave_port() {
+            return Ok(());
+        }
+        #[cfg(target_os = "linux")]
+        self.socket.socket().attach_filter(&DROP_SYN)?;
+        Ok(())
     }
 
     fn shares_queue(&self) -> bool {

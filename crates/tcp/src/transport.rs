@@ -56,6 +56,11 @@ const SELF_CONNECTS: usize = 3;
 /// listens without, so that a server that is there already is found; from then on, only a server of the same user with
 /// `reuse_port=true` could join. Elsewhere the members share one listener.
 ///
+/// With `reuse_port=true` several processes of one user listen on a port. When one of them drains, it takes what waits and leaves the
+/// port at once, so that who comes is taken by another. A handshake that was under way at that moment is reset, unless
+/// `net.ipv4.tcp_migrate_req` is 1. A listener that has its port alone drops what would begin a connection instead (Linux), until it is
+/// closed: the client's system tries again after a second.
+///
 /// # Connecting
 /// The addresses of a name, with `source` those of its family, are tried in order until one answers; the error is that of
 /// the last. `connect_timeout` is for all of them together: each gets an equal part of what is left.
@@ -227,7 +232,7 @@ fn listen(addr: SocketAddr, options: &Options, reuse_port: bool) -> io::Result<A
     }
     socket.bind(&addr.into())?;
     socket.listen(options.backlog.backlog())?;
-    Acceptor::new(socket.into(), options.stream)
+    Ok(Acceptor::new(socket.into(), options.stream)?.with_neighbours(options.reuse_port))
 }
 
 pub(crate) async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {

@@ -98,6 +98,53 @@ async fn members_of_one_socket_take_from_one_queue() {
     bind(&local).await.unwrap();
 }
 
+/// Its neighbour would not get what it dropped.
+#[tokio::test]
+async fn who_leaves_a_port_that_others_share_serves_what_waited_and_its_neighbour_what_comes() {
+    let mut leaving = bind(&endpoint("tcp://127.0.0.1:0?reuse_port=true")).await.unwrap();
+    let local = leaving.local();
+    let mut stays = bind(&options(&local, "reuse_port=true")).await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(connect(&local).await.unwrap());
+    }
+    // One was under way when the drain began.
+    drop(leaving.accept().await.unwrap());
+    leaving.refuse_arrivals().unwrap();
+    for _ in 0..CLIENTS {
+        clients.push(connect(&local).await.unwrap());
+    }
+    let mut served = [1, 0];
+    while served.iter().sum::<usize>() < 2 * CLIENTS {
+        let (of, incoming) = tokio::select! {
+            biased;
+            incoming = leaving.accept() => (0, incoming),
+            incoming = stays.accept() => (1, incoming),
+        };
+        incoming.unwrap().establish().await.unwrap();
+        served[of] += 1;
+    }
+    assert!(served[0] >= CLIENTS / 8 && served[1] >= CLIENTS + CLIENTS / 8, "{served:?}");
+    let none = tokio::select! {
+        biased;
+        _ = leaving.accept() => false,
+        () = tokio::task::yield_now() => true,
+    };
+    assert!(none);
+    drop(leaving);
+    connect(&local).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_else_shares_refuses_who_comes_behind_it() {
+    let mut leaving = bind(&endpoint("tcp://127.0.0.1:0?reuse_port=true")).await.unwrap();
+    let _waits = connect(&leaving.local()).await.unwrap();
+    leaving.refuse_arrivals().unwrap();
+    let error = connect(&leaving.local()).await.unwrap_err().to_string();
+    assert!(error.contains("refused"), "{error}");
+    leaving.accept().await.unwrap().establish().await.unwrap();
+}
+
 #[test]
 fn a_listener_belongs_to_the_runtime_that_polls_it() {
     let mut listener = elsewhere(bind(&endpoint("tcp://127.0.0.1:0"))).unwrap();
