@@ -18,6 +18,7 @@ page!(framing, "../docs/guide/framing.md");
 page!(limits, "../docs/limits.md");
 page!(metrics, "../docs/metrics.md");
 page!(options, "../docs/options.md");
+page!(past_one_machine, "../docs/guide/past-one-machine.md");
 page!(production, "../docs/guide/production.md");
 page!(security, "../SECURITY.md");
 page!(service, "../docs/guide/service.md");

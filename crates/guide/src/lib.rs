@@ -11,6 +11,7 @@ macro_rules! page {
 
 page!(coming_from, "../../../docs/guide/coming-from.md");
 page!(framing, "../../../docs/guide/framing.md");
+page!(past_one_machine, "../../../docs/guide/past-one-machine.md");
 page!(production, "../../../docs/guide/production.md");
 page!(service, "../../../docs/guide/service.md");
 page!(testing, "../../../docs/guide/testing.md");

@@ -12,6 +12,7 @@ use super::common::{Running, Serving, run, start};
 const REPLACED: &[(&str, &str)] = &[
     // Servers: any free port, any free path.
     ("serve tcp://0.0.0.0:8888 udp://0.0.0.0:8888", "serve tcp://127.0.0.1:0 udp://127.0.0.1:0"),
+    ("serve 'tcp://0.0.0.0:8888", "serve 'tcp://127.0.0.1:0"),
     ("serve tcp://0.0.0.0:8888", "serve tcp://127.0.0.1:0"),
     ("serve tcp://127.0.0.1:8888 udp://127.0.0.1:8888", "serve tcp://127.0.0.1:0 udp://127.0.0.1:0"),
     ("serve tcp://127.0.0.1:8888", "serve tcp://127.0.0.1:0"),
@@ -34,6 +35,7 @@ const REPLACED: &[(&str, &str)] = &[
     ("sleep 60 |", "printf '' |"),
     ("--admin-listen tcp://127.0.0.1:9090", "--admin-listen=tcp://127.0.0.1:0"),
     ("--drain-delay 5s", "--drain-delay 5ms"),
+    ("--drain-delay 2s", "--drain-delay 2ms"),
     // Clients: servers that were started for them.
     ("'tls://example.org:8443?ca=ca.pem'", "\"$TLS\""),
     ("'proxy+tcp://127.0.0.1:8080?client=192.0.2.1:1234'", "\"$PROXY?client=192.0.2.1:1234\""),
