@@ -44,11 +44,12 @@ impl Log {
         self.0.1.notify_all();
     }
 
-    /// Waits for a line with `text`, since the beginning. Panics when none comes.
-    pub fn wait_for(&self, text: &str) {
+    /// Waits for a line with `text`, since the beginning, and gives the last one. Panics when none comes.
+    pub fn wait_for(&self, text: &str) -> String {
         let (said, news) = &*self.0;
         let missing = |said: &mut Said| !said.ended && !said.lines.iter().any(|line| line.contains(text));
         let (said, _) = news.wait_timeout_while(said.lock().unwrap(), GUARD, missing).unwrap();
-        assert!(said.lines.iter().any(|line| line.contains(text)), "no line with {text:?}: {:#?}", said.lines);
+        let line = said.lines.iter().rfind(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("no line with {text:?}: {:#?}", said.lines)).clone()
     }
 }

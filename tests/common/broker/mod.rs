@@ -12,6 +12,7 @@
 )]
 
 pub mod asker;
+pub mod holding;
 pub mod log;
 pub mod responder;
 
@@ -67,7 +68,9 @@ impl Broker {
             text + "] }\n"
         };
         let pair = [Self::start(&with_route(routes[0]))?, Self::start(&with_route(routes[1]))?];
-        pair.iter().for_each(|broker| broker.log.wait_for("Route connection created"));
+        for broker in &pair {
+            broker.log.wait_for("Route connection created");
+        }
         Some(pair)
     }
 

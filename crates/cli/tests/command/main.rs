@@ -15,13 +15,13 @@ mod bench_flags;
 mod bench_places;
 mod bench_ports;
 mod bench_terminal;
+#[cfg(feature = "nats")]
 mod broker;
 mod config;
 mod connect;
 mod full;
 mod lists;
 mod manager;
-mod nats;
 mod passed;
 mod prometheus;
 mod reload;
