@@ -155,7 +155,8 @@ fn cause(error: &(impl std::error::Error + 'static)) -> String {
         (Some(RecvError::PeerNoise(noise)), _) | (_, Some(SendError::PeerNoise(noise))) => Some(noise),
         _ => None,
     };
-    if noise.is_some_and(|noise| noise.kind() == io::ErrorKind::ConnectionRefused) {
+    // A wire that knows more says it itself.
+    if noise.is_some_and(|noise| noise.kind() == io::ErrorKind::ConnectionRefused && noise.get_ref().is_none()) {
         return "connection refused: no server is listening there".to_owned();
     }
     let text = error.to_string();
