@@ -3,10 +3,12 @@
 #[path = "../../../../../tests/common/broker/mod.rs"]
 pub(super) mod real;
 
+mod clients;
 mod harness;
 mod members;
 mod monitor;
 mod reconnects;
+mod refusals;
 mod unfenced;
 
 use std::time::Duration;
