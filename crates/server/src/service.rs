@@ -126,6 +126,11 @@ impl<H: Handler> Service for PerMessage<H> {
 #[async_trait]
 impl<H: SessionHandler> Service for PerSession<H> {
     fn check(&self, capabilities: &Capabilities, framing: &Framing) -> Result<(), String> {
+        if !capabilities.stable_peers {
+            return Err(
+                "the handler needs sessions, and here each request has another address: use a message handler".into()
+            );
+        }
         check_input(self.0.properties().input, capabilities, framing)
     }
 

@@ -7,7 +7,7 @@ use swapwire_core::{BindError, Capabilities, Endpoint, Framing, Registry, Settin
 
 use super::listen::Listen;
 use crate::accept::framed;
-use crate::{BuildProblem, Limits, ListenerInfo, Service, Succession, WhenFull};
+use crate::{BuildProblem, Limits, ListenerInfo, Service, WhenFull};
 
 /// What a listener has that has nothing of its own, and what is not of one listener.
 #[derive(Default)]
@@ -84,15 +84,7 @@ impl Common {
         {
             return Err(vec![BuildProblem::Refusal { endpoint, source }]);
         }
-        let needs_peers = !capabilities.stable_peers && service.succession() == Succession::Sessions;
-        let checked = match needs_peers {
-            true => {
-                Err("the handler needs sessions, and here each request has another address: use a message handler"
-                    .into())
-            }
-            false => service.check(&capabilities, &framing),
-        };
-        match checked {
+        match service.check(&capabilities, &framing) {
             Ok(()) => {
                 let name = listen.name.unwrap_or_else(|| endpoint.clone().without_query().to_string());
                 let base = transport.base(&endpoint);
