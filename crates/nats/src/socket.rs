@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use swapwire_core::{Addr, Arrivals, BindError, DatagramSocket, Endpoint, InlineName, RecvBatch, SendBatch, Upkeep};
 
-use crate::connection::{Keeper, Kind, OUT, Role, Shared, State, Up, open, register, wake};
+use crate::connection::{Keeper, Kind, OUT, READ, Role, Shared, State, Up, open, register, wake};
 use crate::dial::Dialer;
 use crate::options::Options;
 use crate::proto::{publish, published_len};
@@ -186,8 +186,9 @@ impl DatagramSocket for Socket {
         Some(found)
     }
 
+    /// What waits lies in a buffer that may be twice as large; beside it is what is being read, and what is being said.
     fn queue_memory(&self) -> usize {
-        self.pending + 2 * OUT
+        2 * self.pending + READ + self.max_message + 2 * OUT
     }
 }
 

@@ -17,7 +17,7 @@ use crate::proto::{Event, Message, Parser, unwritten};
 use crate::{SCHEME, SCHEME_PREFIX};
 
 /// Read at once, in bytes.
-const READ: usize = 64 << 10;
+pub(crate) const READ: usize = 64 << 10;
 /// Reads before other tasks run.
 const READS: usize = 8;
 /// Answers to a broker's pings that it does not read, in bytes.

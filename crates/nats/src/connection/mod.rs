@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::Instant;
 
-pub(crate) use conn::Conn;
+pub(crate) use conn::{Conn, READ};
 pub(crate) use inbox::{Inbox, Kind};
 pub(crate) use keeper::{Keeper, open};
 

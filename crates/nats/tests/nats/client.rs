@@ -97,5 +97,5 @@ async fn what_waits_is_bounded_and_what_is_dropped_is_counted() {
         received += u32::try_from(receive(&mut *socket).await.len()).unwrap();
     }
     assert!(received - fits <= 1, "{received}");
-    assert_eq!(socket.queue_memory(), (64 << 10) + (512 << 10));
+    assert_eq!(socket.queue_memory(), (128 << 10) + (64 << 10) + 4096 + (512 << 10));
 }

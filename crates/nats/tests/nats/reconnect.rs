@@ -149,3 +149,30 @@ async fn a_lame_duck_is_left_for_another_broker_and_nothing_is_lost_or_doubled()
         assert!(socket.upkeep().unwrap().reachable);
     }
 }
+
+/// A worker has a runtime of its own, and its own connection on it.
+#[tokio::test]
+async fn a_socket_that_is_served_on_another_runtime_moves_there_and_nothing_is_lost() {
+    let world = World::new().await;
+    let mut socket = world.bind("&queue=g").await.unwrap();
+    let worker = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut given = Vec::new();
+            while given.last() != Some(&99) {
+                given.extend(receive(&mut *socket).await.into_iter().map(|(_, message)| message[0]));
+            }
+            let found = socket.upkeep().unwrap();
+            (given, found.reachable, found.news, found.reconnects)
+        })
+    });
+    for number in 0..50 {
+        world.hub.lock().unwrap().publish("upper", None, &[number]);
+    }
+    world.broker.hears("UNSUB 1", 1).await;
+    world.broker.hears("SUB upper g 1", 2).await;
+    for number in 50..100 {
+        world.hub.lock().unwrap().publish("upper", None, &[number]);
+    }
+    assert_eq!(worker.await.unwrap(), ((0..100).collect(), true, None, 0));
+}
