@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll, ready};
 
 use swapwire_core::{Arrivals, Bound, DatagramSocket, ErrorClass, RecvBatch};
@@ -25,6 +26,8 @@ pub(crate) struct ServedSocket {
     /// Since the drain has begun: what the socket knows of arrivals.
     arrivals: Option<Arrivals>,
     late_batches: usize,
+    /// It is waited for until its replies have reached the other side.
+    is_flushing: bool,
     /// None, where the service has a loop of its own.
     control: Option<SocketControl>,
     /// The control's request for it is watched.
@@ -54,7 +57,7 @@ pub(crate) async fn run_socket(mut served: impl SocketLoop) -> io::Result<u64> {
     let ended = tokio::select! {
         biased;
         result = poll_fn(|task| served.poll(task)) => result.map(|()| 0),
-        () = cx.abort.cancelled() => Ok(served.cut()),
+        () = cx.abort.cancelled() => Ok(served.cut() + served.socket().cut()),
     };
     served.into_socket().end(ended.is_ok());
     ended
@@ -78,6 +81,7 @@ impl ServedSocket {
             quiet_period: QuietPeriod::default(),
             arrivals: None,
             late_batches: 0,
+            is_flushing: false,
             cx,
         }
     }
@@ -153,10 +157,26 @@ impl ServedSocket {
     /// Whether something may arrive yet, in a drain. The first call refuses arrivals.
     #[cold]
     fn admits_late(&mut self) -> bool {
-        match self.arrivals.get_or_insert_with(|| self.socket.refuse_arrivals()) {
-            Arrivals::Fenced => !self.receiver.has_ended,
-            _ => self.late_batches <= MOST_LATE_BATCHES,
+        match self.arrivals {
+            None => {
+                self.arrivals = Some(self.refuse_arrivals());
+                true
+            }
+            Some(Arrivals::Fenced) => !self.receiver.has_ended,
+            Some(_) => self.late_batches <= MOST_LATE_BATCHES,
         }
+    }
+
+    /// A socket that passes to another loop behind the drain of this one refuses nothing.
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        // The request is made before the drain begins (`Drain::begin`).
+        fence(Ordering::Acquire);
+        if self.passes_on() { Arrivals::Unknown } else { self.socket.refuse_arrivals() }
+    }
+
+    /// Whether it is to go to another loop.
+    fn passes_on(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| control.handover.is_asked())
     }
 
     /// When there is nothing to receive: whether the drain has begun, and the last one was given, or it has been quiet for long
@@ -169,11 +189,27 @@ impl ServedSocket {
             }
     }
 
-    /// Ready when the replies have reached the other side, or when that is not known and never will be.
+    /// Counts, at the drain deadline, a wait for the last arrival or for word of the last reply. Returns how many waits that were.
+    pub(crate) fn cut(&self) -> u64 {
+        let waits_for = match self.arrivals {
+            Some(Arrivals::Fenced) if !self.receiver.has_ended => "the last request",
+            _ if self.is_flushing => "the arrival of the last reply",
+            _ => return 0,
+        };
+        self.cx.incidents.note(Incident::Unknown, 1, None, format_args!("drain_timeout was over before {waits_for}"));
+        1
+    }
+
+    /// Ready when the replies have reached the other side, or when that is not known and never will be; at once, if the socket
+    /// is not closed.
     pub(crate) fn poll_flush(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        if self.passes_on() {
+            return Poll::Ready(());
+        }
+        self.is_flushing = true;
         self.socket.poll_flush(task).map(|flushed| {
             if let Err(error) = flushed {
-                self.cx.incidents.note(Incident::Noise, 1, None, format_args!("the last replies may be lost: {error}"));
+                self.cx.incidents.note(Incident::Unknown, 1, None, error);
             }
         })
     }

@@ -4,13 +4,17 @@
 //!
 //! 1. **Begin** ([`StopSignals`]): listeners refuse arrivals, idle sessions end.
 //! 2. **Last arrivals**: what already waits in the system is still taken, until [`QUIET`] passes without any, at most
-//!    [`MOST_LATE_ARRIVALS`] connections or [`MOST_LATE_BATCHES`] batches of datagrams.
+//!    [`MOST_LATE_ARRIVALS`] connections or [`MOST_LATE_BATCHES`] batches of datagrams. A datagram socket that [knows its last
+//!    one](swapwire_core::Arrivals::Fenced) has neither the pause nor the bound: it is received from until then, or until phase 5.
 //! 3. **Sessions are notified**, [`QUIET`] after the begin, so that they first receive what waited. A session that waits
 //!    for its peer has the time that [`patience`] returns; one whose peer never pauses has
 //!    [`Limits::drain_grace`](crate::Limits::drain_grace).
-//! 4. **Closing**: a connection lingers for at most [`LINGER`], and [`LINGER_BYTES`] of input.
+//! 4. **Closing**: a connection lingers for at most [`LINGER`], and [`LINGER_BYTES`] of input. A datagram socket is closed when its
+//!    replies [have arrived](swapwire_core::DatagramSocket::poll_flush), as far as it knows.
 //! 5. **Cut**, at [`Limits::drain_timeout`](crate::Limits::drain_timeout): sessions have [`CUT_TIME`] to be dropped, loops
 //!    [`REPORT_TIME`] to say what was cut.
+//!
+//! A socket that passes to another loop (`ServerHandle::apply`) refuses no arrivals and is not flushed: it goes on there.
 
 use std::time::Duration;
 

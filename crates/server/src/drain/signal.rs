@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::task::Context;
 
 use swapwire_core::DrainToken;
@@ -32,8 +32,9 @@ pub(crate) struct Drain {
 struct Flag(AtomicBool);
 
 impl Drain {
+    /// What was done before is seen by whoever sees the flag and puts a fence (`Acquire`) behind it.
     pub(crate) fn begin(&self) {
-        self.flag.0.store(true, Relaxed);
+        self.flag.0.store(true, Release);
         self.token.cancel();
     }
 

@@ -56,6 +56,8 @@ incidents! {
     NotSent: "reply not sent", "the peer has closed, or the network refuses";
     NoAddress: "reply dropped: the sender has no address to answer to", "the client has to bind its socket";
     Noise: "receive", "a peer or the network caused it; the socket continues";
+    /// In a drain, of a socket that was to tell.
+    Unknown: "drained without word of what was under way", "requests or replies of the last moment may be lost";
     Stalled: "receiving stops: too many calls wait", "max_waiting is the limit";
     Lost: "replies lost", "the connection broke that they were sent on";
     BadFrame: "session ended: bad frame", "the peer uses another framing, or max_message is too small";
@@ -113,7 +115,7 @@ impl Incident {
             Self::PeerFull => &stats.dropped_replies,
             Self::Lost => &stats.lost_replies,
             Self::NotSent | Self::NoAddress => &stats.failed_replies,
-            Self::Noise => &stats.peer_errors,
+            Self::Noise | Self::Unknown => &stats.peer_errors,
             Self::Stalled => &stats.receive_stalls,
             Self::BadFrame
             | Self::HandlerError

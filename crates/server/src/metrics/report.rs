@@ -18,7 +18,7 @@ pub struct DrainReport {
     /// The counters at the end.
     pub stats: Snapshot,
     /// Sessions and calls that were still running at the deadline and were cut; of datagram sockets also datagrams that were
-    /// received and not handled, and replies that were not sent.
+    /// received and not handled, replies that were not sent, and a wait for the last arrival or for word of the last reply.
     pub cut: u64,
     /// Of which endpoints those were, and how many of each; as far as their loops could still tell.
     pub cut_at: Vec<(Endpoint, u64)>,

@@ -13,6 +13,7 @@ mod counted;
 mod datagrams;
 mod deadlines;
 mod drain_turns;
+mod fence;
 mod forged;
 mod framed;
 mod goodbye;
