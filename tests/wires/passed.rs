@@ -129,6 +129,22 @@ async fn a_passed_socket_is_served_at_its_own_address_and_is_left_as_it_was() {
 
 /// Who waits when a server stops is answered by the next one.
 #[tokio::test]
+async fn a_passed_datagram_socket_refuses_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let (opened, socket) = (Opened::default(), unix(Type::DGRAM, &path));
+    let others = socket.try_clone().unwrap();
+    opened.add("log", [socket]);
+    let server = opened.server().listen("opened:log").handler(Echo).bind().await.unwrap().start();
+    assert!(within("a drain", server.stop()).await.is_clean());
+    let client = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    client.send_to(b"for the others", &path).unwrap();
+    let mut received = [0; 14];
+    std::io::Read::read_exact(&mut &others, &mut received).unwrap();
+    assert_eq!(&received, b"for the others");
+}
+
+#[tokio::test]
 async fn who_waits_in_the_queue_is_left_there() {
     let opened = Opened::default();
     let socket = inet(Type::STREAM);

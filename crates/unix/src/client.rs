@@ -141,6 +141,12 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+/// The server's socket takes nothing more, and is not closed yet: what it sends still arrives, so the client stays connected.
+fn refused() -> SendError {
+    let reason = "the server takes no more messages: it drains or is gone";
+    SendError::PeerNoise(io::Error::new(io::ErrorKind::BrokenPipe, reason))
+}
+
 fn recv_error(error: io::Error) -> RecvError {
     match classify_datagram(&error) {
         ErrorClass::ListenerFatal => RecvError::Io(error),
@@ -229,6 +235,7 @@ impl MessageStream for Client {
                         return Poll::Ready(Err(SendError::PeerNoise(error)));
                     }
                 }
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Poll::Ready(Err(refused())),
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
                     return Poll::Ready(Err(self.too_large(message.len(), error)));
                 }

@@ -6,13 +6,15 @@ mod batched;
 mod plain;
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, SockRef, Socket, Type};
 use swapwire_core::{
-    DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, Upkeep, classify_datagram,
+    Arrivals, DatagramSocket, Endpoint, ErrorClass, Offload, RecvBatch, SendBatch, Side, UnixAddr, Upkeep,
+    classify_datagram,
 };
 use swapwire_socket::{Buffers, Descriptor, Wanted};
 
@@ -51,6 +53,8 @@ struct Server {
     former: Option<Bound>,
     /// Whether the former one is received from first: the two alternate.
     former_first: bool,
+    /// Arrivals are refused: the reactor is no longer asked, as it reports such a socket as readable for ever.
+    is_fenced: bool,
     endpoint: Endpoint,
     buffers: Buffers,
     moves: Moves,
@@ -90,6 +94,7 @@ fn serve(
         socket: unregistered(socket),
         former: None,
         former_first: false,
+        is_fenced: false,
         endpoint,
         buffers,
         moves: Moves::new(),
@@ -154,6 +159,29 @@ impl Server {
         self.former = None;
         Poll::Pending
     }
+
+    /// Receives what still waits behind the refusal of arrivals; nothing into `batch`, if that was all.
+    fn recv_last(&mut self, batch: &mut RecvBatch) -> io::Result<()> {
+        let before = batch.len();
+        for socket in self.former.iter().chain([&self.socket]) {
+            loop {
+                match self.moves.recv(socket.get_ref(), batch) {
+                    _ if batch.len() > before => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether senders to `socket` get `EPIPE` from now on, and what waits there stays (`unix(7)`, `shutdown(2)`; the kernel's
+/// `unix_dgram_sendmsg` and `__unix_dgram_recvmsg`). Elsewhere than on Linux only a connected socket can be shut down.
+fn refuse(socket: &Bound) -> bool {
+    cfg!(any(target_os = "linux", target_os = "android"))
+        && SockRef::from(socket.get_ref()).shutdown(Shutdown::Read).is_ok()
 }
 
 impl DatagramSocket for Server {
@@ -162,6 +190,9 @@ impl DatagramSocket for Server {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+        if self.is_fenced {
+            return Poll::Ready(self.recv_last(batch));
+        }
         if self.former.is_some() {
             self.former_first = !self.former_first;
             if self.former_first && self.poll_former(cx, batch).is_ready() {
@@ -206,6 +237,17 @@ impl DatagramSocket for Server {
 
     fn offload(&self) -> Offload {
         Moves::offload()
+    }
+
+    /// The path stays until the socket is closed.
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        if !refuse(&self.socket) {
+            return Arrivals::Unknown;
+        }
+        self.is_fenced = true;
+        // One that could not be refused any would still be received from until nothing waits.
+        let _ = self.former.as_ref().map(refuse);
+        Arrivals::Fenced
     }
 
     /// What waits at the socket whose file has gone is received from there, and clients that are connected to it go on.

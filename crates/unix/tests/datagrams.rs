@@ -349,3 +349,99 @@ async fn a_session_runs_over_datagrams() {
     reply(&mut server, &bytes, meta.peer.unwrap()).await.unwrap();
     assert_eq!(client.recv().await.unwrap().unwrap(), "hello");
 }
+
+#[cfg(target_os = "linux")]
+mod fence {
+    use super::*;
+    use swapwire_core::{Arrivals, RecvBatch};
+
+    /// Everything up to the empty batch, one slot at a time.
+    async fn rest(server: &mut Box<dyn DatagramSocket>) -> Vec<String> {
+        let (mut batch, mut all) = (RecvBatch::new(1, SLOT), Vec::new());
+        loop {
+            batch.clear();
+            poll_fn(|cx| server.poll_recv(cx, &mut batch)).await.unwrap();
+            let Some((_, bytes)) = batch.iter().next() else { return all };
+            all.push(String::from_utf8(bytes.to_vec()).unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn refused_arrivals_are_errors_at_once_and_what_waited_is_received_and_answered() {
+        for polled_before in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("s");
+            let mut server = socket(&endpoint("unix-dgram", &path)).await;
+            let (mut client, local) = messages(&server.local()).await;
+            if polled_before {
+                let mut batch = RecvBatch::new(1, SLOT);
+                assert!(once(pin!(poll_fn(|cx| server.poll_recv(cx, &mut batch)))).await.is_none());
+            }
+            for message in [b"1", b"2", b"3"] {
+                send(&mut client, message).await.unwrap();
+            }
+            for _ in 0..2 {
+                assert_eq!(server.refuse_arrivals(), Arrivals::Fenced);
+            }
+            let error = send(&mut client, b"4").await.unwrap_err();
+            assert_eq!(error.class(), ErrorClass::PeerNoise);
+            assert_eq!(error.to_string(), "send: the server takes no more messages: it drains or is gone");
+            let foreign = UnixDatagram::unbound().unwrap();
+            assert_eq!(foreign.send_to(b"5", &path).unwrap_err().raw_os_error(), Some(libc::EPIPE));
+            assert_eq!(rest(&mut server).await, ["1", "2", "3"]);
+            assert!(rest(&mut server).await.is_empty());
+
+            reply(&mut server, b"answer", local).await.unwrap();
+            poll_fn(|cx| server.poll_flush(cx)).await.unwrap();
+            let error = send(&mut client, b"6").await.unwrap_err();
+            assert!(matches!(&error, SendError::PeerNoise(source) if source.kind() == io::ErrorKind::BrokenPipe));
+            // The file is there until the socket is closed, as without a refusal.
+            assert!(path.exists());
+            drop(server);
+            assert!(!path.exists());
+            assert_eq!(recv(&mut client).await.unwrap(), b"answer");
+
+            // The next server is found by the same client.
+            let mut next = socket(&endpoint("unix-dgram", &path)).await;
+            send(&mut client, b"7").await.unwrap();
+            assert_eq!(receive(&mut next, 1, SLOT).await[0].1, b"7");
+        }
+    }
+
+    #[tokio::test]
+    async fn both_sockets_are_refused_arrivals_where_the_file_was_bound_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let mut server = socket(&endpoint("unix-dgram", &path)).await;
+        let (mut before, _) = messages(&server.local()).await;
+        std::fs::remove_file(&path).unwrap();
+        assert!(server.upkeep().unwrap().reachable);
+        let (mut after, _) = messages(&server.local()).await;
+        for (client, message) in [(&mut before, b"old"), (&mut after, b"new")] {
+            send(client, message).await.unwrap();
+        }
+        assert_eq!(server.refuse_arrivals(), Arrivals::Fenced);
+        for client in [&mut before, &mut after] {
+            assert!(matches!(send(client, b"late").await, Err(SendError::PeerNoise(_))));
+        }
+        assert_eq!(rest(&mut server).await, ["old", "new"]);
+    }
+
+    /// Who waits for room in a full queue is told as soon as there is room.
+    #[tokio::test]
+    async fn who_waits_for_room_gets_the_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = socket(&endpoint("unix-dgram", &dir.path().join("s"))).await;
+        let (mut client, _) = messages(&server.local()).await;
+        let mut sent = 0;
+        while once(pin!(send(&mut client, b"x"))).await.is_some() {
+            sent += 1;
+        }
+        let waiting = tokio::spawn(async move { send(&mut client, b"x").await });
+        tokio::task::yield_now().await;
+        assert_eq!(server.refuse_arrivals(), Arrivals::Fenced);
+        assert_eq!(rest(&mut server).await.len(), sent);
+        let error = waiting.await.unwrap().unwrap_err();
+        assert!(matches!(error, SendError::PeerNoise(_)), "{error}");
+    }
+}

@@ -52,7 +52,9 @@ pub trait DatagramSocket: Send + 'static {
     }
 
     /// Refuses further arrivals, for a drain; what is under way is still received. It may be called more than once. The default
-    /// refuses nothing and is [`Arrivals::Unknown`].
+    /// refuses nothing and is [`Arrivals::Unknown`]. A socket from which other processes or members of a group receive as well keeps
+    /// the default: a filter (`SO_ATTACH_FILTER`, `socket(7)`) would swallow what the kernel gives to another member, and
+    /// `shutdown(2)` is for all who have the socket.
     fn refuse_arrivals(&mut self) -> Arrivals {
         Arrivals::Unknown
     }
