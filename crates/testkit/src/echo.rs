@@ -126,7 +126,7 @@ pub(crate) async fn send_all(socket: &mut Box<dyn DatagramSocket>, batch: &SendB
 }
 
 /// Nothing that the laws do may end a socket.
-fn usable(socket: &dyn DatagramSocket, what: &str, error: &io::Error) -> Outcome {
+pub(crate) fn usable(socket: &dyn DatagramSocket, what: &str, error: &io::Error) -> Outcome {
     let class = socket.classify(error);
     let usable = matches!(class, ErrorClass::PeerNoise | ErrorClass::Retryable);
     ensure!(usable, "{what}: {error}: classified as {class:?}, which ends the socket");

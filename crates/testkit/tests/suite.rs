@@ -121,6 +121,8 @@ fn the_laws_that_core_names_exist() {
         "dropped_bind",
         "dropped_connect",
         "errors_stay_apart",
+        "fenced_drain",
+        "flush_reaches",
         "goodbye",
         "half_close",
         "handshake_sliced",

@@ -60,7 +60,8 @@ pub trait DatagramSocket: Send + 'static {
     }
 
     /// Ready when every reply that was sent has reached the other side, where the wire knows; the server waits for it before it
-    /// closes the socket in a drain. The default is ready at once: what was sent is with the system.
+    /// closes the socket in a drain (`testkit::laws::flush_reaches`). The default is ready at once: what was sent is with the
+    /// system.
     ///
     /// # Errors
     /// It is not known of all of them, and never will be.

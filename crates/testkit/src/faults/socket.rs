@@ -195,9 +195,12 @@ impl DatagramSocket for FaultySocket {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use swapwire_core::Side;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::Faults;
@@ -238,6 +241,65 @@ mod tests {
         fn classify(&self, _: &io::Error) -> ErrorClass {
             ErrorClass::ListenerFatal
         }
+    }
+
+    /// Gives three datagrams, and then, once arrivals are refused, the end.
+    struct Three {
+        given: u8,
+        refuses: bool,
+    }
+
+    impl DatagramSocket for Three {
+        fn local(&self) -> Endpoint {
+            "mem-dgram:a".parse().unwrap()
+        }
+
+        fn poll_recv(&mut self, _: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+            if self.given < 3 {
+                self.given += 1;
+                batch.push_message(None, &[self.given]);
+            }
+            if batch.is_empty() && !self.refuses { Poll::Pending } else { Poll::Ready(Ok(())) }
+        }
+
+        fn poll_send(&mut self, _: &mut Context<'_>, _: &SendBatch, _: usize) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn max_message(&self) -> usize {
+            11
+        }
+
+        fn refuse_arrivals(&mut self) -> Arrivals {
+            self.refuses = true;
+            Arrivals::Fenced
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_delayed_comes_before_the_end() {
+        let faults = Faults { latency: Duration::from_secs(1)..Duration::from_secs(2), ..Faults::default() };
+        let shared = Arc::new(Shared::new(faults, 7, None));
+        let three = Box::new(Three { given: 0, refuses: false });
+        let mut faulty = FaultySocket::new(three, shared.wire(Side::Bind, None, None));
+        let (begun, mut batch, mut received) = (Instant::now(), RecvBatch::new(1, 12), Vec::new());
+        assert_eq!(faulty.refuse_arrivals(), Arrivals::Fenced);
+        loop {
+            batch.clear();
+            poll_fn(|cx| faulty.poll_recv(cx, &mut batch)).await.unwrap();
+            let Some((_, bytes)) = batch.iter().next() else { break };
+            received.extend_from_slice(bytes);
+        }
+        assert_eq!(received, [1, 2, 3]);
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        batch.clear();
+        poll_fn(|cx| faulty.poll_recv(cx, &mut batch)).await.unwrap();
+        assert!(batch.is_empty());
+        assert_eq!(poll_fn(|cx| faulty.poll_flush(cx)).await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]

@@ -165,7 +165,7 @@ pub async fn batches(ctx: &Context) -> Outcome {
 }
 
 /// Receives until nothing is missing, or until it is time to ask again.
-async fn collect(client: &mut Client, missing: &mut Vec<Vec<u8>>, all: &[Vec<u8>]) -> Outcome {
+pub(super) async fn collect(client: &mut Client, missing: &mut Vec<Vec<u8>>, all: &[Vec<u8>]) -> Outcome {
     while !missing.is_empty() {
         match client.next().await {
             Some(got) => {
@@ -179,7 +179,7 @@ async fn collect(client: &mut Client, missing: &mut Vec<Vec<u8>>, all: &[Vec<u8>
 }
 
 /// Ticks `message` off; it must be one of `all`, or an introduction that was sent again.
-fn tick(missing: &mut Vec<Vec<u8>>, message: &[u8], all: &[Vec<u8>]) -> Outcome {
+pub(super) fn tick(missing: &mut Vec<Vec<u8>>, message: &[u8], all: &[Vec<u8>]) -> Outcome {
     let known = all.iter().any(|sent| sent == message) || message.starts_with(b"the ");
     ensure!(known, "a datagram of {} bytes arrived that nobody sent", message.len());
     if let Some(index) = missing.iter().position(|missing| missing == message) {

@@ -56,4 +56,5 @@ laws! {
     stack: goodbye truncation handshake_sliced handshake_then_data_in_one_write peer_info_stacks
         forwards quiet_peer;
     datagram: slow_peer dead_peer batches;
+    fence: fenced_drain flush_reaches;
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use swapwire_core::{Addr, DatagramSocket, Endpoint, ErrorClass, RecvBatch, RecvMeta, SendBatch};
+use swapwire_core::{Addr, Arrivals, DatagramSocket, Endpoint, ErrorClass, RecvBatch, RecvMeta, SendBatch};
 
 use crate::Fault;
 
@@ -12,11 +12,12 @@ pub(crate) struct FaultySocket {
     fault: Fault,
     count: usize,
     previous: Option<Addr>,
+    refuses: bool,
 }
 
 impl FaultySocket {
     pub(crate) fn new(socket: Box<dyn DatagramSocket>, fault: Fault) -> Self {
-        Self { socket, fault, count: 0, previous: None }
+        Self { socket, fault, count: 0, previous: None, refuses: false }
     }
 }
 
@@ -26,6 +27,15 @@ impl DatagramSocket for FaultySocket {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, batch: &mut RecvBatch) -> Poll<io::Result<()>> {
+        if self.refuses {
+            return match self.fault {
+                Fault::LosesWhatWasUnderWay => Poll::Ready(Ok(())),
+                _ => Poll::Ready(match self.socket.poll_recv(cx, batch) {
+                    Poll::Ready(received) => received,
+                    Poll::Pending => Ok(()),
+                }),
+            };
+        }
         if self.fault != Fault::TruncatesDatagrams {
             return self.socket.poll_recv(cx, batch);
         }
@@ -66,11 +76,22 @@ impl DatagramSocket for FaultySocket {
                 }
                 result => Poll::Ready(result),
             },
+            Fault::FlushesTooSoon if self.refuses => Poll::Ready(Ok(batch.len() - from)),
             Fault::LosesDatagrams => {
                 self.count += 1;
                 if self.count.is_multiple_of(50) { Poll::Ready(Ok(1)) } else { self.socket.poll_send(cx, batch, from) }
             }
             _ => self.socket.poll_send(cx, batch, from),
+        }
+    }
+
+    fn refuse_arrivals(&mut self) -> Arrivals {
+        match self.fault {
+            Fault::FlushesTooSoon | Fault::GivesBehindTheLast | Fault::LosesWhatWasUnderWay => {
+                self.refuses = true;
+                Arrivals::Fenced
+            }
+            _ => self.socket.refuse_arrivals(),
         }
     }
 
