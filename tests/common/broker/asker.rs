@@ -98,6 +98,7 @@ impl Asker {
 
 struct Asking {
     stream: TcpStream,
+    inbox: String,
     subject: String,
     size: usize,
     begun: Instant,
@@ -113,19 +114,20 @@ impl Asking {
     fn connect(address: &str, subject: &str, size: usize) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.write_all(
-            b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB asker.*.* 1\r\nPING\r\n",
-        )?;
+        // Each has inboxes of its own.
+        let inbox = format!("asker.{}", stream.local_addr()?.port());
+        let connect = "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}";
+        stream.write_all(format!("{connect}\r\nSUB {inbox}.* 1\r\nPING\r\n").as_bytes())?;
         let (subject, size) = (subject.to_owned(), size.max(48));
         let (replies, unread, outcome) = (Vec::new(), Vec::new(), Outcome::default());
-        let mut asking = Self { stream, subject, size, begun: Instant::now(), replies, unread, pongs: 0, outcome };
+        let mut asking =
+            Self { stream, inbox, subject, size, begun: Instant::now(), replies, unread, pongs: 0, outcome };
         asking.until_pong(Duration::from_secs(60))?;
         Ok(asking)
     }
 
     fn run(&mut self, load: Load, patience: Duration, stop: &AtomicBool, answered: &AtomicU64) -> io::Result<()> {
         self.begun = Instant::now();
-        let inbox = format!("asker.{}", self.stream.local_addr()?.port());
         let (mut out, mut heard) = (Vec::new(), Instant::now());
         loop {
             let waiting = self.outcome.lost();
@@ -146,7 +148,7 @@ impl Asking {
             }
             for number in self.outcome.asked..self.outcome.asked + due {
                 let text = request(number, self.begun.elapsed(), self.size);
-                write!(out, "PUB {} {inbox}.{number} {}\r\n{text}\r\n", self.subject, text.len())?;
+                write!(out, "PUB {} {}.{number} {}\r\n{text}\r\n", self.subject, self.inbox, text.len())?;
             }
             if !out.is_empty() {
                 self.stream.write_all(&out)?;

@@ -9,6 +9,7 @@ mod members;
 mod monitor;
 mod reconnects;
 mod refusals;
+mod slow;
 mod unfenced;
 
 use std::time::Duration;
