@@ -22,6 +22,7 @@ mod connect;
 mod full;
 mod lists;
 mod manager;
+mod nats;
 mod passed;
 mod prometheus;
 mod reload;

@@ -169,3 +169,31 @@ fn a_server_at_a_broker_is_measured_beside_others_in_one_table() {
         "{bare:?}"
     );
 }
+
+/// A server and a client that say the same of themselves to a broker of this configuration.
+fn converse(config: &str, host: &str, options: &str) {
+    let Some(broker) = Broker::start(config) else { return };
+    let endpoint = broker.endpoint("upper").replace("127.0.0.1", host);
+    let server = Serving::start(1, &[&format!("{endpoint}?queue=q&{options}"), "--workers", "1"]);
+    let said = connect(&format!("{endpoint}?{options}"), "hello\n");
+    assert_eq!((said.code, said.text()), (Some(0), "HELLO\n"), "{config}: {said:?}");
+    let refused = connect(&endpoint, "hello\n");
+    assert!(refused.code != Some(0) && refused.text().is_empty(), "{config}: {refused:?}");
+    server.stop();
+}
+
+#[test]
+fn a_token_a_key_and_a_certificate_are_what_a_real_broker_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = secret(&directory, "token", "t0ken\n");
+    converse("authorization { token: t0ken }", "127.0.0.1", &format!("token_file={token}"));
+    // The example of the documentation of NATS.
+    let seed = secret(&directory, "seed", "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY\n");
+    let public = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
+    let config = format!("authorization {{ users: [ {{ nkey: {public} }} ] }}");
+    converse(&config, "127.0.0.1", &format!("creds={seed}"));
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let cert = secret(&directory, "cert", &signed.cert.pem());
+    let key = secret(&directory, "key", &signed.signing_key.serialize_pem());
+    converse(&format!("tls {{ cert_file: '{cert}', key_file: '{key}' }}"), "localhost", &format!("ca={cert}"));
+}
