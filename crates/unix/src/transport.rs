@@ -34,7 +34,8 @@ const OPENING: &[&str] = &["backlog", "mode", "group"];
 /// of the bind.
 ///
 /// A group for workers is one listening socket with a descriptor for each member; the path is unlinked when the last of
-/// them goes. A datagram socket has one member; in a drain, on Linux, later senders get `EPIPE`. A path is checked (`upkeep`); an abstract name needs none.
+/// them goes. A datagram socket has one member; in a drain, on Linux, later senders get `EPIPE`. A path is checked (`upkeep`); an
+/// abstract name needs none.
 ///
 /// # Errors
 /// Binding a path: [`BindError::AddrInUse`] if a server is bound there or is about to be; [`BindError::Unusable`] if
