@@ -6,6 +6,7 @@ use std::{env, fs};
 
 use tempfile::TempDir;
 
+use super::broker::Broker;
 use super::common::{Running, Serving, run, start};
 
 /// What is replaced in every line, in this order. Words that begin with `$` are set for the shell.
@@ -36,6 +37,16 @@ const REPLACED: &[(&str, &str)] = &[
     ("--admin-listen tcp://127.0.0.1:9090", "--admin-listen=tcp://127.0.0.1:0"),
     ("--drain-delay 5s", "--drain-delay 5ms"),
     ("--drain-delay 2s", "--drain-delay 2ms"),
+    // A broker that was started for them; its others and its files are the operator's.
+    (
+        "serve --handler uppercase-echo 'nats://127.0.0.1:4222/upper?queue=workers'",
+        "serve \"nats:$NATS?queue=workers\"",
+    ),
+    (
+        "'nats://n1.example/upper?queue=workers&servers=n2.example,n3.example&tls=true&creds=/etc/upper.creds'",
+        "\"nats:$NATS?queue=workers\"",
+    ),
+    ("connect 'nats://127.0.0.1:4222/upper'", "connect \"nats:$NATS\""),
     // Clients: servers that were started for them.
     ("'tls://example.org:8443?ca=ca.pem'", "\"$TLS\""),
     ("'proxy+tcp://127.0.0.1:8080?client=192.0.2.1:1234'", "\"$PROXY?client=192.0.2.1:1234\""),
@@ -108,6 +119,7 @@ pub(crate) struct Here {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
     _servers: Vec<Serving>,
+    broker: Option<Broker>,
 }
 
 impl Here {
@@ -128,6 +140,9 @@ impl Here {
             "tls+tcp://127.0.0.1:0?self_signed=true",
             "proxy+tcp://127.0.0.1:0?trust=127.0.0.0/8",
         ];
+        let broker = Broker::start("");
+        let subject = broker.as_ref().map(|broker| broker.endpoint("upper"));
+        let asked = subject.as_ref().map(|subject| start(&[format!("{subject}?queue=workers")], &[]));
         let layers = start(&stacks.map(str::to_owned), &[]);
         let variables = vec![
             ("TCP", upper.endpoints[0].clone()),
@@ -145,6 +160,7 @@ impl Here {
             ("WS", layers.endpoints[0].clone()),
             ("TLS", layers.endpoints[1].clone()),
             ("PROXY", layers.endpoints[2].clone()),
+            ("NATS", subject.unwrap_or_default().trim_start_matches("nats:").to_owned()),
         ];
         fs::write(folder.path().join("swapwire.toml"), "[[listen]]\nendpoint = \"tcp://127.0.0.1:0\"\n").unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
@@ -160,7 +176,13 @@ impl Here {
         for name in ["before.json", "after.json", "old-1.json", "old-2.json", "new.json"] {
             fs::copy(&first, folder.path().join(name)).unwrap();
         }
-        Self { folder, variables, _servers: vec![upper, echo, daytime, length, layers] }
+        let servers = [upper, echo, daytime, length, layers].into_iter().chain(asked).collect();
+        Self { folder, variables, _servers: servers, broker }
+    }
+
+    /// Whether there is a broker of NATS; if not, its lines are left out.
+    pub(crate) const fn has_broker(&self) -> bool {
+        self.broker.is_some()
     }
 
     /// The line as it can run here.
