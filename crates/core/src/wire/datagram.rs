@@ -15,7 +15,8 @@ use crate::{Addr, Endpoint, ErrorClass, RecvBatch, SendBatch, Upkeep, classify_d
 /// # Contract
 /// 1. A datagram is received whole, or marked truncated; an empty one is a message (`testkit::laws::boundaries`).
 /// 2. `poll_recv` returns `Ready(Ok(()))` with at least one datagram in the batch, or `Pending` with none
-///    (`cancelled_recv`); behind the last one, where there [is a last](Arrivals::Fenced), `Ready(Ok(()))` with none. A wire may keep a waker for each direction.
+///    (`cancelled_recv`); behind the last one, where there [is a last](Arrivals::Fenced), `Ready(Ok(()))` with none. A wire
+///    may keep a waker for each direction.
 /// 3. `poll_send` sends entries in order, from index `from`, and returns how many it sent: at least one.
 /// 4. An error of `poll_send` is about the entry at `from` alone: one that is too large (`too_large`), one whose peer is
 ///    gone (`dead_peer`). A full peer is [`io::ErrorKind::WouldBlock`] as an error, never `Pending`: `Pending` means that

@@ -149,7 +149,8 @@ impl Keeper {
         {
             self.old = None;
         }
-        if self.conn.as_ref().is_some_and(|conn| conn.is_lame) && self.moves_at.is_none() && !refuses {
+        let stays = self.moves_at.is_none() || self.is_quiet;
+        if self.conn.as_ref().is_some_and(|conn| conn.is_lame) && stays && !refuses {
             self.leave();
             // For the other to be dialed.
             cx.waker().wake_by_ref();
@@ -171,9 +172,9 @@ impl Keeper {
         let Poll::Ready(conn) = dialing.as_mut().poll(cx) else { return };
         self.dialing = None;
         self.moves_at = None;
-        self.old = self.conn.take();
-        if let Some(old) = &mut self.old {
+        if let Some(mut old) = self.conn.take() {
             old.raise_fence(&self.shared);
+            self.old = Some(old);
         }
         let mut state = self.shared.lock();
         if !std::mem::take(&mut self.is_quiet) {
@@ -199,6 +200,7 @@ impl Keeper {
         let has_queue = self.has_queue();
         let Some(conn) = &mut self.conn else { return };
         self.next = conn.number + 1;
+        self.is_quiet = false;
         if !has_queue {
             conn.raise_fence(&self.shared);
         }
@@ -251,7 +253,9 @@ impl Keeper {
 
     /// Pings the broker, and looks whether what waits is too old.
     fn keep_time(&mut self, cx: &mut Context<'_>) {
-        if let Some(conn) = self.conn.as_mut().filter(|_| self.moves_at.is_some_and(|at| at <= Instant::now())) {
+        // One that goes on serves until the other does, however long that takes.
+        let is_over = !self.is_quiet && self.moves_at.is_some_and(|at| at <= Instant::now());
+        if let Some(conn) = self.conn.as_mut().filter(|_| is_over) {
             conn.raise_fence(&self.shared);
             // It is said at once.
             cx.waker().wake_by_ref();

@@ -176,3 +176,19 @@ async fn a_socket_that_is_served_on_another_runtime_moves_there_and_nothing_is_l
     }
     assert_eq!(worker.await.unwrap(), ((0..100).collect(), true, None, 0));
 }
+
+#[tokio::test]
+async fn a_socket_that_cannot_move_is_served_where_it_is() {
+    let world = World::new().await;
+    let mut socket = world.bind("&queue=g").await.unwrap();
+    world.broker.hub().denies = Some("upper");
+    let worker = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { receive(&mut *socket).await })
+    });
+    // Tried again and again, for longer than a broker that shuts down is waited for.
+    world.broker.hears("SUB upper g 1", 6).await;
+    assert!(!world.broker.hub().heard.iter().any(|line| line == "UNSUB 1"));
+    world.hub.lock().unwrap().publish("upper", None, b"here");
+    assert_eq!(worker.await.unwrap(), [(None, b"here".to_vec())]);
+}
